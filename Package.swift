@@ -1,0 +1,94 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+
+// The allowed direction of imports is checked by tools/check; keep this list in the order of the layers.
+let package = Package(
+  name: "rram",
+  products: [
+    .library(name: "RRAMKit", targets: ["RRAMKit"]),
+    .executable(name: "rram", targets: ["rram"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+  ],
+  targets: [
+    // System libraries and C.
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "CAnalogKernel"),
+    // Ground.
+    .target(name: "RRAMUnits"),
+    .target(name: "RRAMFiles", dependencies: ["RRAMUnits", "CZlib"]),
+    .target(
+      name: "RRAMProfiles",
+      dependencies: ["RRAMUnits", "Yams", crypto],
+      resources: [.copy("Resources/chips"), .copy("Resources/boards")]),
+    // The wire and what carries it.
+    .target(
+      name: "RRAMWire",
+      dependencies: ["RRAMUnits", "CZlib", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+    .target(name: "RRAMTransport", dependencies: ["RRAMUnits"]),
+    // Device layer and the emulated device.
+    .target(
+      name: "RRAMBoard",
+      dependencies: [
+        "RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMProfiles", logging,
+        .product(name: "DequeModule", package: "swift-collections"),
+      ]),
+    .target(name: "RRAMPhysics", dependencies: ["RRAMUnits", "RRAMProfiles", "CAnalogKernel"]),
+    .target(
+      name: "RRAMEmulator",
+      dependencies: ["RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMPhysics", "RRAMProfiles", "RRAMFiles", logging]),
+    // Networks, mapping, sampling, records.
+    .target(
+      name: "RRAMModel",
+      dependencies: ["RRAMUnits", "RRAMFiles", "CAnalogKernel", crypto],
+      resources: [.copy("Resources/models"), .copy("Resources/data")]),
+    .target(name: "RRAMRecords", dependencies: ["RRAMUnits", "RRAMBoard", "RRAMProfiles", "RRAMFiles", crypto]),
+    .target(
+      name: "RRAMMapping",
+      dependencies: ["RRAMUnits", "RRAMBoard", "RRAMModel", "RRAMProfiles", "CAnalogKernel", "RRAMRecords", logging]),
+    .target(
+      name: "RRAMSampling",
+      dependencies: [
+        "RRAMUnits", "RRAMBoard", "RRAMModel", "RRAMMapping", "RRAMProfiles", "CAnalogKernel", "RRAMRecords", logging,
+      ]),
+    // Composition root and command line.
+    .target(
+      name: "RRAMKit",
+      dependencies: [
+        "RRAMUnits", "RRAMFiles", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard", "RRAMPhysics",
+        "RRAMEmulator", "RRAMModel", "RRAMRecords", "RRAMMapping", "RRAMSampling", logging,
+      ]),
+    .executableTarget(
+      name: "rram",
+      dependencies: [
+        "RRAMUnits", "RRAMKit", logging,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ]),
+    // Tests: one target each, named for the target it tests.
+    .testTarget(name: "RRAMUnitsTests", dependencies: ["RRAMUnits"]),
+  ]
+)
+
+for target in package.targets where target.type != .system && target.name != "CAnalogKernel" {
+  target.swiftSettings =
+    (target.swiftSettings ?? []) + [
+      .swiftLanguageMode(.v6),
+      .enableUpcomingFeature("ExistentialAny"),
+      .enableUpcomingFeature("MemberImportVisibility"),
+      .enableUpcomingFeature("InternalImportsByDefault"),
+      .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+      .treatAllWarnings(as: .error),
+    ]
+}

@@ -1,0 +1,3 @@
+#ifndef ANALOG_KERNEL_H
+#define ANALOG_KERNEL_H
+#endif

@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct RRAMCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "rram")
+}
