@@ -1,0 +1,96 @@
+public import Foundation
+public import RRAMUnits
+
+/// The pictures that commands put into a run folder.
+public enum Pictures {
+  /// Point clouds side by side on equal axes, each at most 20 000 points.
+  ///
+  /// - Parameters:
+  ///   - clouds: title and interleaved x, y values, in units of the network.
+  ///   - halfWidth: axes go from −halfWidth to +halfWidth.
+  public static func pointClouds(
+    _ clouds: [(title: String, points: [Float])], halfWidth: Double, to file: URL, format: Gnuplot.Format
+  ) throws {
+    var script = "set multiplot layout 1,\(clouds.count)\nset size square\nset key off\n"
+    script +=
+      "set xrange [-\(halfWidth):\(halfWidth)]\nset yrange [-\(halfWidth):\(halfWidth)]\nset xlabel 'x (units)'\nset ylabel 'y (units)'\n"
+    var tables: [Gnuplot.Table] = []
+    for (index, cloud) in clouds.enumerated() {
+      let shown = min(cloud.points.count / 2, 20_000)
+      tables.append(
+        .init(
+          "cloud\(index)", rows: (0..<shown).map { [Double(cloud.points[2 * $0]), Double(cloud.points[2 * $0 + 1])] }))
+      script += "set title '\(cloud.title.replacing("'", with: "''"))'\n"
+      script += "plot $cloud\(index) using 1:2 with dots lc rgb '#21518c'\n"
+    }
+    try Gnuplot(width: 420 * clouds.count, height: 460, format: format)
+      .draw(script + "unset multiplot", tables: tables, to: file)
+  }
+
+  /// Conductances of one block as heat maps: target, measured, and their difference.
+  ///
+  /// - Parameters:
+  ///   - blocks: name and row-major values in siemens; NaN where there is no target or no reading.
+  public static func conductanceMaps(
+    _ blocks: [(title: String, shape: MacroShape, target: [Float], measured: [Float])], to file: URL,
+    format: Gnuplot.Format
+  ) throws {
+    var script = "set multiplot layout \(blocks.count),3\nset key off\nset xlabel 'column'\nset ylabel 'row'\n"
+    var tables: [Gnuplot.Table] = []
+    for (index, block) in blocks.enumerated() {
+      let difference = zip(block.measured, block.target).map { $0 - $1 }
+      let panels = [("target", block.target), ("measured", block.measured), ("measured − target", difference)]
+      for (panel, content) in panels.enumerated() {
+        let name = "map\(index)_\(panel)"
+        tables.append(
+          .init(
+            name,
+            rows: content.1.enumerated().map { index, value in
+              [Double(index % block.shape.columns), Double(index / block.shape.columns), Double(value) * 1e6]
+            }))
+        script +=
+          panel == 2
+          ? "set palette defined (-1 '#2166ac', 0 '#f7f7f7', 1 '#b2182b')\n" : Gnuplot.palette + "\n"
+        let extent = content.1.filter(\.isFinite).map { abs($0) * 1e6 }.max() ?? 1
+        script += panel == 2 ? "set cbrange [-\(max(extent, 1e-3)):\(max(extent, 1e-3))]\n" : "set cbrange [*:*]\n"
+        script += "set title '\(block.title.replacing("'", with: "''")): \(content.0) (µS)'\n"
+        script +=
+          "set xrange [-0.5:\(Double(block.shape.columns) - 0.5)]\nset yrange [\(Double(block.shape.rows) - 0.5):-0.5]\n"
+        script += "plot $\(name) using 1:2:3 with image\n"
+      }
+    }
+    try Gnuplot(width: 1260, height: 300 * blocks.count, format: format)
+      .draw(script + "unset multiplot", tables: tables, to: file)
+  }
+
+  /// Grey images in a grid, dark on light.
+  ///
+  /// - Parameters:
+  ///   - rows: title and images of each row, every image `side`×`side` values in 0…1, row-major, first line on top.
+  public static func imageGrid(
+    _ rows: [(title: String, images: [[Float]])], side: Int, to file: URL, format: Gnuplot.Format
+  ) throws {
+    let perRow = rows.map(\.images.count).max() ?? 0
+    guard perRow > 0 else { return }
+    let pitch = side + 1
+    var pixels: [[Double]] = []
+    for line in 0..<rows.count * pitch {
+      for column in 0..<perRow * pitch {
+        let (row, y, image, x) = (line / pitch, line % pitch, column / pitch, column % pitch)
+        var value = 0.0
+        if y < side, x < side, image < rows[row].images.count { value = Double(rows[row].images[image][y * side + x]) }
+        pixels.append([Double(column), Double(line), value])
+      }
+    }
+    var script =
+      "set key off\nset palette gray negative\nset cbrange [0:1]\nunset colorbox\nset size ratio -1\nunset xtics\n"
+    let labels = rows.enumerated().map { "'\($1.title.replacing("'", with: "''"))' \($0 * pitch + side / 2)" }
+    script += "set ytics (\(labels.joined(separator: ", "))) scale 0\n"
+    script +=
+      "set xrange [-0.5:\(Double(perRow * pitch) - 0.5)]\nset yrange [\(Double(rows.count * pitch) - 0.5):-0.5]\n"
+    script += "plot $pixels using 1:2:3 with image"
+    let scale = max(3, min(6, 1200 / (perRow * pitch)))
+    try Gnuplot(width: perRow * pitch * scale + 160, height: rows.count * pitch * scale + 60, format: format)
+      .draw(script, tables: [.init("pixels", rows: pixels)], to: file)
+  }
+}

@@ -1,0 +1,63 @@
+public import Foundation
+
+/// `report.html` of a run: one file with its tables and SVG pictures, no network needed.
+public struct Report: Sendable {
+  public var title: String
+  public var sections: [Section] = []
+
+  public enum Section: Sendable {
+    case paragraph(String)
+    /// First row is the head.
+    case table(title: String, rows: [[String]])
+    /// An SVG file, put into the page.
+    case picture(title: String, svg: URL)
+  }
+
+  public init(title: String) {
+    self.title = title
+  }
+
+  /// Writes the page, ended by everything the manifest says.
+  public func write(to file: URL, manifest: RunManifest) throws {
+    var page = """
+      <!DOCTYPE html>
+      <html lang="en"><head><meta charset="utf-8"><title>\(escaped(title))</title>
+      <style>
+      body { font: 15px/1.5 sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+      table { border-collapse: collapse; margin: .5rem 0 1.5rem } th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left }
+      td + td, th + th { text-align: right; font-variant-numeric: tabular-nums } figure { margin: 1rem 0 } svg { max-width: 100%; height: auto }
+      pre { background: #f6f6f6; padding: 1rem; overflow-x: auto }
+      </style></head><body>
+      <h1>\(escaped(title))</h1>
+
+      """
+    for section in sections {
+      switch section {
+      case .paragraph(let text):
+        page += "<p>\(escaped(text))</p>\n"
+      case .table(let title, let rows):
+        page += "<h2>\(escaped(title))</h2>\n<table>\n"
+        for (index, row) in rows.enumerated() {
+          let tag = index == 0 ? "th" : "td"
+          page += "<tr>" + row.map { "<\(tag)>\(escaped($0))</\(tag)>" }.joined() + "</tr>\n"
+        }
+        page += "</table>\n"
+      case .picture(let title, let svg):
+        guard let data = FileManager.default.contents(atPath: svg.path) else {
+          throw RecordsError(.notFound, path: svg.path, reason: "no such picture")
+        }
+        // Only the element: an XML declaration may not stand inside a page.
+        let text = String(decoding: data, as: UTF8.self)
+        let element = text.range(of: "<svg").map { text[$0.lowerBound...] } ?? ""
+        page += "<figure><figcaption>\(escaped(title))</figcaption>\(element)</figure>\n"
+      }
+    }
+    let record = String(decoding: try RunManifest.encoder.encode(manifest), as: UTF8.self)
+    page += "<h2>Manifest</h2>\n<pre>\(escaped(record))</pre>\n</body></html>\n"
+    try RRAMRecords.write(Data(page.utf8), to: file)
+  }
+}
+
+private func escaped(_ text: String) -> String {
+  text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+}
