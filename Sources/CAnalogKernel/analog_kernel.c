@@ -1,1 +1,293 @@
 #include "analog_kernel.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan.h"
+#include "polynomials.h"
+
+/* Products and sums are fused exactly where kernel.inc says so; otherwise sets would differ. */
+#pragma STDC FP_CONTRACT OFF
+
+#if defined(__x86_64__)
+#define AK_X86 1
+#else
+#define AK_X86 0
+#endif
+#if defined(__aarch64__)
+#define AK_NEON 1
+#else
+#define AK_NEON 0
+#endif
+
+#if AK_X86
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2"))), \
+                             apply_to = function)
+#define AK_W 16
+#define AK_SUFFIX _avx512
+#define AK_FUSED 1
+#include "kernel.inc"
+#undef AK_W
+#undef AK_SUFFIX
+#undef AK_FUSED
+#pragma clang attribute pop
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,bmi2"))), apply_to = function)
+#define AK_W 8
+#define AK_SUFFIX _avx2
+#define AK_FUSED 1
+#include "kernel.inc"
+#undef AK_W
+#undef AK_SUFFIX
+#undef AK_FUSED
+#pragma clang attribute pop
+#endif
+
+/* SSE2 is the x86-64 baseline and NEON the aarch64 one, so the portable code is their code. */
+#define AK_W 4
+#define AK_SUFFIX _baseline
+#define AK_FUSED AK_NEON
+#include "kernel.inc"
+#undef AK_W
+#undef AK_SUFFIX
+#undef AK_FUSED
+
+int ak_isa_supported(ak_isa isa) {
+  switch (isa) {
+    case AK_ISA_PORTABLE: return 1;
+    case AK_ISA_NEON: return AK_NEON;
+#if AK_X86
+    case AK_ISA_SSE2: return 1;
+    case AK_ISA_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    case AK_ISA_AVX512:
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
+             && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+#endif
+    default: return 0;
+  }
+}
+
+ak_isa ak_isa_best(void) {
+  static const ak_isa order[] = {AK_ISA_AVX512, AK_ISA_AVX2, AK_ISA_NEON, AK_ISA_SSE2};
+  for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+    if (ak_isa_supported(order[i])) return order[i];
+  return AK_ISA_PORTABLE;
+}
+
+const char *ak_isa_name(ak_isa isa) {
+  switch (isa) {
+    case AK_ISA_SSE2: return "sse2";
+    case AK_ISA_AVX2: return "avx2";
+    case AK_ISA_AVX512: return "avx512";
+    case AK_ISA_NEON: return "neon";
+    default: return "portable";
+  }
+}
+
+static int loop_is_valid(const ak_loop *loop) {
+  if (!loop || !loop->layers || loop->layer_count < 1 || loop->layer_count > AK_MAX_LAYERS) return 0;
+  for (int l = 0; l < loop->layer_count; l++) {
+    const ak_layer *layer = &loop->layers[l];
+    if (layer->inputs < 1 || layer->inputs > AK_MAX_WIDTH || layer->outputs < 1 || layer->outputs > AK_MAX_WIDTH
+        || !layer->weights)
+      return 0;
+    if (layer->inputs != loop->layers[l ? l - 1 : loop->layer_count - 1].outputs) return 0;
+  }
+  return 1;
+}
+
+static int is_noisy(const ak_loop *loop) {
+  if (loop->noise == AK_NOISE_NONE) return 0;
+  for (int l = 0; l < loop->layer_count; l++)
+    if (loop->layers[l].variances) return 1;
+  return 0;
+}
+
+ak_path ak_loop_path(const ak_loop *loop) {
+  static const int32_t widths[4] = {2, 14, 14, 2};
+  if (!loop_is_valid(loop) || loop->layer_count != 3) return AK_PATH_GENERAL;
+  const int noisy = is_noisy(loop);
+  for (int l = 0; l < 3; l++) {
+    const ak_layer *layer = &loop->layers[l];
+    if (layer->inputs != widths[l] || layer->outputs != widths[l + 1] || !layer->rectified != (l == 2)) return AK_PATH_GENERAL;
+    if (noisy && !layer->variances) return AK_PATH_GENERAL;
+  }
+  return AK_PATH_2_14_14_2;
+}
+
+/* 1 if the weight variances of `layer` are the same for every output. */
+static int variances_are_shared(const ak_layer *layer) {
+  const int columns = layer->inputs + 1;
+  for (int i = 1; i < layer->outputs; i++)
+    if (memcmp(layer->variances, layer->variances + (ptrdiff_t)i * columns, (size_t)columns * sizeof(float))) return 0;
+  return 1;
+}
+
+/* Blocks of AK_BLOCK rows of (rows, inputs + 1), without the last column. */
+static float *pack_blocks(float *to, const float *from, int rows, int inputs) {
+  for (int first = 0; first < rows; first += AK_BLOCK) {
+    const int count = rows - first < AK_BLOCK ? rows - first : AK_BLOCK;
+    for (int j = 0; j < inputs; j++)
+      for (int i = 0; i < count; i++) *to++ = from[(first + i) * (inputs + 1) + j];
+  }
+  return to;
+}
+
+static void pack_14(float *to, const float *w1, const float *w2, const float *w3) {
+  for (int j = 0; j < 14; j++) {
+    *to++ = w1[3 * j];
+    *to++ = w1[3 * j + 1];
+    for (int i = 0; i < 14; i++) *to++ = w2[15 * i + j];
+  }
+  for (int i = 0; i < 14; i++) {
+    *to++ = w3[i];
+    *to++ = w3[15 + i];
+  }
+}
+
+enum { WEIGHTS_14 = 14 * 16 + 28, VARIANCES_14 = WEIGHTS_14 + 30 };
+
+ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batch *batch, int64_t begin, int64_t end,
+                 ak_isa isa) {
+  if (!ak_isa_supported(isa)) return AK_UNSUPPORTED;
+  if (!loop_is_valid(loop) || !schedule || !batch || schedule->ticks < 1 || schedule->substeps < 1 || !schedule->a
+      || !schedule->b || begin < 0 || end < begin || end > batch->count || batch->trajectory_interval < 0)
+    return AK_INVALID;
+  if (begin == end) return AK_OK;
+  if (!batch->x0 || !batch->x || (batch->trajectory && batch->trajectory_interval < 1)) return AK_INVALID;
+  if (batch->held_source && (!schedule->held_gain || (batch->held_source == AK_HELD_TABLE && !batch->held))) return AK_INVALID;
+
+  ak_plan plan = {0};
+  plan.layer_count = loop->layer_count;
+  plan.dimensions = loop->layers[0].inputs;
+  plan.ticks = schedule->ticks;
+  plan.substeps = schedule->substeps;
+  plan.euler = schedule->euler != 0;
+  plan.noisy = is_noisy(loop);
+  plan.row_clamp = loop->row_clamp;
+  plan.amplifier_rail = loop->amplifier_rail;
+  plan.integrator_rail = loop->integrator_rail;
+  plan.hidden_cap = fminf(loop->row_clamp, loop->amplifier_rail);
+  plan.limited = isfinite(loop->row_clamp) || isfinite(loop->amplifier_rail) || isfinite(loop->integrator_rail);
+  plan.soft = loop->softness > 0;
+  plan.softness2 = loop->softness * loop->softness;
+  const float bias = fmaxf(fminf(loop->bias_level, loop->row_clamp), -loop->row_clamp);
+  plan.bias_clamped = bias != loop->bias_level;
+
+  const double step = schedule->tick_duration / schedule->substeps;
+  plan.renewal = 1;
+  if (loop->noise == AK_NOISE_BAND_LIMITED) {
+    if (!(loop->correlation_time > 0)) return AK_INVALID;
+    const double decay = exp(-step / loop->correlation_time);
+    plan.decay = (float)decay;
+    plan.renewal = (float)sqrt(-expm1(-2 * step / loop->correlation_time));
+  }
+
+  size_t outputs = 0, products = 0;
+  for (int l = 0; l < loop->layer_count; l++) {
+    const ak_layer *layer = &loop->layers[l];
+    if (layer->embedding >= 0
+        && (!schedule->embedding || layer->embedding + layer->outputs > schedule->embedding_columns))
+      return AK_INVALID;
+    plan.layers[l].first = (int32_t)outputs;
+    outputs += (size_t)layer->outputs;
+    products += (size_t)layer->outputs * (size_t)(layer->inputs + 1);
+  }
+  plan.nodes = (int32_t)((outputs + 1) & ~(size_t)1);
+  plan.base_stride = (int32_t)((outputs + 15) & ~(size_t)15);
+  const size_t ticks = (size_t)schedule->ticks, dimensions = (size_t)plan.dimensions;
+  const size_t floats = ticks * ((size_t)plan.base_stride + 3 + dimensions) + 2 * products + WEIGHTS_14 + VARIANCES_14;
+  void *memory = NULL;
+  if (posix_memalign(&memory, 64, floats * sizeof(float))) return AK_NO_MEMORY;
+
+  float *base = memory;
+  plan.base = base;
+  float *next = base + ticks * (size_t)plan.base_stride;
+  for (size_t tick = 0; tick < ticks; tick++, base += plan.base_stride) {
+    for (int l = 0; l < loop->layer_count; l++) {
+      const ak_layer *layer = &loop->layers[l];
+      float *row = base + plan.layers[l].first;
+      const float *last = layer->weights + layer->inputs;
+      for (int i = 0; i < layer->outputs; i++) row[i] = last[i * (layer->inputs + 1)] * bias;
+      if (layer->embedding < 0) continue;
+      const float *e = schedule->embedding + tick * (size_t)schedule->embedding_columns + layer->embedding;
+      for (int i = 0; i < layer->outputs; i++) row[i] += e[i];
+    }
+    for (int i = (int)outputs; i < plan.base_stride; i++) base[i] = 0;
+  }
+  float *steps = next, *offsets = steps + 3 * ticks;
+  plan.steps = steps;
+  plan.offsets = offsets;
+  for (size_t tick = 0; tick < ticks; tick++) {
+    steps[3 * tick] = (float)(schedule->a[tick] * step);
+    steps[3 * tick + 1] = (float)((double)schedule->b[tick] * loop->amplitude * step);
+    steps[3 * tick + 2] = schedule->held_gain ? (float)(schedule->held_gain[tick] * step) : 0;
+    for (size_t d = 0; d < dimensions; d++)
+      offsets[tick * dimensions + d] = schedule->offset ? (float)(schedule->offset[tick * dimensions + d] * step) : 0;
+  }
+  next = offsets + ticks * dimensions;
+
+  int shared = plan.noisy;
+  for (int l = 0; l < loop->layer_count; l++) {
+    const ak_layer *layer = &loop->layers[l];
+    ak_plan_layer *packed = &plan.layers[l];
+    packed->inputs = layer->inputs;
+    packed->outputs = layer->outputs;
+    packed->rectified = layer->rectified != 0;
+    packed->weights = next;
+    next = pack_blocks(next, layer->weights, layer->outputs, layer->inputs);
+    if (!plan.noisy || !layer->variances) continue;
+    packed->variance_rows = variances_are_shared(layer) ? 1 : layer->outputs;
+    shared = shared && packed->variance_rows == 1;
+    packed->variances = next;
+    next = pack_blocks(next, layer->variances, packed->variance_rows, layer->inputs);
+    packed->bias_variances = next;
+    for (int i = 0; i < packed->variance_rows; i++)
+      *next++ = layer->variances[i * (layer->inputs + 1) + layer->inputs] * bias * bias;
+  }
+
+  if (ak_loop_path(loop) == AK_PATH_2_14_14_2) {
+    const ak_layer *layers = loop->layers;
+    plan.weights14 = next;
+    pack_14(next, layers[0].weights, layers[1].weights, layers[2].weights);
+    next += WEIGHTS_14;
+    if (plan.noisy) {
+      const float *s1 = layers[0].variances, *s2 = layers[1].variances, *s3 = layers[2].variances;
+      const float level2 = bias * bias;
+      plan.variances14 = next;
+      plan.noise14 = shared ? 1 : 2;
+      if (shared) {
+        memcpy(next, s1, 2 * sizeof(float));
+        memcpy(next + 2, s2, 14 * sizeof(float));
+        memcpy(next + 16, s3, 14 * sizeof(float));
+        next[30] = s1[2] * level2;
+        next[31] = s2[14] * level2;
+        next[32] = s3[14] * level2;
+      } else {
+        pack_14(next, s1, s2, s3);
+        next += WEIGHTS_14;
+        for (int i = 0; i < 14; i++) *next++ = s1[3 * i + 2] * level2;
+        for (int i = 0; i < 14; i++) *next++ = s2[15 * i + 14] * level2;
+        for (int i = 0; i < 2; i++) *next++ = s3[15 * i + 14] * level2;
+      }
+    }
+  }
+
+#if AK_X86
+  if (isa == AK_ISA_AVX512)
+    run_avx512(&plan, batch, begin, end);
+  else if (isa == AK_ISA_AVX2)
+    run_avx2(&plan, batch, begin, end);
+  else
+#endif
+    run_baseline(&plan, batch, begin, end);
+  free(memory);
+  return AK_OK;
+}
+
+float ak_wiener(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel) {
+  vu_baseline lanes = (vu_baseline)sample;
+  return wiener_baseline(seed, lanes, tick, channel)[0];
+}

@@ -1,3 +1,126 @@
 #ifndef ANALOG_KERNEL_H
 #define ANALOG_KERNEL_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The closed loop of a continuous-time sampler, integrated for many samples at once.
+ *
+ *     dx/dτ = a·x + b·amplitude·net(x, e) + offset + gain·ξ
+ *
+ * All values are in units (1 unit = the board's unit voltage). In a tick a, b, e, offset, gain and ξ are constant.
+ * One sample is one lane of a vector; lanes never mix, so a result depends neither on how samples are cut into calls nor
+ * on threads. No function keeps state between calls; all may run on several threads at once.
+ */
+
+enum { AK_MAX_WIDTH = 64, AK_MAX_LAYERS = 4 };
+
+/* Instruction sets. AVX-512 and AVX2 give the same bits; those without fused multiply-add differ in the last bits. */
+typedef enum ak_isa {
+  AK_ISA_PORTABLE = 0, /* vectors of four, whatever the target offers */
+  AK_ISA_SSE2 = 1,
+  AK_ISA_AVX2 = 2, /* AVX2 and FMA */
+  AK_ISA_AVX512 = 3, /* AVX-512 F, BW, DQ, VL */
+  AK_ISA_NEON = 4
+} ak_isa;
+
+/* 1 if this machine runs `isa` and it was compiled in. */
+int ak_isa_supported(ak_isa isa);
+/* The fastest supported set. */
+ak_isa ak_isa_best(void);
+/* The name as in RRAM_ISA: portable, sse2, avx2, avx512, neon. */
+const char *ak_isa_name(ak_isa isa);
+
+/* One layer as the array and its amplifiers realise it. */
+typedef struct ak_layer {
+  int32_t inputs;         /* driven rows without the bias row, 1...AK_MAX_WIDTH */
+  int32_t outputs;        /* 1...AK_MAX_WIDTH */
+  int32_t embedding;      /* first column of the embedding table that is added to the outputs; -1: none */
+  int32_t rectified;      /* 1: soft ReLU with a rail above; 0: linear with a rail on both sides */
+  const float *weights;   /* (outputs, inputs + 1), row-major, the last column belongs to the bias row */
+  const float *variances; /* variance of each weight's read noise, same shape, or NULL for none */
+} ak_layer;
+
+typedef enum ak_noise {
+  AK_NOISE_NONE = 0,
+  AK_NOISE_WHITE = 1,       /* a fresh draw per output and step */
+  AK_NOISE_BAND_LIMITED = 2 /* an Ornstein-Uhlenbeck process per output, exactly discretised */
+} ak_noise;
+
+typedef struct ak_loop {
+  const ak_layer *layers;
+  int32_t layer_count;    /* 1...AK_MAX_LAYERS; outputs of the last = inputs of the first = dimensions of x */
+  float amplitude;        /* gain behind the network's output */
+  float bias_level;       /* what drives the bias row */
+  float row_clamp;        /* every driven row is limited to ± this; INFINITY: none */
+  float amplifier_rail;   /* every layer's output is limited to ± this; INFINITY: none */
+  float integrator_rail;  /* x is limited to ± this; INFINITY: none */
+  float softness;         /* s of the rectifier ½(v + √(v² + s²)); 0: ideal ReLU */
+  ak_noise noise;         /* each output gets √(Σ v²·variance)·z, v the driven rows, z with unit variance */
+  float correlation_time; /* of z, in units of τ, for AK_NOISE_BAND_LIMITED */
+} ak_loop;
+
+typedef struct ak_schedule {
+  int32_t ticks;
+  int32_t substeps;           /* integration steps per tick */
+  int32_t euler;              /* 0: Heun, two evaluations a step; 1: Euler, one */
+  int32_t embedding_columns;
+  double tick_duration;       /* in units of τ */
+  const float *a;             /* (ticks) */
+  const float *b;             /* (ticks) */
+  const float *embedding;     /* (ticks, embedding_columns), or NULL if no layer takes one */
+  const float *offset;        /* (ticks, dimensions), or NULL for zeros */
+  const float *held_gain;     /* (ticks), factor of ξ; NULL: no held noise */
+} ak_schedule;
+
+typedef enum ak_held {
+  AK_HELD_NONE = 0,
+  AK_HELD_TABLE = 1, /* ξ from `held` */
+  AK_HELD_WIENER = 2 /* ξ = √(-2 ln u₀)·cos(2π u₁) of Philox4x32-10(held_seed; sample, tick, channel, 0x57494E52) */
+} ak_held;
+
+enum {
+  AK_FLAG_ROW_CLAMP = 1,
+  AK_FLAG_AMPLIFIER_RAIL = 2,
+  AK_FLAG_INTEGRATOR_RAIL = 4
+};
+
+typedef struct ak_batch {
+  int64_t count;
+  uint64_t first_sample; /* index of the first sample in its run; names the random streams */
+  uint64_t seed;         /* of the node noise: xoshiro128++ seeded by Philox4x32-10(seed; sample) */
+  uint64_t held_seed;
+  ak_held held_source;
+  int32_t trajectory_interval; /* ticks between two recorded points; 0: none */
+  const float *x0;   /* (count, dimensions) */
+  const float *held; /* (count, ticks, dimensions) standard normal numbers; limited to ±4 */
+  float *x;          /* (count, dimensions), the state at the end */
+  uint8_t *flags;    /* (count), AK_FLAG_… that were reached, or NULL */
+  float *trajectory; /* (count, ticks / interval + 1, dimensions), the first point is the start, or NULL */
+} ak_batch;
+
+typedef enum ak_status {
+  AK_OK = 0,
+  AK_INVALID = 1,      /* a shape or count outside the documented range */
+  AK_UNSUPPORTED = 2,  /* the machine does not run the instruction set */
+  AK_NO_MEMORY = 3
+} ak_status;
+
+/* Which code serves a loop: AK_PATH_2_14_14_2 has constant trip counts, AK_PATH_GENERAL takes any shape. */
+typedef enum ak_path { AK_PATH_GENERAL = 0, AK_PATH_2_14_14_2 = 1 } ak_path;
+ak_path ak_loop_path(const ak_loop *loop);
+
+/* Runs samples begin..<end of the batch. */
+ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batch *batch, int64_t begin, int64_t end,
+                 ak_isa isa);
+
+/* The held noise ξ of AK_HELD_WIENER for one sample, tick and channel, limited to ±4. */
+float ak_wiener(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

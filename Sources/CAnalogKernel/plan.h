@@ -1,0 +1,37 @@
+#ifndef ANALOG_KERNEL_PLAN_H
+#define ANALOG_KERNEL_PLAN_H
+
+#include "analog_kernel.h"
+
+/* Outputs per block of the general matrix product: as many accumulators as hide the latency of an addition. */
+enum { AK_BLOCK = 8 };
+/* Ticks of held noise that are drawn at once, and node noise per network at most. */
+enum { AK_HELD_TICKS = 16, AK_MAX_NODES = AK_MAX_WIDTH * AK_MAX_LAYERS };
+
+typedef struct ak_plan_layer {
+  int32_t inputs, outputs, rectified;
+  int32_t first;         /* of this layer's outputs in a row of `base` and among the noise nodes */
+  int32_t variance_rows; /* 0: no noise, 1: the same for every output, else one row an output */
+  const float *weights;   /* blocks of AK_BLOCK outputs: [block][input][output in block] */
+  const float *variances; /* the same layout, or [input] */
+  const float *bias_variances; /* [variance row], already times the square of the bias level */
+} ak_plan_layer;
+
+/* Everything a trajectory reads, laid out in the order in which it is read. */
+typedef struct ak_plan {
+  ak_plan_layer layers[AK_MAX_LAYERS];
+  int32_t layer_count, dimensions, nodes, ticks, substeps, euler;
+  int32_t base_stride;
+  const float *base;      /* (ticks, base_stride): bias row + embedding of every output */
+  const float *steps;     /* (ticks, 3): a·h, b·amplitude·h, gain·h with h the step */
+  const float *offsets;   /* (ticks, dimensions): offset·h */
+  const float *weights14; /* 2→14→14→2: 14 × {w1[j][0], w1[j][1], w2[0..13][j]}, then 14 × {w3[0][i], w3[1][i]} */
+  const float *variances14; /* the same layout; with shared variances {s1[2], s2[14], s3[14]} */
+  int32_t noise14;        /* 0 none, 1 the same variances for every output of a layer, 2 one variance a weight */
+  int32_t limited, soft;
+  float row_clamp, amplifier_rail, integrator_rail, hidden_cap, softness2;
+  int32_t noisy, bias_clamped;
+  float decay, renewal;   /* of the node noise per step: z ← decay·z + renewal·ξ; white: 0 and 1 */
+} ak_plan;
+
+#endif

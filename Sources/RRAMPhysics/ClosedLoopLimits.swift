@@ -1,0 +1,59 @@
+/// Where the loop's analog blocks stop being linear, in units; infinity means without limit.
+public struct LoopLimits: Sendable, Hashable {
+  /// Every driven row is limited to ± this.
+  public var rowClamp: Float
+  /// Every layer's output is limited to ± this.
+  public var amplifierRail: Float
+  /// The state x is limited to ± this.
+  public var integratorRail: Float
+  /// s of the rectifier ½(v + √(v² + s²)), which is s/2 at v = 0 and approaches the ideal one as s²/(4|v|); 0 is ideal.
+  public var softness: Float
+
+  public init(
+    rowClamp: Float = .infinity, amplifierRail: Float = .infinity, integratorRail: Float = .infinity,
+    softness: Float = 0
+  ) {
+    self.rowClamp = rowClamp
+    self.amplifierRail = amplifierRail
+    self.integratorRail = integratorRail
+    self.softness = softness
+  }
+
+  /// No limits and an ideal rectifier.
+  public static let none = LoopLimits()
+}
+
+/// The time behaviour of the read noise; its size is in ``LoopNetwork/Layer/variances``.
+public enum LoopNoise: Sendable, Hashable {
+  /// Silent, whatever the variances.
+  case none
+  /// A fresh draw per output and integration step, held over the step.
+  case white
+  /// An Ornstein–Uhlenbeck process per output, stationary from the start and exactly discretised.
+  ///
+  /// The variances are those within the band. The correlation time is in units of the run time τ, 1/(2πf) for a single
+  /// pole at f; steps should be no longer than it.
+  case bandLimited(correlationTime: Float)
+}
+
+/// Where the unit normal numbers ξ of the held noise g(t)·ξ/√Δτ come from; limited to ±4, none in the last tick.
+public enum LoopHeldNoise: Sendable, Hashable {
+  case none
+  /// (samples, ticks, dimensions) numbers, row-major, for the samples of `x0`.
+  case table([Float])
+  /// Drawn per sample, tick and channel from Philox under this seed, as host and board agree on.
+  case wiener(seed: UInt64)
+}
+
+/// Blocks of the loop that left their linear range while a sample ran.
+public struct LoopFlags: OptionSet, Sendable, Hashable {
+  public let rawValue: UInt8
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  /// A driven row reached its clamp.
+  public static let rowClamp = LoopFlags(rawValue: 1)
+  /// A layer's output reached its rail.
+  public static let amplifierRail = LoopFlags(rawValue: 2)
+  /// The state reached the integrator's rail.
+  public static let integratorRail = LoopFlags(rawValue: 4)
+}

@@ -1,0 +1,45 @@
+/// A multilayer perceptron as the arrays and their amplifiers realise it.
+///
+/// Between the layers sits a soft ReLU; the last layer is linear. Weights are effective ones: what a column amplifier puts
+/// out, in units, for one unit on the row, wire resistance and gain errors included.
+public struct LoopNetwork: Sendable, Hashable {
+  /// One layer: its rows drive its columns.
+  public struct Layer: Sendable, Hashable {
+    /// Driven rows, the bias row not counted.
+    public var inputs: Int
+    /// Sensed column pairs.
+    public var outputs: Int
+    /// Effective weights, (outputs, inputs + 1), row-major; the last column belongs to the bias row.
+    public var weights: [Float]
+    /// Variance of each weight's read noise, same shape and unit squared; empty for a layer without noise.
+    public var variances: [Float]
+    /// First column of the embedding table that is added to the outputs before the rectifier; `nil` for none.
+    public var embeddingColumn: Int?
+
+    public init(inputs: Int, outputs: Int, weights: [Float], variances: [Float] = [], embeddingColumn: Int? = nil) {
+      self.inputs = inputs
+      self.outputs = outputs
+      self.weights = weights
+      self.variances = variances
+      self.embeddingColumn = embeddingColumn
+    }
+  }
+
+  /// One to four layers, each 1 to 64 wide; the last has as many outputs as the first has inputs.
+  public var layers: [Layer]
+  /// Gain behind the network's output.
+  public var amplitude: Float
+  /// What drives the bias row of every layer, in units.
+  public var biasLevel: Float
+
+  public init(layers: [Layer], amplitude: Float = 1, biasLevel: Float = 1) {
+    self.layers = layers
+    self.amplitude = amplitude
+    self.biasLevel = biasLevel
+  }
+
+  /// Components of the state x.
+  public var dimensions: Int { layers.first?.inputs ?? 0 }
+  /// Multiplications of one evaluation, bias rows not counted.
+  public var products: Int { layers.reduce(0) { $0 + $1.inputs * $1.outputs } }
+}
