@@ -1,0 +1,219 @@
+internal import RRAMUnits
+
+/// The noise of the reverse SDE: one standard normal number per sample, tick and channel, held during the tick.
+public struct HeldNoise: Sendable {
+  /// Fills the buffer with ξ of consecutive samples from `firstSample` on, for one tick and one channel.
+  public typealias Source =
+    @Sendable (
+      _ tick: Int, _ channel: Int, _ firstSample: Int, _ output: UnsafeMutableBufferPointer<Float>
+    ) -> Void
+
+  let source: Source
+
+  /// Noise from any source; it is called from several threads.
+  public init(_ source: @escaping Source) { self.source = source }
+
+  /// The numbers that host and board draw alike, ``SamplingNoise``.
+  ///
+  /// - Parameter firstSample: number of the run's sample that is the solver's sample 0.
+  public static func philox(seed: UInt64, firstSample: Int = 0) -> HeldNoise {
+    HeldNoise { tick, channel, sample, output in
+      SamplingNoise.fillWiener(
+        seed: seed, firstSample: UInt32(truncatingIfNeeded: firstSample + sample), tick: UInt32(tick),
+        channel: UInt32(channel), into: output)
+    }
+  }
+
+  /// Given numbers, shape (samples, ticks, channels), row-major.
+  public static func values(_ values: [Float], ticks: Int, channels: Int = 2) -> HeldNoise {
+    HeldNoise { tick, channel, sample, output in
+      for i in 0..<output.count { output[i] = values[((sample + i) * ticks + tick) * channels + channel] }
+    }
+  }
+}
+
+/// Solves the reverse equation in software, in float32: the baseline that a chip is compared with.
+public struct DigitalSolver: Sendable, Hashable {
+  /// How time is stepped.
+  public enum Method: String, Sendable, Hashable, Codable, CaseIterable {
+    /// Left-point Euler on `steps` equal steps from 1 to the end time.
+    case euler
+    /// Heun (trapezoidal) on the same steps, two evaluations each.
+    case heun
+    /// The notebooks' grid: t_n = 1 − n(1 − 1e-4)/(N − 1) for n = 0..<N, with steps of (1 − 1e-4)/N.
+    case eulerPublished = "euler-published"
+  }
+
+  /// Noise beyond this many standard deviations is clamped, as the noise converter does.
+  public static let noiseLimit: Float = 4
+  /// Heun steps in a tick of held noise.
+  public static let stepsPerTick = 2
+
+  public var equation: ReverseEquation
+  public var method: Method
+  /// Steps of the ODE; ticks of the SDE, each of which takes ``stepsPerTick`` Heun steps.
+  public var steps: Int
+
+  /// - Precondition: `steps` is at least 1 (2 for `eulerPublished`); the SDE is stepped with `heun`.
+  public init(equation: ReverseEquation = .ode, method: Method = .heun, steps: Int = 200) {
+    precondition(steps >= (method == .eulerPublished ? 2 : 1), "\(steps) steps")
+    precondition(equation == .ode || method == .heun, "the SDE with held noise is stepped with heun")
+    self.equation = equation
+    self.method = method
+    self.steps = steps
+  }
+
+  /// Network evaluations a sample takes.
+  public var evaluationsPerSample: Int {
+    switch (equation, method) {
+    case (.sde, _): steps * Self.stepsPerTick * 2
+    case (.ode, .heun): steps * 2
+    case (.ode, .euler), (.ode, .eulerPublished): steps
+    }
+  }
+
+  /// Draws samples.
+  ///
+  /// - Parameters:
+  ///   - network: the score network.
+  ///   - process: the forward process it was trained for.
+  ///   - start: x at t = 1, shape (n, dimensions), row-major.
+  ///   - label: class, nil for the null condition.
+  ///   - noise: the noise of the SDE, required for it; not used by the ODE. None acts in the last tick.
+  ///   - threads: threads to use, nil for as many as there are processors. The result does not depend on it.
+  /// - Returns: x at the end time, shape (n, dimensions).
+  public func sample(
+    _ network: ScoreNetwork, process: DiffusionProcess, start: [Float], label: Int? = nil, noise: HeldNoise? = nil,
+    threads: Int? = nil
+  ) -> [Float] {
+    precondition(start.count % network.dimensions == 0, "\(start.count) values are no whole points")
+    precondition(equation == .ode || noise != nil, "the SDE needs noise")
+    let dimensions = network.dimensions
+    let n = start.count / dimensions
+    let kernel = NetworkKernel(network)
+    let plan = Plan(self, network, kernel, process, label: label)
+    // A chunk is a few blocks, so that threads end together.
+    let chunk = NetworkKernel.lanes * 4
+    return [Float](unsafeUninitializedCapacity: start.count) { output, filled in
+      // Each index writes its own chunk of the output only.
+      nonisolated(unsafe) let output = output
+      concurrently((n + chunk - 1) / chunk, threads: threads ?? processorCount) { index in
+        let workspace = NetworkKernel.Workspace(hidden: network.hiddenSize, dimensions: dimensions)
+        for first in stride(from: index * chunk, to: min(n, (index + 1) * chunk), by: NetworkKernel.lanes) {
+          let used = min(NetworkKernel.lanes, n - first)
+          for d in 0..<dimensions {
+            for lane in 0..<NetworkKernel.lanes {
+              workspace.state[d * NetworkKernel.lanes + lane] =
+                lane < used ? start[(first + lane) * dimensions + d] : 0
+            }
+          }
+          plan.integrate(kernel, workspace, firstSample: first, used: used, noise: noise)
+          for lane in 0..<used {
+            for d in 0..<dimensions {
+              output[(first + lane) * dimensions + d] = workspace.state[d * NetworkKernel.lanes + lane]
+            }
+          }
+        }
+      }
+      filled = start.count
+    }
+  }
+
+  /// The coefficients of every evaluation time, shared by all samples.
+  private struct Plan: Sendable {
+    let trapezoidal: Bool
+    let stepsPerTick: Int
+    let step: Float
+    let stepCount: Int
+    let dimensions: Int
+    /// 2·hidden values a time.
+    let bias: [Float]
+    let biasStride: Int
+    let stateCoefficient: [Float]
+    /// b(t)·amplitude.
+    let scoreCoefficient: [Float]
+    /// g(mid-tick)/√Δτ of every tick, 0 in the last; empty for the ODE.
+    let noiseGain: [Float]
+
+    init(
+      _ solver: DigitalSolver, _ network: ScoreNetwork, _ kernel: NetworkKernel, _ process: DiffusionProcess,
+      label: Int?
+    ) {
+      let span = 1 - DiffusionProcess.endTime
+      stepsPerTick = solver.equation == .sde ? DigitalSolver.stepsPerTick : 1
+      stepCount = solver.steps * stepsPerTick
+      trapezoidal = solver.method == .heun
+      dimensions = network.dimensions
+      let times: [Double]
+      if solver.method == .eulerPublished {
+        times = (0..<solver.steps).map { 1 - Double($0) * span / Double(solver.steps - 1) }
+      } else {
+        let count = stepCount
+        times = (0...count).map { 1 - Double($0) * span / Double(count) }
+      }
+      step = Float(span / Double(stepCount))
+      biasStride = 2 * network.hiddenSize
+      let labelEmbedding = network.classEmbedding(label)
+      bias = times.flatMap { kernel.preactivation(network.timeEmbedding(Float($0)), labelEmbedding) }
+      stateCoefficient = times.map { Float(process.stateCoefficient(at: $0)) }
+      scoreCoefficient = times.map {
+        Float(process.scoreCoefficient(at: $0, equation: solver.equation)) * network.amplitude
+      }
+      if solver.equation == .sde {
+        let tick = span / Double(solver.steps)
+        noiseGain = (0..<solver.steps).map {
+          let middle = 1 - (Double($0) + 0.5) * tick
+          return $0 == solver.steps - 1 ? 0 : Float((process.squaredDiffusion(at: middle) / tick).squareRoot())
+        }
+      } else {
+        noiseGain = []
+      }
+    }
+
+    /// Carries the block in `workspace.state` from t = 1 to the end.
+    func integrate(
+      _ kernel: NetworkKernel, _ workspace: NetworkKernel.Workspace, firstSample: Int, used: Int, noise: HeldNoise?
+    ) {
+      let count = dimensions * NetworkKernel.lanes
+      let (x, slope, predicted, net, held) = (
+        workspace.state, workspace.slope, workspace.predicted, workspace.output, workspace.noise
+      )
+      for i in 0..<count { held[i] = 0 }
+      bias.withUnsafeBufferPointer { bias in
+        for index in 0..<stepCount {
+          if !noiseGain.isEmpty, index % stepsPerTick == 0, let noise {
+            hold(noise, tick: index / stepsPerTick, firstSample: firstSample, used: used, into: held)
+          }
+          kernel.evaluate(x, bias: bias, offset: index * biasStride, workspace)
+          var (a, b) = (stateCoefficient[index], scoreCoefficient[index])
+          for i in 0..<count { slope[i] = a * x[i] + b * net[i] + held[i] }
+          guard trapezoidal else {
+            for i in 0..<count { x[i] += step * slope[i] }
+            continue
+          }
+          for i in 0..<count { predicted[i] = x[i] + step * slope[i] }
+          kernel.evaluate(predicted, bias: bias, offset: (index + 1) * biasStride, workspace)
+          (a, b) = (stateCoefficient[index + 1], scoreCoefficient[index + 1])
+          let half = 0.5 * step
+          for i in 0..<count { x[i] += half * (slope[i] + (a * predicted[i] + b * net[i] + held[i])) }
+        }
+      }
+    }
+
+    private func hold(
+      _ noise: HeldNoise, tick: Int, firstSample: Int, used: Int, into held: UnsafeMutablePointer<Float>
+    ) {
+      let gain = noiseGain[tick]
+      let limit = DigitalSolver.noiseLimit
+      for channel in 0..<dimensions {
+        let values = UnsafeMutableBufferPointer(start: held + channel * NetworkKernel.lanes, count: used)
+        guard gain != 0 else {
+          values.update(repeating: 0)
+          continue
+        }
+        noise.source(tick, channel, firstSample, values)
+        for lane in 0..<used { values[lane] = gain * min(max(values[lane], -limit), limit) }
+      }
+    }
+  }
+}

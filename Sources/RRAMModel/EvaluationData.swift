@@ -1,0 +1,81 @@
+internal import RRAMFiles
+
+/// The data side of every metric: points, their classes, the histogram that goes with them.
+public struct EvaluationData: Sendable {
+  /// The shipped data sets.
+  public static let names = ["ring", "letters"]
+
+  /// The shipped set's name or the path.
+  public let name: String
+  /// The path it was read from.
+  public let file: String
+  /// SHA-256 of the file, hexadecimal.
+  public let sha256: String
+  /// Shape (n, 2), row-major, finite.
+  public let points: [Double]
+  /// Shape (n); nil if the points have no classes.
+  public let labels: [Int]?
+  public var histogram: JointHistogram
+
+  /// Number of points.
+  public var count: Int { points.count / 2 }
+
+  /// Reads a data set.
+  ///
+  /// - Parameter nameOrPath: `ring` (50 000 points), `letters` (latents with classes), or a path, anything with a slash
+  ///   or ending in `.npy` (n, 2) or `.npz` (`x` (n, 2) and, if there are classes, `label` (n)). A file of one's own
+  ///   gets the ring's histogram.
+  /// - Throws: ``ModelError`` naming the file, the array, what was found and what was expected.
+  public init(_ nameOrPath: String) throws(ModelError) {
+    let path: String
+    if ModelLibrary.isPath(nameOrPath, endings: [".npy", ".npz"]) {
+      path = nameOrPath
+    } else {
+      let files = ["ring": "ring-reference.npy", "letters": "letters-latents.npz"]
+      guard let file = files[nameOrPath] else {
+        throw ModelError(
+          .unknownName, "data '\(nameOrPath)'",
+          reason: "unknown; there are \(Self.names.joined(separator: ", ")), or a path")
+      }
+      path = try ModelLibrary.resource("data/\(file)", name: "data '\(nameOrPath)'")
+    }
+    let bytes = try readingFile { () throws(FileError) in try FileContents.read(path) }
+    name = nameOrPath
+    file = path
+    sha256 = hexadecimalSHA256(bytes)
+    histogram = nameOrPath == "letters" ? .letters : .ring
+    let array: NPYArray
+    var labels: [Int]?
+    if bytes.starts(with: [0x50, 0x4B]) || path.hasSuffix(".npz") {
+      let archive = try readingFile { () throws(FileError) in try NPZArchive(bytes: bytes, file: path) }
+      array = try readingFile { () throws(FileError) in try archive.array("x") }
+      if archive.contains("label") {
+        labels = try readingFile { () throws(FileError) in
+          try archive.integers("label", shape: [array.shape.first ?? 0])
+        }
+      }
+    } else {
+      array = try readingFile { () throws(FileError) in try NPYArray(npy: bytes, file: path) }
+    }
+    guard array.shape.count == 2, array.shape[1] == 2, array.shape[0] > 0, let values = array.doubles else {
+      throw ModelError(
+        .wrongShape, path, key: "x", reason: "shape \(array.shape) of \(array.elementType), expected numbers (n, 2)")
+    }
+    if let bad = values.firstNonFinite {
+      throw ModelError(.nonFinite, path, key: "x", reason: "point \(bad.index / 2) is \(bad.value)")
+    }
+    points = values
+    self.labels = labels
+  }
+
+  /// The points of one class.
+  public func points(label: Int) throws(ModelError) -> [Double] {
+    let members = labels?.indices.filter { labels?[$0] == label } ?? []
+    guard !members.isEmpty else {
+      let present = Set(labels ?? []).sorted().map { "\($0)" }.joined(separator: ", ")
+      throw ModelError(
+        .invalidLabel, name, reason: "no points of class \(label); classes: \(present.isEmpty ? "none" : present)")
+    }
+    return members.flatMap { [points[2 * $0], points[2 * $0 + 1]] }
+  }
+}

@@ -1,0 +1,80 @@
+/// How a network was trained and is meant to be sampled: the `rram.*` metadata of its file.
+public struct ModelMetadata: Sendable, Hashable {
+  /// `rram.sde` (`vp`) with `rram.beta0`, `rram.beta1` and `rram.scale`.
+  public var process: DiffusionProcess
+  /// `rram.amplitude`: score = amplitude · net(x, t).
+  public var amplitude: Float
+  /// `rram.solver`: the equation that suits this network, `ode` or `sde`.
+  public var equation: ReverseEquation
+  /// `rram.data`: the data set it was trained on, `ring`, `letters` or a name of its own.
+  public var data: String
+
+  public init(process: DiffusionProcess, amplitude: Float, equation: ReverseEquation, data: String) {
+    self.process = process
+    self.amplitude = amplitude
+    self.equation = equation
+    self.data = data
+  }
+
+  /// The keys read, in the order of messages.
+  public static let keys = [
+    "rram.sde", "rram.beta0", "rram.beta1", "rram.scale", "rram.amplitude", "rram.solver", "rram.data",
+  ]
+
+  /// The published values: VP with β from 0.001 to 0.5, amplitude 5; unconditional networks scale 2, ODE, data ring,
+  /// conditional ones scale 1.5, SDE, data letters (arXiv 2404.05648 and its notebooks).
+  public static func published(conditional: Bool) -> ModelMetadata {
+    ModelMetadata(
+      process: .variancePreserving(beta0: 0.001, beta1: 0.5, scale: conditional ? 1.5 : 2), amplitude: 5,
+      equation: conditional ? .sde : .ode, data: conditional ? "letters" : "ring")
+  }
+
+  /// The keys and values as they stand in a file.
+  public var dictionary: [String: String] {
+    switch process {
+    case .variancePreserving(let beta0, let beta1, let scale):
+      [
+        "rram.sde": "vp", "rram.beta0": "\(beta0)", "rram.beta1": "\(beta1)", "rram.scale": "\(scale)",
+        "rram.amplitude": "\(amplitude)", "rram.solver": equation.rawValue, "rram.data": data,
+      ]
+    }
+  }
+
+  /// Reads the metadata of a file; what is absent gets the published value.
+  ///
+  /// - Returns: the metadata, and the keys that were absent.
+  static func read(
+    _ text: [String: String], conditional: Bool, file: String
+  ) throws(ModelError) -> (metadata: ModelMetadata, absent: [String]) {
+    func number(
+      _ key: String, default value: Double, allowed: (Double) -> Bool, rule: String
+    ) throws(ModelError) -> Double {
+      guard let entry = text[key] else { return value }
+      guard let number = Double(entry), number.isFinite, allowed(number) else {
+        throw ModelError(.invalidMetadata, file, key: key, reason: "'\(entry)' found, \(rule) expected")
+      }
+      return number
+    }
+    var metadata = published(conditional: conditional)
+    if let sde = text["rram.sde"], sde != "vp" {
+      throw ModelError(.invalidMetadata, file, key: "rram.sde", reason: "'\(sde)' found, vp is known")
+    }
+    guard case .variancePreserving(let beta0, let beta1, let scale) = metadata.process else { preconditionFailure() }
+    let low = try number("rram.beta0", default: beta0, allowed: { $0 >= 0 }, rule: "a number of at least 0")
+    metadata.process = .variancePreserving(
+      beta0: low,
+      beta1: try number("rram.beta1", default: beta1, allowed: { $0 > 0 && $0 >= low }, rule: "a number above beta0"),
+      scale: try number("rram.scale", default: scale, allowed: { $0 > 0 }, rule: "a number above 0"))
+    metadata.amplitude = Float(
+      try number(
+        "rram.amplitude", default: Double(metadata.amplitude), allowed: { $0 > 0 }, rule: "a number above 0"))
+    if let solver = text["rram.solver"] {
+      guard let equation = ReverseEquation(rawValue: solver) else {
+        throw ModelError(.invalidMetadata, file, key: "rram.solver", reason: "'\(solver)' found, ode or sde expected")
+      }
+      metadata.equation = equation
+    }
+    if let data = text["rram.data"] { metadata.data = data }
+    return (metadata, keys.filter { text[$0] == nil })
+  }
+}
