@@ -15,19 +15,23 @@ public struct BoardDescription: Sendable {
   public var provenance: [String: ChipProfile.Provenance]
   /// The YAML text itself, as sent over the wire.
   public var document: String
+  /// SHA-256 of the YAML bytes, lower-case hex.
+  public var hash: String
 
   /// The arrays on the board; all of one shape.
   public struct Macros: Sendable, Hashable {
     public var count: Int
     public var shape: MacroShape
-    public enum PairOrientation: String, Sendable, Hashable {
+    public enum PairOrientation: String, Sendable, Hashable, CaseIterable {
       /// G+ in column 2j, G− in column 2j + 1.
       case adjacentColumns
     }
     public var pairOrientation: PairOrientation
   }
 
-  /// A converter: code 0 is `range.lowerBound`, code 2^bits − 1 is `range.upperBound`.
+  /// A converter: code c stands for `range.lowerBound` + c·LSB with LSB = span/2^bits.
+  ///
+  /// So the middle code of a symmetric range is exactly 0 V, and `range.upperBound` itself is one LSB out of reach.
   public struct Converter: Sendable, Hashable {
     public var bits: Int
     public var range: ClosedRange<Volts>
@@ -38,7 +42,25 @@ public struct BoardDescription: Sendable {
     }
     public var codeCount: Int { 1 << bits }
     /// One code step.
-    public var leastSignificantBit: Volts { (range.upperBound - range.lowerBound) / Double(codeCount - 1) }
+    public var leastSignificantBit: Volts { (range.upperBound - range.lowerBound) / Double(codeCount) }
+    /// The voltages that have a code.
+    public var reachable: ClosedRange<Volts> { range.lowerBound...(range.upperBound - leastSignificantBit) }
+
+    /// The voltage of `code`.
+    ///
+    /// - Precondition: `code` < `codeCount`.
+    public func volts(_ code: DACCode) -> Volts {
+      precondition(code.rawValue < codeCount, "code \(code.rawValue) of a converter with \(bits) bits")
+      return range.lowerBound + Double(code.rawValue) * leastSignificantBit
+    }
+
+    /// The code nearest to `voltage`, ties to the even code; `nil` if it is not finite or more than half an LSB beyond
+    /// what the converter reaches.
+    public func code(nearest voltage: Volts) -> DACCode? {
+      let steps = ((voltage - range.lowerBound) / leastSignificantBit).rounded(.toNearestOrEven)
+      guard steps >= 0, steps < Double(codeCount) else { return nil }
+      return DACCode(rawValue: UInt32(steps))
+    }
   }
 
   /// Line drivers for pulses and reads.
@@ -48,7 +70,7 @@ public struct BoardDescription: Sendable {
     public var sourceLine: Converter
     public var settling: Duration
     public var pulseWidth: ClosedRange<Duration>
-    /// Width resolution.
+    /// Width resolution: a width is a whole multiple of it.
     public var pulseWidthStep: Duration
     /// How many columns of one row may be pulsed at once.
     public var simultaneousColumns: Int
@@ -75,15 +97,29 @@ public struct BoardDescription: Sendable {
     public var unitVoltage: Volts
     /// Number of layers the board can chain and macros each uses, in order.
     public var layerMacros: [Int]
-    /// Rows are clamped at ± this.
+    /// Row voltages are clamped at ± this.
     public var rowClamp: Volts
     /// Supply rails of amplifiers and integrators.
     public var amplifierRail: Volts
     public var integratorRail: Volts
-    /// Programmable transimpedance of a column pair: range and resolution (bits).
+    /// Programmable transimpedance of a column pair: code 0 is the lower end, code 2^bits − 1 the upper one.
     public var columnGain: ClosedRange<Ohms>
     public var columnGainBits: Int
-    public enum EmbeddingInjection: String, Sendable, Hashable {
+    /// One step of the column gain.
+    public var columnGainStep: Ohms {
+      (columnGain.upperBound - columnGain.lowerBound) / Double((1 << columnGainBits) - 1)
+    }
+    /// The code nearest to `gain`, or `nil` outside the range.
+    public func columnGainCode(nearest gain: Ohms) -> UInt32? {
+      let steps = ((gain - columnGain.lowerBound) / columnGainStep).rounded(.toNearestOrEven)
+      guard steps >= 0, steps < Double(1 << columnGainBits) else { return nil }
+      return UInt32(steps)
+    }
+    /// The gain that `code` sets.
+    public func columnGain(code: UInt32) -> Ohms { columnGain.lowerBound + Double(code) * columnGainStep }
+    /// Bandwidth of the column amplifiers: it bounds the white noise that reaches a node.
+    public var amplifierBandwidth: Double
+    public enum EmbeddingInjection: String, Sendable, Hashable, CaseIterable {
       /// Added after the column gain: independent of it.
       case afterGain
       /// Added as a current before the gain.
@@ -97,16 +133,19 @@ public struct BoardDescription: Sendable {
     public var coefficientUnit: Volts
     /// Gain behind the network's output (the paper's ×5).
     public var outputAmplifier: Double
-    /// Additive offset channels, if present, and the path of the held SDE noise with its own gain.
+    /// Additive offset channels at the integrators' inputs, if present: one a state coordinate.
     public var offset: Converter?
+    /// The held SDE noise: one channel a state coordinate.
     public var noise: Converter
-    /// Volts at the integrator's input per volt of the noise converter.
+    /// Volts at the integrator's input per volt of the noise converter; an integrator input of one unit moves x by one
+    /// unit in `runTime`.
     public var noiseGain: Double
     /// x(0) preset and x read-out.
     public var preset: Converter
     public var readOut: Converter
-    /// Time of one run from t = 1 to t_end, and the range allowed.
+    /// Chip time in which the loop's own time τ advances by 1: a whole run.
     public var runTime: Duration
+    /// Shortest and longest tick of the tables.
     public var tick: ClosedRange<Duration>
     public var maximumTicks: Int
     public var presetTime: Duration

@@ -39,4 +39,40 @@ public struct ChipLimits: Sendable, Hashable, Codable {
   public static let readOnly = ChipLimits(
     wordLine: Volts(1.1), bitLine: Volts(0.2), sourceLine: Volts(0), forming: Volts(0), read: Volts(0.2),
     pulseWidth: .zero ... .zero, pulsesPerRequest: 0, conductance: .zero ... .zero)
+
+  /// The limits that satisfy all of `records`; ``readOnly`` if there are none.
+  ///
+  /// Ranges that do not overlap leave nothing to do: pulses are forbidden then, and the window collapses.
+  public static func strictest(of records: [ChipLimits]) -> ChipLimits {
+    guard var result = records.first else { return .readOnly }
+    for other in records.dropFirst() {
+      result.wordLine = min(result.wordLine, other.wordLine)
+      result.bitLine = min(result.bitLine, other.bitLine)
+      result.sourceLine = min(result.sourceLine, other.sourceLine)
+      result.forming = min(result.forming, other.forming)
+      result.read = min(result.read, other.read)
+      result.pulsesPerRequest = min(result.pulsesPerRequest, other.pulsesPerRequest)
+      if let widths = result.pulseWidth.intersection(other.pulseWidth) {
+        result.pulseWidth = widths
+      } else {
+        result.pulseWidth = .zero ... .zero
+        result.pulsesPerRequest = 0
+      }
+      if let window = result.conductance.intersection(other.conductance) {
+        result.conductance = window
+      } else {
+        result.conductance = .zero ... .zero
+        result.pulsesPerRequest = 0
+      }
+    }
+    return result
+  }
+}
+
+extension ClosedRange {
+  fileprivate func intersection(_ other: ClosedRange) -> ClosedRange? {
+    let low = Swift.max(lowerBound, other.lowerBound)
+    let high = Swift.min(upperBound, other.upperBound)
+    return low <= high ? low...high : nil
+  }
 }
