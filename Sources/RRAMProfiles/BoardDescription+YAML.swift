@@ -68,7 +68,8 @@ extension BoardDescription.Macros {
     try section.require(count, in: 1...64, "count")
     try section.require(shape.rows, in: 1...1024, "rows")
     try section.require(shape.columns, in: 2...1024, "columns")
-    try section.reader.require(shape.columns % 2 == 0, "macros.columns", "\(shape.columns) is odd: columns come in pairs")
+    try section.reader.require(
+      shape.columns % 2 == 0, "macros.columns", "\(shape.columns) is odd: columns come in pairs")
   }
 }
 

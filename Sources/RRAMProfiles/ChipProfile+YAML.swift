@@ -209,6 +209,7 @@ extension ChipProfile.ReadNoise {
       correlationTimes.lowerBound >= .nanoseconds(1) && correlationTimes.upperBound <= .seconds(1e9),
       "readNoise.correlationTimes", "is not between 1 ns and 1e9 s")
     try section.reader.require(
-      referenceTime > correlationTimes.lowerBound, "readNoise.referenceTime", "is not above the fastest correlation time")
+      referenceTime > correlationTimes.lowerBound, "readNoise.referenceTime",
+      "is not above the fastest correlation time")
   }
 }

@@ -1,0 +1,83 @@
+import RRAMProfiles
+import RRAMUnits
+import Testing
+
+@Suite struct BoardDescriptionTests {
+  @Test(arguments: ["parallel", "multiplexed"])
+  func shippedDescriptionsLoadAndNameThemselves(name: String) throws {
+    let board = try BoardDescription.load(nameOrPath: name)
+    #expect(board.name == name)
+    #expect(board.macros.shape == MacroShape(rows: 64, columns: 64))
+    #expect(try BoardDescription(yaml: board.document, file: "sent").hash == board.hash)
+    let numbers = board.document.split(separator: "\n").count { $0.contains("value:") || $0.contains("values:") }
+    #expect(board.provenance.count == numbers)
+  }
+
+  @Test func onlyTheParallelBoardClosesTheLoop() throws {
+    #expect(try BoardDescription.named("multiplexed").closedLoop == nil)
+    let loop = try #require(try BoardDescription.named("parallel").closedLoop)
+    #expect(loop.layerMacros == [0, 1, 2])
+    #expect(loop.rowClamp / loop.unitVoltage >= 8)
+    #expect(loop.integratorRail / loop.unitVoltage >= 6)
+    #expect(loop.embedding.range.upperBound / loop.unitVoltage >= 2.5)
+    #expect(loop.coefficient.range.upperBound / loop.coefficientUnit >= 4)
+    #expect(loop.offset != nil)
+    // ±4 σ of g/√Δτ at g = 1, 200 ticks: 57 units at the integrator.
+    let fullScale = loop.noise.range.upperBound * loop.noiseGain / loop.unitVoltage
+    #expect(fullScale > 4 * 200.0.squareRoot())
+    // Gains for 1 … 200 µS a unit.
+    #expect(loop.columnGainCode(nearest: Ohms(1 / 1e-6)) == 65_535)
+    #expect(loop.columnGainCode(nearest: Ohms(1 / 200e-6)) == 0)
+    #expect(loop.columnGainCode(nearest: Ohms(4_900)) == nil)
+  }
+
+  @Test func unknownNameListsTheValidOnes() {
+    let error = #expect(throws: ProfileError.self) { try BoardDescription.named("serial") }
+    #expect(error?.validChoices == ["multiplexed", "parallel"])
+  }
+
+  /// One replacement in the text of the parallel board, and what must be said about it.
+  @Test(arguments: [
+    ("layerMacros: {values: [0, 1, 2]", "layerMacros: {values: [0, 1, 4]", "closedLoop.layerMacros"),
+    ("columnsPerAmplifier: {value: 1,", "columnsPerAmplifier: {value: 8,", "closedLoop"),
+    ("    min: {value: -0.3, unit: V", "    min: {value: -0.2, unit: V", "closedLoop.embedding"),
+    ("rowClamp: {value: 1.0,", "rowClamp: {value: 6,", "closedLoop.rowClamp"),
+    (
+      "maximumRequestBytes: {value: 64, unit: KiB", "maximumRequestBytes: {value: 512, unit: B",
+      "link.maximumRequestBytes"
+    ),
+    ("  readVoltage: {value: 0.2,", "  readVoltage: {value: 5.2,", "sensing.readVoltage"),
+    ("ranges: {values: [10, 30, 100, 300]", "ranges: {values: [30, 10]", "sensing.ranges"),
+  ])
+  func refusesWhatDoesNotFitTogether(original: String, replacement: String, key: String) throws {
+    let good = try BoardDescription.named("parallel").document
+    let parts = good.split(separator: original, maxSplits: 1, omittingEmptySubsequences: false)
+    try #require(parts.count == 2)
+    let error = #expect(throws: ProfileError.self) {
+      try BoardDescription(yaml: parts[0] + replacement + parts[1], file: "my.yaml")
+    }
+    #expect(error?.code == .invalidValue)
+    #expect(error?.key == key)
+    #expect(error?.line != nil)
+  }
+
+  @Test func middleCodeOfASymmetricConverterIsZeroVolts() throws {
+    let converter = BoardDescription.Converter(bits: 14, range: Volts(-0.3)...Volts(0.3))
+    #expect(converter.code(nearest: .zero) == DACCode(rawValue: 8192))
+    #expect(converter.volts(DACCode(rawValue: 8192)).rawValue.magnitude < 1e-16)
+    #expect(converter.volts(DACCode(rawValue: 0)) == Volts(-0.3))
+  }
+
+  @Test func codesOutsideTheConverterDoNotExist() {
+    let converter = BoardDescription.Converter(bits: 8, range: Volts(0)...Volts(2.56))
+    #expect(converter.code(nearest: Volts(2.55))?.rawValue == 255)
+    #expect(converter.code(nearest: Volts(2.554))?.rawValue == 255)
+    #expect(converter.code(nearest: Volts(2.556)) == nil)
+    #expect(converter.code(nearest: Volts(-0.006)) == nil)
+    #expect(converter.code(nearest: Volts(.nan)) == nil)
+    #expect(converter.code(nearest: Volts(.infinity)) == nil)
+    for code in 0..<UInt32(256) {
+      #expect(converter.code(nearest: converter.volts(DACCode(rawValue: code)))?.rawValue == code)
+    }
+  }
+}
