@@ -1,0 +1,84 @@
+public import RRAMUnits
+
+/// Which analog-to-digital converter.
+public enum ADCKind: Sendable, Hashable, CaseIterable {
+  case column, integrator, temperature
+}
+
+/// Converts once on one channel.
+public struct ReadADC: WireRequest {
+  public typealias Response = ADCResult
+
+  public var kind: ADCKind
+  public var channel: Int
+
+  public init(kind: ADCKind, channel: Int) {
+    self.kind = kind
+    self.channel = channel
+  }
+
+  public var body: RequestBody { .readADC(self) }
+}
+
+public struct ADCResult: WireResponse, Hashable {
+  public var code: ADCCode
+  /// Volts; degrees Celsius from ``ADCKind/temperature``.
+  public var value: Double
+  /// The code is the end of the range.
+  public var isSaturated: Bool
+
+  public init(code: ADCCode, value: Double, isSaturated: Bool = false) {
+    self.code = code
+    self.value = value
+    self.isSaturated = isSaturated
+  }
+
+  public init?(_ body: ResponseBody) {
+    guard case .adc(let value) = body else { return nil }
+    self = value
+  }
+
+  public var body: ResponseBody { .adc(self) }
+}
+
+extension ReadADC {
+  init(_ message: Rram_Board_V1_ReadAdc) throws(WireError) {
+    switch message.kind {
+    case .columnAdc: kind = .column
+    case .integratorAdc: kind = .integrator
+    case .temperatureAdc: kind = .temperature
+    case .unspecified: throw WireError(.missingField, field: "read_adc.kind", "it must be set")
+    case .UNRECOGNIZED(let number): throw WireError(.outOfRange, field: "read_adc.kind", "no converter kind \(number)")
+    }
+    channel = Int(message.channel)
+  }
+
+  func message() throws(WireError) -> Rram_Board_V1_ReadAdc {
+    var message = Rram_Board_V1_ReadAdc()
+    switch kind {
+    case .column: message.kind = .columnAdc
+    case .integrator: message.kind = .integratorAdc
+    case .temperature: message.kind = .temperatureAdc
+    }
+    message.channel = try wire32(channel, "read_adc.channel")
+    return message
+  }
+}
+
+extension ADCResult {
+  init(_ message: Rram_Board_V1_AdcResult) throws(WireError) {
+    code = ADCCode(rawValue: message.code)
+    // The unit depends on the converter, so the number passes through Volts only for its conversion.
+    let number: Volts = try quantity(message.value, "adc.value")
+    value = number.rawValue
+    isSaturated = message.saturated
+  }
+
+  func message() throws(WireError) -> Rram_Board_V1_AdcResult {
+    var message = Rram_Board_V1_AdcResult()
+    message.code = code.rawValue
+    message.value = try wireFloat(Volts(value), "adc.value")
+    message.saturated = isSaturated
+    return message
+  }
+}
