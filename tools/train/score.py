@@ -1,0 +1,101 @@
+"""Denoising score matching on a CPU: one flat parameter vector, all randomness drawn a thousand steps at a time."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+import network
+from network import Parameters
+
+CHUNK = 1000
+SMALLEST_TIME = 1e-5
+CLIP_NORM = 0.1
+LINEAR_RANGE = 1.5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What differs between the networks; the rest is common."""
+
+    seed: int
+    steps: int
+    weight_decay: float
+    range_penalty: float
+    rate: float = 2e-4
+    final_rate: float = 2e-4
+    batch: int = 512
+    relative_noise: float = 0.0
+    additive_noise: float = 0.0
+    weight_bound: float | None = None
+    drop_class: float = 0.1
+
+
+def weight_noise(recipe: Recipe, count: int, sizes: list[int], random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Factors on every parameter of the array, and unit draws to be scaled by each layer's largest weight."""
+    shape = (count, sum(sizes))
+    relative = recipe.relative_noise * torch.randn(shape, generator=random)
+    bound = 2 * recipe.relative_noise
+    uniform = bound * (2 * torch.rand(shape, generator=random) - 1)
+    relative = torch.where(relative.abs() > bound, uniform, relative)
+    return 1 + relative, recipe.additive_noise * torch.randn(shape, generator=random)
+
+
+def train(recipe: Recipe, points: Tensor, labels: Tensor | None = None, classes: int = 0) -> Parameters:
+    """Train on (n, 2) points; returns the `state_dict`, the fixed frequencies included."""
+    random = torch.Generator().manual_seed(recipe.seed)
+    frequencies = torch.randn(network.WIDTH // 2, generator=random)
+    start = network.initial(classes, random)
+    names, sizes = list(start), [v.numel() for v in start.values()]
+    on_array = sum(name.startswith("linears") for name in names)
+    weights = torch.cat([v.flatten() for v in start.values()]).requires_grad_()
+    mean, square = torch.zeros_like(weights), torch.zeros_like(weights)
+    one_hot = torch.eye(classes)[labels] if labels is not None else torch.zeros(len(points), 0)
+    order = torch.empty(0, dtype=torch.long)
+
+    def named(flat: Tensor) -> Parameters:
+        return {n: v.view_as(start[n]) for n, v in zip(names, flat.split(sizes))}
+
+    for step in range(recipe.steps):
+        i = step % CHUNK
+        if i == 0:
+            drawn = CHUNK * recipe.batch
+            while len(order) < drawn:
+                order = torch.cat([order, torch.randperm(len(points), generator=random)])
+            pick, order = order[:drawn], order[drawn:]
+            t = SMALLEST_TIME + (1 - SMALLEST_TIME) * torch.rand(drawn, generator=random)
+            z = torch.randn(drawn, 2, generator=random)
+            factor, std = (v[:, None] for v in network.marginal(t))
+            kept = (torch.rand(drawn, 1, generator=random) >= recipe.drop_class).float()
+            parts = (factor * points[pick] + std * z, network.time_embedding(frequencies, t), network.AMPLITUDE * std, z)
+            batches = [v.view(CHUNK, recipe.batch, -1) for v in (*parts, one_hot[pick] * kept, kept)]
+            factors, additions = weight_noise(recipe, CHUNK, sizes[:on_array], random)
+        x, embedding, scale, z_i, hot, keep = (v[i] for v in batches)
+
+        array, rest = weights.split([factors.shape[1], len(weights) - factors.shape[1]])
+        array = array * factors[i]
+        if recipe.additive_noise:
+            # Weight and bias of a layer share the scale of the layer's largest weight, as on the chip.
+            largest = [v.detach().abs().max() for v in weights.split(sizes)[:on_array:2]]
+            spread = [v for v in largest for _ in (0, 1)]
+            noise = zip(additions[i].split(sizes[:on_array]), spread)
+            array = array + torch.cat([n * s for n, s in noise])
+        p = named(torch.cat([array, rest]))
+        if classes:
+            # Every point is one of a few classes: embed the classes, then select; a dropped class embeds as zero.
+            embedding = torch.addmm(embedding, hot, network.class_embedding(p, torch.eye(classes)))
+        first, second, output = network.evaluate(p, x, embedding)
+        loss = torch.addcmul(z_i, output, scale).square().mean()
+        excess = (first - LINEAR_RANGE).relu().sum() + (second - LINEAR_RANGE).relu().sum()
+        (gradient,) = torch.autograd.grad(loss + recipe.range_penalty * excess, weights)
+
+        with torch.no_grad():
+            gradient.mul_((CLIP_NORM / gradient.norm()).clamp_(max=1.0)).add_(weights, alpha=recipe.weight_decay)
+            mean.lerp_(gradient, 0.1)
+            square.lerp_(gradient.square(), 0.001)
+            rate = recipe.rate * (recipe.final_rate / recipe.rate) ** (step / recipe.steps)
+            unbiased = square.div(1 - 0.999 ** (step + 1)).sqrt_().add_(1e-8)
+            weights.addcdiv_(mean, unbiased, value=-rate / (1 - 0.9 ** (step + 1)))
+            if recipe.weight_bound is not None:
+                weights.clamp_(-recipe.weight_bound, recipe.weight_bound)
+    return {"embed.W": frequencies, **named(weights.detach())}

@@ -1,0 +1,151 @@
+"""Train the shipped networks: rings, letters and the letters' VAE."""
+
+import argparse
+import hashlib
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import letters
+import network
+import score
+import vae
+from files import save_safetensors
+from network import Parameters
+
+RESOURCES = Path(__file__).resolve().parents[2] / "Sources/RRAMModel/Resources"
+RING_RADIUS, RING_SPREAD, RING_POINTS, RING_SEED = 0.7, 0.04, 10_000, 0
+LETTER_SEED = 0
+RECIPES = {
+    "ring": score.Recipe(seed=0, steps=200_000, weight_decay=3e-5, range_penalty=1e-7, relative_noise=0.1),
+    "ring-hardware-aware": score.Recipe(
+        seed=0, steps=200_000, weight_decay=0.0, range_penalty=1e-7, additive_noise=0.02, weight_bound=1.0
+    ),
+    "letters": score.Recipe(
+        seed=0,
+        steps=70_000,
+        rate=5e-4,
+        final_rate=1e-4,
+        weight_decay=1e-4,
+        range_penalty=3e-6,
+        relative_noise=0.1,
+    ),
+}
+VAE_RECIPE = vae.Recipe(seed=0)
+# The VAE comes before the network that learns its latents.
+MODELS = ("ring", "ring-hardware-aware", "letters-vae", "letters")
+
+
+def ring_points() -> Tensor:
+    """Angle uniform, radius N(0.7, 0.04)."""
+    random = torch.Generator().manual_seed(RING_SEED)
+    radius = RING_RADIUS + RING_SPREAD * torch.randn(RING_POINTS, generator=random)
+    angle = 2 * math.pi * torch.rand(RING_POINTS, generator=random)
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
+
+
+def missing_fonts() -> list[str]:
+    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\n", *letters.FONT_PACKAGES]
+    listing = subprocess.run(query, capture_output=True, text=True).stdout.split("\n")
+    present = {line.split()[0] for line in listing if line.endswith("ii ")}
+    return [package for package in letters.FONT_PACKAGES if package not in present]
+
+
+def save_network(path: Path, parameters: Parameters, recipe: score.Recipe, extra: dict[str, str]) -> None:
+    metadata = {
+        "rram.sde": "vp",
+        "rram.beta0": str(network.BETA_0),
+        "rram.beta1": str(network.BETA_1),
+        "rram.amplitude": f"{network.AMPLITUDE:g}",
+        "rram.provenance": f"tools/train {path.stem}, seed {recipe.seed}",
+    }
+    save_safetensors(path, {k: v.numpy() for k, v in parameters.items()}, metadata | extra)
+
+
+def train_ring(name: str, models: Path) -> None:
+    parameters = score.train(RECIPES[name], ring_points())
+    extra = {"rram.scale": "2", "rram.solver": "ode", "rram.data": "ring"}
+    save_network(models / f"{name}.safetensors", parameters, RECIPES[name], extra)
+
+
+def train_vae(models: Path, latents: Path, emnist: Path | None) -> None:
+    images, labels = letters.emnist(emnist, LETTER_SEED) if emnist else letters.drawn(LETTER_SEED)
+    model = vae.train(VAE_RECIPE, images, labels)
+    metadata = {
+        "rram.kind": "vae-decoder",
+        "rram.latentScale": f"{vae.LATENT_SCALE:g}",
+        "rram.latentSwapped": "true",
+        "rram.classes": ",".join(letters.CLASSES),
+        "rram.provenance": f"tools/train letters-vae, {'EMNIST' if emnist else 'free fonts'}, seed {VAE_RECIPE.seed}",
+    }
+    tensors = {k: v.numpy() for k, v in model.state_dict().items()}
+    save_safetensors(models / "letters-vae.safetensors", tensors, metadata)
+    points = vae.diffusion_points(model, images, VAE_RECIPE.seed)
+    np.savez_compressed(latents, x=points.numpy(), label=labels.numpy())
+
+
+def train_letters(models: Path, latents: Path) -> None:
+    if not latents.exists():
+        sys.exit(f"error: no {latents}: the letter network learns the latents of letters-vae, so train that too")
+    with np.load(latents) as data:
+        points, labels = torch.from_numpy(data["x"]), torch.from_numpy(data["label"])
+    recipe = RECIPES["letters"]
+    parameters = score.train(recipe, points, labels, len(letters.CLASSES))
+    extra = {
+        "rram.scale": "1.5",
+        "rram.solver": "sde",
+        "rram.data": "letters",
+        "rram.classes": ",".join(letters.CLASSES),
+        "rram.decoder": "letters-vae",
+    }
+    save_network(models / "letters.safetensors", parameters, recipe, extra)
+
+
+def write_sums(folder: Path) -> None:
+    """SHA256SUMS as `sha256sum --check` reads it."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".npy", ".npz"))
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="train", description=__doc__)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"any of {', '.join(MODELS)}; none: all")
+    parser.add_argument("--output", type=Path, default=RESOURCES, help="writes models/ and data/ here (the package)")
+    parser.add_argument("--emnist", type=Path, metavar="DIR", help="folder of the EMNIST by-class training files")
+    options = parser.parse_args()
+    wanted = options.models or list(MODELS)
+    if unknown := sorted(set(wanted) - set(MODELS)):
+        parser.error(f"no model {', '.join(unknown)}; choose from {', '.join(MODELS)}")
+    if "letters-vae" in wanted and not options.emnist and (missing := missing_fonts()):
+        print("error: fonts to draw the letters from are missing; install them with", file=sys.stderr)
+        print(f"apt-get install -y --no-install-recommends {' '.join(missing)}", file=sys.stderr)
+        sys.exit(77)
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    models, data = options.output / "models", options.output / "data"
+    for folder in (models, data):
+        folder.mkdir(parents=True, exist_ok=True)
+    latents = data / "letters-latents.npz"
+    for name in (model for model in MODELS if model in wanted):
+        start = time.process_time()
+        if name == "letters-vae":
+            train_vae(models, latents, options.emnist)
+        elif name == "letters":
+            train_letters(models, latents)
+        else:
+            train_ring(name, models)
+        print(f"{name}: {time.process_time() - start:.0f} CPU s", file=sys.stderr)
+    for folder in (models, data):
+        write_sums(folder)
+
+
+if __name__ == "__main__":
+    main()
