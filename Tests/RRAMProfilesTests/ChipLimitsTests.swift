@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test func anImpossibleVoltageIsRefused() {
-    let text = "wordLine: {value: 300, unit: V, assumed: bench}" + Self.record.dropFirst(43)
+    let text = "wordLine: {value: 300, unit: V, assumed: bench}" + Self.record.drop { $0 != "\n" }
     let error = #expect(throws: ProfileError.self) { try ChipLimits(yaml: text, file: "limits.yaml") }
     #expect(error?.description == "limits.yaml:1: wordLine: 300 V is above 20 V")
   }
