@@ -11,7 +11,6 @@ from torch import Tensor
 
 import letters
 import metrics
-import network
 import sampling
 import vae
 from files import load_safetensors
@@ -106,8 +105,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     reference = np.load(RESOURCES / "data/ring-reference.npy")
-    heads = (*("KL1d", "KL2d", "SWD", "energy", "radius", "± std"),)
-    print(f"{'':<24}{'n':>7}" + "".join(f"{h:>10}" for h in heads) + "".join(f"{h:>7}" for h in ("x", "h1", "h2", "score")))
+    heads = "".join(f"{head:>10}" for head in ("KL1d", "KL2d", "SWD", "energy", "radius", "± std"))
+    print(f"{'':<24}{'n':>7}{heads}" + "".join(f"{head:>7}" for head in ("x", "h1", "h2", "score")))
     for path in sorted((options.folder / "models").glob("*.safetensors")):
         p, metadata = load(path)
         scale = float(metadata.get("rram.scale", "0"))

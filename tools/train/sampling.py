@@ -37,7 +37,7 @@ def sample(
     random = torch.Generator().manual_seed(seed)
     x = torch.randn(count, 2, generator=random, dtype=torch.float64) if start is None else start
     run = Run(x)
-    condition = 0.0
+    condition = torch.zeros(1, network.WIDTH, dtype=torch.float64)
     if label is not None:
         classes = p["conEmbed.model.0.weight"].shape[1]
         condition = network.class_embedding(p, torch.eye(classes, dtype=torch.float64)[label : label + 1])

@@ -54,7 +54,7 @@ def train(recipe: Recipe, points: Tensor, labels: Tensor | None = None, classes:
     order = torch.empty(0, dtype=torch.long)
 
     def named(flat: Tensor) -> Parameters:
-        return {n: v.view_as(start[n]) for n, v in zip(names, flat.split(sizes))}
+        return {n: v.view_as(start[n]) for n, v in zip(names, flat.split(sizes), strict=True)}
 
     for step in range(recipe.steps):
         i = step % CHUNK
@@ -67,10 +67,11 @@ def train(recipe: Recipe, points: Tensor, labels: Tensor | None = None, classes:
             z = torch.randn(drawn, 2, generator=random)
             factor, std = (v[:, None] for v in network.marginal(t))
             kept = (torch.rand(drawn, 1, generator=random) >= recipe.drop_class).float()
-            parts = (factor * points[pick] + std * z, network.time_embedding(frequencies, t), network.AMPLITUDE * std, z)
-            batches = [v.view(CHUNK, recipe.batch, -1) for v in (*parts, one_hot[pick] * kept, kept)]
+            noised, embedded = factor * points[pick] + std * z, network.time_embedding(frequencies, t)
+            parts = (noised, embedded, network.AMPLITUDE * std, z, one_hot[pick] * kept)
+            batches = [v.view(CHUNK, recipe.batch, -1) for v in parts]
             factors, additions = weight_noise(recipe, CHUNK, sizes[:on_array], random)
-        x, embedding, scale, z_i, hot, keep = (v[i] for v in batches)
+        x, embedding, scale, z_i, hot = (v[i] for v in batches)
 
         array, rest = weights.split([factors.shape[1], len(weights) - factors.shape[1]])
         array = array * factors[i]
@@ -78,7 +79,7 @@ def train(recipe: Recipe, points: Tensor, labels: Tensor | None = None, classes:
             # Weight and bias of a layer share the scale of the layer's largest weight, as on the chip.
             largest = [v.detach().abs().max() for v in weights.split(sizes)[:on_array:2]]
             spread = [v for v in largest for _ in (0, 1)]
-            noise = zip(additions[i].split(sizes[:on_array]), spread)
+            noise = zip(additions[i].split(sizes[:on_array]), spread, strict=True)
             array = array + torch.cat([n * s for n, s in noise])
         p = named(torch.cat([array, rest]))
         if classes:

@@ -23,9 +23,24 @@ RESOURCES = Path(__file__).resolve().parents[2] / "Sources/RRAMModel/Resources"
 RING_RADIUS, RING_SPREAD, RING_POINTS, RING_SEED = 0.7, 0.04, 10_000, 0
 LETTER_SEED = 0
 RECIPES = {
-    "ring": score.Recipe(seed=0, steps=200_000, weight_decay=3e-5, range_penalty=1e-7, relative_noise=0.1),
+    "ring": score.Recipe(
+        seed=1,
+        steps=200_000,
+        rate=2e-3,
+        final_rate=5e-5,
+        weight_decay=3e-5,
+        range_penalty=1e-7,
+        relative_noise=0.1,
+    ),
     "ring-hardware-aware": score.Recipe(
-        seed=0, steps=200_000, weight_decay=0.0, range_penalty=1e-7, additive_noise=0.02, weight_bound=1.0
+        seed=0,
+        steps=200_000,
+        rate=1e-3,
+        final_rate=1e-4,
+        weight_decay=0.0,
+        range_penalty=1e-7,
+        additive_noise=0.02,
+        weight_bound=1.0,
     ),
     "letters": score.Recipe(
         seed=0,
@@ -123,6 +138,8 @@ def main() -> None:
     wanted = options.models or list(MODELS)
     if unknown := sorted(set(wanted) - set(MODELS)):
         parser.error(f"no model {', '.join(unknown)}; choose from {', '.join(MODELS)}")
+    if options.emnist and not any(options.emnist.glob("emnist-byclass-train-images-idx3-ubyte*")):
+        parser.error(f"no emnist-byclass-train-images-idx3-ubyte in {options.emnist}")
     if "letters-vae" in wanted and not options.emnist and (missing := missing_fonts()):
         print("error: fonts to draw the letters from are missing; install them with", file=sys.stderr)
         print(f"apt-get install -y --no-install-recommends {' '.join(missing)}", file=sys.stderr)
