@@ -78,6 +78,7 @@ let package = Package(
       ]),
     // Tests: one target each, named for the target it tests.
     .testTarget(name: "RRAMUnitsTests", dependencies: ["RRAMUnits"]),
+    .testTarget(name: "RRAMPhysicsTests", dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMPhysics"]),
     .testTarget(name: "RRAMProfilesTests", dependencies: ["RRAMUnits", "RRAMProfiles"]),
     .testTarget(name: "RRAMTransportTests", dependencies: ["RRAMTransport"]),
   ]

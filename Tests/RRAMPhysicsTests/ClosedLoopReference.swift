@@ -1,0 +1,197 @@
+import Glibc
+import RRAMPhysics
+import RRAMUnits
+
+/// The loop's equation in plain double precision, written from its definition, one sample at a time.
+struct ReferenceLoop {
+  var network: LoopNetwork
+  var limits = LoopLimits.none
+  var noise = LoopNoise.none
+
+  struct Outcome {
+    var x: [Double]
+    var flags: LoopFlags
+    /// States after each tick, the first one the start.
+    var states: [[Double]]
+  }
+
+  func run(
+    x0: [Double], tables: LoopTables, integration: LoopIntegration, xi: [[Double]]? = nil, nodeSeed: UInt64 = 0,
+    sample: UInt64 = 0
+  ) -> Outcome {
+    var flags: LoopFlags = []
+    let rail = Double(limits.integratorRail)
+    func integratorOutput(_ value: Double) -> Double {
+      if abs(value) > rail { flags.insert(.integratorRail) }
+      return max(-rail, min(rail, value))
+    }
+    var x = x0.map(integratorOutput)
+    var states = [x]
+    let step = tables.tickDuration / Double(integration.substeps)
+    var nodes = NodeNoise(seed: nodeSeed, sample: sample, count: network.layers.reduce(0) { $0 + $1.outputs })
+    for tick in 0..<tables.ticks {
+      func slope(_ state: [Double], _ z: [Double]) -> [Double] {
+        let output = evaluate(state, tables: tables, tick: tick, z: z, flags: &flags)
+        return state.indices.map { d in
+          var value = Double(tables.a[tick]) * state[d]
+          value += Double(tables.b[tick]) * Double(network.amplitude) * output[d]
+          if !tables.offset.isEmpty { value += Double(tables.offset[tick * state.count + d]) }
+          if let xi, tick + 1 < tables.ticks {
+            let limited = max(-4, min(4, xi[tick][d]))
+            value += Double(tables.noiseAmplitude[tick]) * limited / tables.tickDuration.squareRoot()
+          }
+          return value
+        }
+      }
+      for _ in 0..<integration.substeps {
+        let z = nodes.next(noise, step: step)
+        let first = slope(x, z)
+        let predicted = zip(x, first).map { integratorOutput($0 + step * $1) }
+        if integration.method == .euler {
+          x = predicted
+        } else {
+          let second = slope(predicted, z)
+          x = x.indices.map { integratorOutput(x[$0] + step * (first[$0] + second[$0]) / 2) }
+        }
+      }
+      states.append(x)
+    }
+    return Outcome(x: x, flags: flags, states: states)
+  }
+
+  private func evaluate(
+    _ state: [Double], tables: LoopTables, tick: Int, z: [Double], flags: inout LoopFlags
+  ) -> [Double] {
+    let clamp = Double(limits.rowClamp)
+    let rail = Double(limits.amplifierRail)
+    var rows = state
+    var node = 0
+    for (index, layer) in network.layers.enumerated() {
+      rows.append(Double(network.biasLevel))
+      if rows.contains(where: { abs($0) > clamp }) { flags.insert(.rowClamp) }
+      rows = rows.map { max(-clamp, min(clamp, $0)) }
+      var outputs: [Double] = []
+      for out in 0..<layer.outputs {
+        var sum = 0.0
+        var variance = 0.0
+        for (row, value) in rows.enumerated() {
+          sum += Double(layer.weights[out * rows.count + row]) * value
+          if !layer.variances.isEmpty { variance += Double(layer.variances[out * rows.count + row]) * value * value }
+        }
+        if !z.isEmpty { sum += variance.squareRoot() * z[node] }
+        node += 1
+        if let column = layer.embeddingColumn {
+          sum += Double(tables.embedding[tick * tables.embeddingColumns + column + out])
+        }
+        if index + 1 < network.layers.count {
+          let s = Double(limits.softness)
+          sum = s > 0 ? (sum + (sum * sum + s * s).squareRoot()) / 2 : max(0, sum)
+        }
+        if abs(sum) > rail { flags.insert(.amplifierRail) }
+        outputs.append(max(-rail, min(rail, sum)))
+      }
+      rows = outputs
+    }
+    return rows
+  }
+}
+
+/// Node noise from its definition: xoshiro128++ seeded by one Philox block, Box–Muller, Ornstein–Uhlenbeck.
+private struct NodeNoise {
+  private var state: SIMD4<UInt32>
+  private let count: Int
+  private var z: [Double] = []
+
+  init(seed: UInt64, sample: UInt64, count: Int) {
+    state = Philox4x32.block(
+      seed: seed, UInt32(truncatingIfNeeded: sample), UInt32(truncatingIfNeeded: sample >> 32), 0, 0x4E4F_4445)
+    self.count = count
+  }
+
+  private mutating func word() -> UInt32 {
+    func rotated(_ x: UInt32, _ k: UInt32) -> UInt32 { x << k | x >> (32 - k) }
+    let result = rotated(state[0] &+ state[3], 7) &+ state[0]
+    let t = state[1] << 9
+    state[2] ^= state[0]
+    state[3] ^= state[1]
+    state[1] ^= state[2]
+    state[0] ^= state[3]
+    state[2] ^= t
+    state[3] = rotated(state[3], 11)
+    return result
+  }
+
+  mutating func next(_ noise: LoopNoise, step: Double) -> [Double] {
+    if case .none = noise { return [] }
+    var fresh: [Double] = []
+    while fresh.count < count {
+      let radius = (-2 * log((Double(word() >> 1) + 0.5) * 0x1p-31)).squareRoot()
+      let angle = word()
+      // 31 bits of a half turn, and one bit for the sign of the cosine.
+      let half = Double.pi * Double(Int32(bitPattern: angle << 1)) * 0x1p-32
+      fresh.append(radius * cos(half) * (angle >> 31 == 0 ? 1 : -1))
+      fresh.append(radius * sin(half))
+    }
+    if case .bandLimited(let time) = noise, !z.isEmpty {
+      let decay = exp(-step / Double(time))
+      z = zip(z, fresh).map { decay * $0 + (1 - decay * decay).squareRoot() * $1 }
+    } else {
+      z = fresh
+    }
+    return z
+  }
+}
+
+/// A network with random weights of the size that keeps signals near one unit.
+func randomNetwork(
+  _ widths: [Int], seed: UInt64, deviation: Float = 0, shared: Bool = false, amplitude: Float = 1
+) -> LoopNetwork {
+  var stream = PhiloxStream(seed: seed, stream: (0, 0, 1))
+  let layers = (1..<widths.count).map { l in
+    let (inputs, outputs) = (widths[l - 1], widths[l])
+    let scale = 1.4 / Double(inputs + 1).squareRoot()
+    let weights = (0..<outputs * (inputs + 1)).map { _ in Float(stream.normal() * scale) }
+    var variances: [Float] = []
+    if deviation > 0 {
+      let row = (0...inputs).map { _ in deviation * deviation * Float(2 * stream.uniform()) }
+      variances = (0..<outputs).flatMap { _ in
+        shared ? row : row.map { _ in deviation * deviation * Float(2 * stream.uniform()) }
+      }
+    }
+    return LoopNetwork.Layer(
+      inputs: inputs, outputs: outputs, weights: weights, variances: variances,
+      embeddingColumn: l + 1 < widths.count ? 0 : nil)
+  }
+  return LoopNetwork(layers: layers, amplitude: amplitude)
+}
+
+/// Tables of a run over τ = 0...1 with every channel in motion.
+func randomTables(for network: LoopNetwork, ticks: Int, seed: UInt64) -> LoopTables {
+  var stream = PhiloxStream(seed: seed, stream: (0, 0, 2))
+  let columns = network.layers.map(\.outputs).max() ?? 0
+  return LoopTables(
+    tickDuration: 1 / Double(ticks),
+    a: (0..<ticks).map { _ in Float(0.5 * stream.uniform()) },
+    b: (0..<ticks).map { _ in Float(stream.uniform()) },
+    embedding: (0..<ticks * columns).map { _ in Float(stream.normal()) }, embeddingColumns: columns,
+    offset: (0..<ticks * network.dimensions).map { _ in Float(0.2 * stream.normal()) },
+    noiseAmplitude: (0..<ticks).map { _ in Float(0.5 * stream.uniform()) })
+}
+
+func randomPoints(_ count: Int, dimensions: Int, seed: UInt64) -> [Float] {
+  var stream = PhiloxStream(seed: seed, stream: (0, 0, 3))
+  return (0..<count * dimensions).map { _ in Float(stream.normal()) }
+}
+
+func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
+
+func variance(_ values: [Double]) -> Double {
+  let m = mean(values)
+  return values.reduce(0) { $0 + ($1 - m) * ($1 - m) } / Double(values.count)
+}
+
+/// Infinity for arrays of different length.
+func largestDifference(_ a: [Float], _ b: [Double]) -> Double {
+  guard a.count == b.count else { return .infinity }
+  return zip(a, b).map { abs(Double($0) - $1) }.max() ?? 0
+}
