@@ -81,6 +81,10 @@ let package = Package(
     .testTarget(name: "RRAMPhysicsTests", dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMPhysics"]),
     .testTarget(name: "RRAMProfilesTests", dependencies: ["RRAMUnits", "RRAMProfiles"]),
     .testTarget(name: "RRAMTransportTests", dependencies: ["RRAMTransport"]),
+    .testTarget(name: "RRAMFilesTests", dependencies: ["RRAMFiles"], resources: [.copy("Resources")]),
+    .testTarget(
+      name: "RRAMModelTests", dependencies: ["RRAMModel", "RRAMFiles", "RRAMUnits"],
+      resources: [.copy("Resources")]),
   ]
 )
 

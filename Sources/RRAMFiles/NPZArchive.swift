@@ -162,10 +162,10 @@ public struct NPZArchive: Sendable {
       throw fail(.truncated, header, "\(entry.compressedSize) bytes at \(start) run into the directory")
     }
     // The sizes of the local header are not used: numpy writes zip64 place holders there.
-    let name = bytes[header + 30..<header + 30 + nameLength]
-    let directoryName = bytes[entry.directoryOffset + 46..<entry.directoryOffset + 46 + nameLength]
-    guard Int(bytes.integer(UInt16.self, at: entry.directoryOffset + 28)) == nameLength,
-      name.elementsEqual(directoryName), bytes.integer(UInt16.self, at: header + 8) == entry.method
+    let directoryNameLength = Int(bytes.integer(UInt16.self, at: entry.directoryOffset + 28))
+    let directoryName = bytes[entry.directoryOffset + 46..<entry.directoryOffset + 46 + directoryNameLength]
+    guard bytes[header + 30..<header + 30 + nameLength] == directoryName,
+      bytes.integer(UInt16.self, at: header + 8) == entry.method
     else { throw fail(.malformed, header, "the entry header contradicts the directory") }
     return start..<start + entry.compressedSize
   }

@@ -1,0 +1,114 @@
+import RRAMFiles
+import RRAMModel
+import RRAMUnits
+import Testing
+
+@Suite struct DigitalSolverTests {
+  private static let process = DiffusionProcess.variancePreserving(beta0: 0.001, beta1: 0.5, scale: 2)
+
+  private func vectors() throws -> NPZArchive { try NPZArchive(file: try Fixture.path("reference-vectors.npz")) }
+
+  /// The notebooks' sampler with 200 steps, run by the training code.
+  @Test func eulerPublishedEqualsTheNotebooks() throws {
+    let vectors = try vectors()
+    let start = try vectors.floats("xT", shape: [256, 2])
+    let solver = DigitalSolver(method: .eulerPublished, steps: 200)
+    let ring = try Fixture.model("ring.safetensors").network
+    expectClose(
+      solver.sample(ring, process: Self.process, start: start), try vectors.floats("ring_ode200_scale2_x0"),
+      within: 1e-5)
+    let letters = try Fixture.model("letters.safetensors").network
+    for label in 0..<3 {
+      expectClose(
+        solver.sample(letters, process: Self.process, start: start, label: label),
+        try vectors.floats("letters_ode200_scale2_class\(label)_x0"), within: 1e-5)
+    }
+  }
+
+  /// Euler's error is first order: 2.5e-4 at 4 000 steps against 5e-3 at 200; Heun's 200 steps must lie within Euler's.
+  @Test func heunAgreesWithFineEuler() throws {
+    let network = try Fixture.model("ring.safetensors").network
+    let start = Array(try vectors().floats("xT").prefix(64))
+    let heun = DigitalSolver().sample(network, process: Self.process, start: start)
+    let euler = DigitalSolver(method: .euler, steps: 4000).sample(network, process: Self.process, start: start)
+    let coarse = DigitalSolver(method: .euler, steps: 200).sample(network, process: Self.process, start: start)
+    expectClose(heun, euler, within: 1e-3)
+    #expect(SampleMetrics.rootMeanSquareDifference(heun, coarse) > 1e-3)
+  }
+
+  @Test(arguments: [ReverseEquation.ode, .sde])
+  func resultDoesNotDependOnThreadsOrGrouping(equation: ReverseEquation) throws {
+    let network = try Fixture.model("letters.safetensors").network
+    let solver = DigitalSolver(equation: equation, steps: 5)
+    let start = SamplingNoise.start(seed: 9, count: 700)
+    func sample(_ range: Range<Int>, threads: Int) -> [Float] {
+      solver.sample(
+        network, process: Self.process, start: Array(start[2 * range.lowerBound..<2 * range.upperBound]), label: 1,
+        noise: .philox(seed: 9, firstSample: range.lowerBound), threads: threads)
+    }
+    let whole = sample(0..<700, threads: 1)
+    #expect(sample(0..<700, threads: 3) == whole)
+    #expect(sample(0..<333, threads: 2) + sample(333..<700, threads: 1) == whole)
+  }
+
+  /// Without a network the SDE is linear, so the variance after all ticks is the sum of what each tick adds.
+  @Test func heldNoiseAddsTheVarianceOfTheProcess() throws {
+    let zero = ScoreNetwork(
+      layers: [
+        .init(outputs: 2, inputs: 2, weight: [0, 0, 0, 0], bias: [0, 0]),
+        .init(outputs: 2, inputs: 2, weight: [0, 0, 0, 0], bias: [0, 0]),
+        .init(outputs: 2, inputs: 2, weight: [0, 0, 0, 0], bias: [0, 0]),
+      ], timeFrequencies: [1], amplitude: 5)
+    let ticks = 50
+    // One unit kick in one tick and channel: Δx = g(t_mid)·√Δτ, carried on by dx/dτ = ½βx.
+    var noise = [Float](repeating: 0, count: ticks * 2)
+    noise[2 * 20 + 1] = 1
+    let solver = DigitalSolver(equation: .sde, steps: ticks)
+    let end = solver.sample(
+      zero, process: Self.process, start: [0, 0], noise: .values(noise, ticks: ticks), threads: 1)
+    let tick = (1 - 1e-4) / Double(ticks)
+    let middle = 1 - 20.5 * tick
+    let kick = (Self.process.squaredDiffusion(at: middle) * tick).squareRoot()
+    // ∫½β dt from the end time to the middle of the tick; β is linear.
+    let beta = { Self.process.squaredDiffusion(at: $0) }
+    let growth = 0.5 * (middle - 1e-4) * (beta(middle) + beta(1e-4)) / 2
+    #expect(end[0] == 0)
+    #expect(abs(Double(end[1]) - kick * (1 + growth + growth * growth / 2)) < 1e-3 * kick)
+  }
+
+  @Test func noiseIsClampedAndAbsentInTheLastTick() throws {
+    let network = try Fixture.model("ring.safetensors").network
+    let solver = DigitalSolver(equation: .sde, steps: 4)
+    func end(_ noise: [Float]) -> [Float] {
+      solver.sample(
+        network, process: Self.process, start: [0.5, -0.5], noise: .values(noise, ticks: 4), threads: 1)
+    }
+    let none = end([0, 0, 0, 0, 0, 0, 0, 0])
+    #expect(end([0, 0, 0, 0, 0, 0, 3, -3]) == none)
+    #expect(end([0, 0, 0, 0, 0.01, 0, 0, 0]) != none)
+    #expect(end([9, -7, 0, 0, 0, 0, 0, 0]) == end([4, -4, 0, 0, 0, 0, 0, 0]))
+  }
+
+  /// The ring SDE in software, 1 000 samples of seed 1: radius 0.7, standard deviation 0.10 to 0.13 as published; a standard error is 0.004.
+  @Test func sdeDrawsAWideRing() throws {
+    let network = try Fixture.model("ring.safetensors").network
+    let start = SamplingNoise.start(seed: 1, count: 1000)
+    let points = DigitalSolver(equation: .sde, steps: 50).sample(
+      network, process: Self.process, start: start, noise: .philox(seed: 1))
+    var (sum, squares) = (0.0, 0.0)
+    for i in stride(from: 0, to: points.count, by: 2) {
+      let square = Double(points[i] * points[i] + points[i + 1] * points[i + 1])
+      sum += square.squareRoot()
+      squares += square
+    }
+    let mean = sum / Double(points.count / 2)
+    let deviation = (squares / Double(points.count / 2) - mean * mean).squareRoot()
+    #expect(abs(mean - 0.7) < 0.05, "mean radius \(mean)")
+    #expect((0.08...0.16).contains(deviation), "standard deviation \(deviation)")
+  }
+
+  @Test func noSamplesIsNoPoint() throws {
+    let network = try Fixture.model("ring.safetensors").network
+    #expect(DigitalSolver(steps: 2).sample(network, process: Self.process, start: []) == [])
+  }
+}
