@@ -56,11 +56,14 @@ let package = Package(
     .target(name: "RRAMRecords", dependencies: ["RRAMUnits", "RRAMBoard", "RRAMProfiles", "RRAMFiles", crypto]),
     .target(
       name: "RRAMMapping",
-      dependencies: ["RRAMUnits", "RRAMBoard", "RRAMModel", "RRAMProfiles", "CAnalogKernel", "RRAMRecords", logging]),
+      dependencies: [
+        "RRAMUnits", "RRAMBoard", "RRAMModel", "RRAMProfiles", "CAnalogKernel", "RRAMRecords", logging, crypto,
+      ]),
     .target(
       name: "RRAMSampling",
       dependencies: [
-        "RRAMUnits", "RRAMBoard", "RRAMModel", "RRAMMapping", "RRAMProfiles", "CAnalogKernel", "RRAMRecords", logging,
+        "RRAMUnits", "RRAMBoard", "RRAMModel", "RRAMMapping", "RRAMProfiles", "CAnalogKernel", "RRAMRecords",
+        "RRAMFiles", logging,
       ]),
     // Composition root and command line.
     .target(
@@ -85,6 +88,14 @@ let package = Package(
     .testTarget(
       name: "RRAMModelTests", dependencies: ["RRAMModel", "RRAMFiles", "RRAMUnits"],
       resources: [.copy("Resources")]),
+    .testTarget(
+      name: "RRAMMappingTests", dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMModel", "RRAMBoard", "RRAMMapping"]),
+    .testTarget(
+      name: "RRAMSamplingTests",
+      dependencies: [
+        "RRAMUnits", "RRAMProfiles", "RRAMFiles", "RRAMModel", "RRAMBoard", "RRAMRecords", "RRAMMapping",
+        "RRAMSampling", "RRAMEmulator",
+      ]),
   ]
 )
 

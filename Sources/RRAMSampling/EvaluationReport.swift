@@ -1,0 +1,92 @@
+public import RRAMModel
+
+/// Samples against data, and against the same run in software: what `evaluate` prints.
+public struct EvaluationReport: Sendable, Hashable, Encodable {
+  /// The samples' metrics; with classes, the mean over them.
+  public var quality: SampleQuality
+  /// Name and SHA-256 of the data.
+  public var data: String
+  public var dataSHA256: String
+  /// Per class; empty for data without classes.
+  public var classes: [Int: SampleQuality]
+  /// Metrics of the same run in software; nil without a model.
+  public var software: SampleQuality?
+  public var softwareClasses: [Int: SampleQuality]
+  /// Samples over software.
+  public var ratio: QualityRatio?
+  /// Samples over the shipped `ring` network in software; nil for other data.
+  public var ratioToRing: QualityRatio?
+  /// Root mean square difference between samples and the software's, per coordinate, in units.
+  public var rmsToSoftware: Double?
+  /// False if the model compared with is not the one that the samples were drawn from.
+  public var sameModel: Bool?
+
+  /// Compares samples with data.
+  ///
+  /// - Parameters:
+  ///   - model: the network whose software run is the reference; nil compares with data only.
+  ///   - ring: the shipped `ring` network, for ``ratioToRing``.
+  public init(
+    _ file: SampleFile, against data: EvaluationData, model: ScoreModel? = nil, ring: ScoreModel? = nil,
+    threads: Int? = nil
+  ) throws {
+    let labels = data.labels == nil ? nil : file.labels
+    let (overall, classes) = try SampleMetrics.quality(of: file.x, labels: labels, against: data, threads: threads)
+    quality = overall
+    self.data = data.name
+    dataSHA256 = data.sha256
+    self.classes = classes
+    softwareClasses = [:]
+    guard let model else { return }
+    let reference = try file.softwareReference(for: model, threads: threads)
+    let (software, softwareClasses) = try SampleMetrics.quality(
+      of: reference, labels: labels, against: data, threads: threads)
+    self.software = software
+    self.softwareClasses = softwareClasses
+    ratio = overall.ratio(to: software)
+    let difference = SampleMetrics.rootMeanSquareDifference(file.x, reference)
+    rmsToSoftware = difference.isFinite ? difference : nil
+    sameModel = file.metadata.modelSHA256 == model.sha256
+    guard data.name == "ring", let ring, !model.network.isConditional else { return }
+    if ring.sha256 == model.sha256, ring.metadata.process == file.metadata.process {
+      ratioToRing = ratio
+    } else {
+      let reference = try file.softwareReference(for: ring, ownProcess: true, threads: threads)
+      ratioToRing = overall.ratio(
+        to: try SampleMetrics.quality(of: reference, labels: nil, against: data, threads: threads).overall)
+    }
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case n, kl1d, kl2d, slicedWasserstein, energyDistance, radiusMean, radiusStd, nData, nonFinite
+    case data, dataSHA256, classes, software, softwareClasses, ratio, ratioToRing, rmsToSoftware, sameModel
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(quality.n, forKey: .n)
+    try container.encode(quality.kl1d, forKey: .kl1d)
+    try container.encode(quality.kl2d, forKey: .kl2d)
+    try container.encode(quality.slicedWasserstein, forKey: .slicedWasserstein)
+    try container.encode(quality.energyDistance, forKey: .energyDistance)
+    try container.encode(quality.radiusMean, forKey: .radiusMean)
+    try container.encode(quality.radiusStd, forKey: .radiusStd)
+    try container.encode(quality.nData, forKey: .nData)
+    try container.encode(quality.nonFinite, forKey: .nonFinite)
+    try container.encode(data, forKey: .data)
+    try container.encode(dataSHA256, forKey: .dataSHA256)
+    try container.encode(named(classes), forKey: .classes)
+    guard software != nil else { return }
+    try container.encode(software, forKey: .software)
+    try container.encode(named(softwareClasses), forKey: .softwareClasses)
+    try container.encode(ratio, forKey: .ratio)
+    try container.encode(ratioToRing, forKey: .ratioToRing)
+    try container.encode(rmsToSoftware, forKey: .rmsToSoftware)
+    try container.encode(sameModel, forKey: .sameModel)
+  }
+
+  /// JSON objects have text keys.
+  private func named(_ classes: [Int: SampleQuality]) -> [String: SampleQuality] {
+    Dictionary(uniqueKeysWithValues: classes.map { ("\($0.key)", $0.value) })
+  }
+}

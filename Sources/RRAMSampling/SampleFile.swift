@@ -1,0 +1,222 @@
+internal import Foundation
+public import RRAMFiles
+public import RRAMModel
+internal import RRAMUnits
+
+/// How samples were made: the `meta` entry of a sample file.
+public struct SampleMetadata: Sendable, Hashable, Codable {
+  public struct Seeds: Sendable, Hashable, Codable {
+    /// Of start points and noise.
+    public var noise: UInt64
+
+    public init(noise: UInt64) { self.noise = noise }
+  }
+
+  public var schema = 1
+  /// The model's name, and the SHA-256 of its file.
+  public var model: String
+  public var modelSHA256: String
+  /// `vp`.
+  public var sde: String
+  public var beta0: Double
+  public var beta1: Double
+  /// Factor on β.
+  public var scale: Double
+  public var solver: ReverseEquation
+  public var ticks: Int
+  /// The class of all samples; nil if they have none or several, see the `label` entry.
+  public var classLabel: Int?
+  /// Guidance strength.
+  public var w: Double
+  public var seeds: Seeds
+  /// Name of the board description, and serial number and chip of the board.
+  public var board: String
+  public var serial: String?
+  public var chip: String?
+  /// Chip profile; nil where the board does not know it.
+  public var profile: String?
+  /// Calibration in force, by id; nil: none.
+  public var calibration: String?
+
+  enum CodingKeys: String, CodingKey {
+    case schema, model, modelSHA256, sde, beta0, beta1, scale, solver, ticks
+    case classLabel = "class"
+    case w, seeds, board, serial, chip, profile, calibration
+  }
+
+  public init(
+    _ program: SamplingProgram, board: String, serial: String? = nil, chip: String? = nil, profile: String? = nil
+  ) {
+    model = program.model.name
+    modelSHA256 = program.model.sha256
+    switch program.process {
+    case .variancePreserving(let beta0, let beta1, let scale):
+      sde = "vp"
+      self.beta0 = beta0
+      self.beta1 = beta1
+      self.scale = scale
+    }
+    solver = program.equation
+    ticks = program.ticks
+    classLabel = program.classLabel
+    w = 0
+    seeds = Seeds(noise: program.seed)
+    self.board = board
+    self.serial = serial
+    self.chip = chip
+    self.profile = profile
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    // Spelled out because the synthesised form would leave out what is nil.
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(schema, forKey: .schema)
+    try container.encode(model, forKey: .model)
+    try container.encode(modelSHA256, forKey: .modelSHA256)
+    try container.encode(sde, forKey: .sde)
+    try container.encode(beta0, forKey: .beta0)
+    try container.encode(beta1, forKey: .beta1)
+    try container.encode(scale, forKey: .scale)
+    try container.encode(solver, forKey: .solver)
+    try container.encode(ticks, forKey: .ticks)
+    try container.encode(classLabel, forKey: .classLabel)
+    try container.encode(w, forKey: .w)
+    try container.encode(seeds, forKey: .seeds)
+    try container.encode(board, forKey: .board)
+    try container.encode(serial, forKey: .serial)
+    try container.encode(chip, forKey: .chip)
+    try container.encode(profile, forKey: .profile)
+    try container.encode(calibration, forKey: .calibration)
+  }
+
+  /// The process the samples were drawn with.
+  public var process: DiffusionProcess { .variancePreserving(beta0: beta0, beta1: beta1, scale: scale) }
+}
+
+/// Samples with what made them: an npz with `x` (n, 2), `xT` (n, 2), `label` (n), `sample` (n) and `meta`.
+public struct SampleFile: Sendable, Hashable {
+  /// The label of a sample without class.
+  public static let noLabel = -1
+
+  public var metadata: SampleMetadata
+  /// Samples in units, shape (n, 2), row-major.
+  public private(set) var x: [Float]
+  /// The start points as the preset converter realised them.
+  public private(set) var xT: [Float]
+  /// Class of each sample, −1 for none.
+  public private(set) var labels: [Int]
+  /// Number of each sample in its run: with the seed it names the noise.
+  public private(set) var numbers: [UInt32]
+
+  public var count: Int { labels.count }
+
+  public init(metadata: SampleMetadata) {
+    self.metadata = metadata
+    x = []
+    xT = []
+    labels = []
+    numbers = []
+  }
+
+  /// Adds samples of one class.
+  public mutating func append(x: [Float], xT: [Float], label: Int?, firstSample: UInt32) {
+    precondition(x.count == xT.count && x.count % 2 == 0, "\(x.count) and \(xT.count) coordinates")
+    self.x += x
+    self.xT += xT
+    let count = x.count / 2
+    labels += [Int](repeating: label ?? Self.noLabel, count: count)
+    numbers += (0..<count).map { firstSample &+ UInt32($0) }
+    if let known = metadata.classLabel, known != label { metadata.classLabel = nil }
+  }
+
+  /// Adds a batch of a session.
+  public mutating func append(_ batch: SampleBatch) {
+    append(x: batch.x, xT: batch.xT, label: batch.label, firstSample: batch.firstSample)
+  }
+
+  /// Writes the file atomically.
+  public func write(to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let json = String(decoding: try encoder.encode(metadata), as: UTF8.self)
+    var writer = NPZWriter()
+    writer.add(NPYArray(x, shape: [count, 2]), as: "x")
+    writer.add(NPYArray(xT, shape: [count, 2]), as: "xT")
+    writer.add(NPYArray(labels), as: "label")
+    writer.add(NPYArray(numbers), as: "sample")
+    writer.add(json, as: "meta")
+    try writer.write(to: path)
+  }
+
+  /// Reads a file that ``write(to:)`` wrote.
+  ///
+  /// - Throws: `FileError` for a file that is no such archive, ``SessionError`` for metadata that cannot be understood.
+  public init(path: String) throws {
+    let archive = try NPZArchive(file: path)
+    let labels = try archive.integers("label", shape: nil)
+    let count = labels.count
+    x = try archive.floats("x", shape: [count, 2])
+    xT = try archive.floats("xT", shape: [count, 2])
+    self.labels = labels
+    let numbers = try archive.integers("sample", shape: [count])
+    guard numbers.allSatisfy({ $0 >= 0 && $0 <= Int(UInt32.max) }) else {
+      throw SessionError(.malformedFile, "\(path), 'sample': a sample number is below 0 or above \(UInt32.max)")
+    }
+    self.numbers = numbers.map { UInt32($0) }
+    guard count > 0 else { throw SessionError(.malformedFile, "\(path): no samples") }
+    do {
+      metadata = try JSONDecoder().decode(SampleMetadata.self, from: Data(try archive.string("meta").utf8))
+    } catch let error as FileError {
+      throw error
+    } catch {
+      throw SessionError(.malformedFile, "\(path), 'meta': is no description of samples", underlying: error)
+    }
+    guard metadata.schema <= 1 else {
+      throw SessionError(.malformedFile, "\(path), 'meta': layout \(metadata.schema) is newer than this toolkit's 1")
+    }
+    guard metadata.ticks > 0, metadata.scale > 0, metadata.scale.isFinite else {
+      throw SessionError(.malformedFile, "\(path), 'meta': \(metadata.ticks) ticks, β scale \(metadata.scale)")
+    }
+    if let bad = xT.firstIndex(where: { !$0.isFinite }) {
+      throw SessionError(.malformedFile, "\(path), 'xT': point \(bad / 2) is \(xT[bad])")
+    }
+  }
+
+  /// The same run in software, float32: same realised start points, same classes, same noise.
+  ///
+  /// ODE: Heun, 200 steps. SDE: the held noise of seed and sample number, two Heun steps in each of the run's ticks.
+  ///
+  /// - Parameters:
+  ///   - model: its network; its own process if `ownProcess`, otherwise the run's.
+  /// - Returns: shape (n, 2), in the order of the file.
+  public func softwareReference(for model: ScoreModel, ownProcess: Bool = false, threads: Int? = nil) throws -> [Float]
+  {
+    let process = ownProcess ? model.metadata.process : metadata.process
+    let solver =
+      metadata.solver == .ode
+      ? DigitalSolver(equation: .ode, method: .heun, steps: 200)
+      : DigitalSolver(equation: .sde, method: .heun, steps: metadata.ticks)
+    let seed = metadata.seeds.noise
+    var result = [Float](repeating: 0, count: x.count)
+    for label in Set(labels).sorted() {
+      let members = labels.indices.filter { labels[$0] == label }
+      let condition = label == Self.noLabel ? nil : label
+      try model.network.validate(label: condition, model: model.name)
+      let start = members.flatMap { [xT[2 * $0], xT[2 * $0 + 1]] }
+      let numbers = members.map { self.numbers[$0] }
+      let noise = HeldNoise { tick, channel, first, output in
+        for i in 0..<output.count {
+          output[i] = SamplingNoise.wiener(
+            seed: seed, sample: numbers[first + i], tick: UInt32(tick), channel: UInt32(channel))
+        }
+      }
+      let samples = solver.sample(
+        model.network, process: process, start: start, label: condition, noise: noise, threads: threads)
+      for (position, index) in members.enumerated() {
+        result[2 * index] = samples[2 * position]
+        result[2 * index + 1] = samples[2 * position + 1]
+      }
+    }
+    return result
+  }
+}

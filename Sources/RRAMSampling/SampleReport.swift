@@ -1,0 +1,110 @@
+public import RRAMModel
+
+/// Where the energy of one sample goes, joules, all of it modelled; `nil` where no model exists yet.
+public struct SampleEnergy: Sendable, Hashable, Codable {
+  /// Dissipated in the cells: ∫Σ_rows v²·ΣG dt.
+  public var array: Double?
+  public var amplifiers: Double?
+  public var converters: Double?
+  public var board: Double?
+
+  public init(array: Double? = nil, amplifiers: Double? = nil, converters: Double? = nil, board: Double? = nil) {
+    self.array = array
+    self.amplifiers = amplifiers
+    self.converters = converters
+    self.board = board
+  }
+
+  enum CodingKeys: String, CodingKey { case array, amplifiers, converters, board }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(array, forKey: .array)
+    try container.encode(amplifiers, forKey: .amplifiers)
+    try container.encode(converters, forKey: .converters)
+    try container.encode(board, forKey: .board)
+  }
+}
+
+/// How many samples left a range while they ran, by the block they overdrove.
+public struct OverRangeCounts: Sendable, Hashable, Codable {
+  public var rowClamp = 0
+  public var amplifierRail = 0
+  public var integratorRail = 0
+  public var noiseClamp = 0
+  public var readOutSaturated = 0
+  /// Start coordinates beyond the preset converter, set to its end; the realised start point counts.
+  public var presetClamped = 0
+
+  public init() {}
+}
+
+/// What a sampling run took: what `sample` prints.
+public struct SampleReport: Sendable, Hashable, Encodable {
+  public var samples: Int
+  public var solver: ReverseEquation
+  public var classLabel: Int?
+  public var ticks: Int
+  public var scale: Double
+  /// Chip time from the first command to the last result, over the samples.
+  public var chipSecondsPerSample: Double
+  public var hostSeconds: Double
+  /// (preset + loop + conversion) over chip time: what is missing to 1 is idle time that host and bus made.
+  public var dutyCycle: Double
+  /// The loop alone over chip time.
+  public var loopShare: Double
+  /// Modelled or real time of the bus; nil where the board does not model it.
+  public var busSeconds: Double?
+  public var requests: Int
+  public var overRange: OverRangeCounts
+  public var energyPerSample: SampleEnergy
+  /// The sample file; nil if none was written.
+  public var file: String?
+
+  enum CodingKeys: String, CodingKey {
+    case samples, solver, classLabel, ticks, scale, chipSecondsPerSample, hostSeconds, dutyCycle, loopShare, busSeconds
+    case requests, overRange
+    case energyPerSample = "energyPerSample_J"
+    case file
+  }
+
+  public init(
+    _ program: SamplingProgram, _ statistics: SamplingStatistics, energy: SampleEnergy = SampleEnergy(),
+    file: String? = nil
+  ) {
+    samples = statistics.samples
+    solver = program.equation
+    classLabel = program.classLabel
+    ticks = program.ticks
+    scale = program.process.scale
+    let chip = statistics.chipSeconds
+    chipSecondsPerSample = statistics.samples > 0 ? chip / Double(statistics.samples) : 0
+    hostSeconds = statistics.hostSeconds
+    let busy = statistics.presetSeconds + statistics.loopSeconds + statistics.conversionSeconds
+    dutyCycle = chip > 0 ? busy / chip : 0
+    loopShare = chip > 0 ? statistics.loopSeconds / chip : 0
+    busSeconds = statistics.busSeconds
+    requests = statistics.requests
+    overRange = statistics.overRange
+    energyPerSample = energy
+    self.file = file
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(samples, forKey: .samples)
+    try container.encode(solver, forKey: .solver)
+    try container.encode(classLabel, forKey: .classLabel)
+    try container.encode(ticks, forKey: .ticks)
+    try container.encode(scale, forKey: .scale)
+    try container.encode(chipSecondsPerSample, forKey: .chipSecondsPerSample)
+    try container.encode(hostSeconds, forKey: .hostSeconds)
+    try container.encode(dutyCycle, forKey: .dutyCycle)
+    try container.encode(loopShare, forKey: .loopShare)
+    try container.encode(busSeconds, forKey: .busSeconds)
+    try container.encode(requests, forKey: .requests)
+    try container.encode(overRange, forKey: .overRange)
+    try container.encode(energyPerSample, forKey: .energyPerSample)
+    try container.encode(file, forKey: .file)
+  }
+}
