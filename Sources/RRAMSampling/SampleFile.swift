@@ -1,5 +1,5 @@
 internal import Foundation
-public import RRAMFiles
+internal import RRAMFiles
 public import RRAMModel
 internal import RRAMUnits
 

@@ -1,6 +1,6 @@
 public import RRAMModel
 public import RRAMProfiles
-public import RRAMUnits
+internal import RRAMUnits
 
 /// What to draw: a model, its reverse equation, and the numbers that make a run repeatable.
 public struct SamplingProgram: Sendable {

@@ -1,6 +1,6 @@
 public import RRAMModel
 public import RRAMProfiles
-public import RRAMUnits
+internal import RRAMUnits
 
 /// The tables that a board's converters play during one run of the closed loop.
 ///

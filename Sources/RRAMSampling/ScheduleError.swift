@@ -1,5 +1,3 @@
-public import RRAMUnits
-
 /// A schedule that a board's converters cannot play.
 public struct ScheduleError: Error, Sendable, CustomStringConvertible {
   /// What kind of failure it is; an open set.

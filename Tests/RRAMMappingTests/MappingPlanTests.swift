@@ -1,1 +1,206 @@
+import RRAMMapping
+import RRAMModel
+import RRAMProfiles
+import RRAMUnits
 import Testing
+
+@Suite("MappingPlan") struct MappingPlanTests {
+  static let window = Siemens.microsiemens(10)...Siemens.microsiemens(90)
+
+  static func network(
+    hidden: Int = 4, dimensions: Int = 2, gain: Float = 1, seed: UInt64 = 7
+  ) -> ScoreNetwork {
+    var random = PhiloxStream(seed: seed, stream: (1, 2, 3))
+    func layer(_ outputs: Int, _ inputs: Int) -> ScoreNetwork.Layer {
+      ScoreNetwork.Layer(
+        outputs: outputs, inputs: inputs, weight: (0..<outputs * inputs).map { _ in gain * Float(random.normal()) },
+        bias: (0..<outputs).map { _ in gain * Float(random.normal()) })
+    }
+    return ScoreNetwork(
+      layers: [layer(hidden, dimensions), layer(hidden, hidden), layer(dimensions, hidden)],
+      timeFrequencies: (0..<hidden / 2).map { _ in Float(random.normal()) }, amplitude: 5)
+  }
+
+  static func board(_ name: String = "parallel") throws -> BoardDescription { try BoardDescription.named(name) }
+
+  /// Weight (out, in) of a layer, the bias as input `inputs`.
+  private func weight(_ layer: ScoreNetwork.Layer, _ out: Int, _ row: Int) -> Float {
+    row < layer.inputs ? layer.weight[out * layer.inputs + row] : layer.bias[out]
+  }
+
+  @Test("targets realise the network's weights", arguments: ["parallel", "multiplexed"])
+  func roundTrip(board name: String) throws {
+    let network = try ModelLibrary.scoreModel("ring").network
+    let plan = try MappingPlan(network, on: Self.board(name), window: Self.window)
+    for (placement, layer) in zip(plan.layers, network.layers) {
+      let realised = placement.weights(of: placement.targets)
+      for out in 0..<layer.outputs {
+        for row in 0...layer.inputs {
+          // float32 targets of up to 90 µS carry 2⁻²⁴ of their value: 2·5.4e-12 S over the scale.
+          let bound = 1.1e-11 / placement.scale
+          let expected = Double(weight(layer, out, row))
+          #expect(abs(realised[out * (layer.inputs + 1) + row] - expected) <= bound, "out \(out) row \(row)")
+        }
+      }
+    }
+  }
+
+  @Test("a weight lands at row = in and pair = out, the bias in the last row, on the side of its sign")
+  func orientation() throws {
+    let weight: [Float] = [1, -2, 3, -4, 5, -6, 7, -8]
+    let network = ScoreNetwork(
+      layers: [
+        ScoreNetwork.Layer(outputs: 4, inputs: 2, weight: weight, bias: [0.5, -0.5, 0, 8]),
+        ScoreNetwork.Layer(outputs: 4, inputs: 4, weight: [Float](repeating: 1, count: 16), bias: [0, 0, 0, 0]),
+        ScoreNetwork.Layer(outputs: 2, inputs: 4, weight: [Float](repeating: 1, count: 8), bias: [0, 0]),
+      ], timeFrequencies: [1, 2], amplitude: 5)
+    let placement = try MappingPlan(network, on: Self.board(), window: Self.window).layers[0]
+    #expect(placement.block.shape == MacroShape(rows: 3, columns: 8))
+    func cell(_ row: Int, _ column: Int) -> Double { Double(placement.targets[row * 8 + column]) * 1e6 }
+    // w(out 1, in 0) = 3: positive cell of pair 1 in row 0.
+    #expect(abs(cell(0, 2) - (10 + 3 * placement.scale * 1e6)) < 1e-5)
+    #expect(abs(cell(0, 3) - 10) < 1e-5)
+    // w(out 1, in 1) = −4: negative cell of pair 1 in row 1.
+    #expect(abs(cell(1, 2) - 10) < 1e-5)
+    #expect(abs(cell(1, 3) - (10 + 4 * placement.scale * 1e6)) < 1e-5)
+    // biases 0.5, −0.5, 0 and 8, the largest of all.
+    #expect(abs(cell(2, 0) - (10 + 0.5 * placement.scale * 1e6)) < 1e-5)
+    #expect(abs(cell(2, 3) - (10 + 0.5 * placement.scale * 1e6)) < 1e-5)
+    #expect(abs(cell(2, 4) - 10) < 1e-5 && abs(cell(2, 5) - 10) < 1e-5)
+    #expect(cell(2, 6) > 89.9 && cell(2, 6) <= 90.000_01)
+  }
+
+  @Test("every pair has one cell at the window's lower end and none leaves the window")
+  func oneSided() throws {
+    let plan = try MappingPlan(Self.network(hidden: 14), on: Self.board(), window: Self.window)
+    for placement in plan.layers {
+      for pair in stride(from: 0, to: placement.targets.count, by: 2) {
+        let (plus, minus) = (placement.targets[pair], placement.targets[pair + 1])
+        #expect(min(plus, minus) == Float(10e-6))
+        #expect(max(plus, minus) <= Float(90e-6))
+      }
+      #expect((placement.targets.max() ?? 0) > 89e-6)
+    }
+  }
+
+  @Test("column gain codes set exactly the inverse of the scale")
+  func columnGain() throws {
+    let board = try Self.board()
+    let loop = try #require(board.closedLoop)
+    let plan = try MappingPlan(Self.network(), on: board, window: Self.window)
+    for placement in plan.layers {
+      #expect(placement.columnGainCodes.count == placement.outputs)
+      for (code, ohms) in zip(placement.columnGainCodes, placement.columnGain) {
+        #expect(abs(loop.columnGain(code: UInt32(code)).rawValue / ohms - 1) < 1e-12)
+        #expect(abs(ohms * placement.scale - 1) < 1e-12)
+      }
+      // The window is used up to one step of the gain.
+      let full = 80e-6 / placement.maximumWeight
+      #expect(placement.scale <= full * (1 + 1e-12))
+      #expect(placement.scale > full * (1 - loop.columnGainStep.rawValue / (1 / full)))
+    }
+    #expect(plan.notes.isEmpty)
+  }
+
+  @Test("weights too small for the lowest gain get a smaller scale and a note")
+  func reducedScale() throws {
+    let board = try Self.board()
+    let plan = try MappingPlan(Self.network(gain: 1e-3), on: board, window: Self.window)
+    #expect(plan.layers.allSatisfy { $0.columnGainCodes.allSatisfy { $0 == 0 } })
+    #expect(plan.notes.count == 3)
+    #expect(plan.notes[0].hasPrefix("layer 0: column gain at its lower end of 5 kΩ, so the scale is 200 µS"))
+  }
+
+  @Test("weights too large for the highest gain are refused")
+  func gainRefused() throws {
+    let error = try #require(throws: MappingError.self) {
+      try MappingPlan(Self.network(gain: 1000), on: Self.board(), window: Self.window)
+    }
+    #expect(error.code == .gainOutOfRange)
+    #expect(error.description.contains("the board has 5 kΩ to 1 MΩ"))
+  }
+
+  @Test("a network that does not fit says how many rows, columns and macros are missing")
+  func doesNotFit() throws {
+    var board = try Self.board()
+    board.macros.shape = MacroShape(rows: 10, columns: 20)
+    board.closedLoop?.layerMacros = [0, 1]
+    board.closedLoop?.embeddingChannels = 12
+    let error = try #require(throws: MappingError.self) {
+      try MappingPlan(Self.network(hidden: 14), on: board, window: Self.window)
+    }
+    #expect(error.code == .doesNotFit)
+    #expect(
+      error.description
+        == "the network does not fit board 'parallel': 3 layers need a macro each and the loop chains 2: 1 macro is "
+        + "missing; layer 0 (2 → 14, with bias row) needs 3×28 cells of a 10×20 macro: 8 columns missing; layer 1 "
+        + "(14 → 14, with bias row) needs 15×28 cells of a 10×20 macro: 5 rows and 8 columns missing; layer 2 (14 → 2, "
+        + "with bias row) needs 15×4 cells of a 10×20 macro: 5 rows missing; 14 hidden nodes need an embedding channel "
+        + "each and the board has 12: 2 missing")
+  }
+
+  @Test("a block goes to the first origin without unusable cells, on an even column")
+  func avoidsBadCells() throws {
+    let bad: Set = [CellAddress(macro: 0, row: 1, column: 3), CellAddress(macro: 1, row: 63, column: 63)]
+    let plan = try MappingPlan(Self.network(), on: Self.board(), window: Self.window, avoiding: bad)
+    // Row 0 stays, column 4 is the first even one right of column 3.
+    #expect(plan.layers[0].block.firstRow == 0)
+    #expect(plan.layers[0].block.firstColumn == 4)
+    #expect(plan.layers[1].block.firstColumn == 0 && plan.layers[1].block.firstRow == 0)
+    #expect(plan.layers.allSatisfy(\.masked.isEmpty))
+  }
+
+  @Test("where unusable cells cannot be avoided the origin with the fewest is taken and they are masked")
+  func masksBadCells() throws {
+    var board = try Self.board()
+    board.macros.shape = MacroShape(rows: 6, columns: 8)
+    // 3×8 block: column 0 is the only origin; rows 0 to 3 are possible, and row 3 is the only one with a single bad cell.
+    let bad = Set(
+      [(0, 0), (1, 1), (2, 2), (2, 3), (4, 4)].map { CellAddress(macro: 0, row: $0.0, column: $0.1) })
+    let placement = try MappingPlan(Self.network(), on: board, window: Self.window, avoiding: bad).layers[0]
+    #expect(placement.block.firstRow == 3)
+    #expect(placement.masked == [1 * 8 + 4])
+  }
+
+  @Test("layers share macros on a board without a loop and do not overlap")
+  func sharesMacros() throws {
+    let board = try Self.board("multiplexed")
+    let plan = try MappingPlan(Self.network(hidden: 14), on: board, window: Self.window)
+    #expect(plan.layers.map(\.block.macro) == [0, 1, 0])
+    #expect(plan.layers.allSatisfy { $0.columnGainCodes.isEmpty })
+    let (first, third) = (plan.layers[0].block, plan.layers[2].block)
+    #expect(!(first.rowRange.overlaps(third.rowRange) && first.columnRange.overlaps(third.columnRange)))
+  }
+
+  @Test("weight and conductance errors are those of the cells")
+  func errors() throws {
+    let plan = try MappingPlan(Self.network(), on: Self.board(), window: Self.window)
+    // +0.1 µS on every positive cell: every weight is off by 0.1 µS/scale.
+    let read = plan.layers.map { layer in
+      layer.targets.enumerated().map { $0.offset % 2 == 0 ? $0.element + 0.1e-6 : $0.element }
+    }
+    let statistics = plan.errorStatistics(of: read)
+    #expect(abs((statistics.mean ?? 0) - 0.05) < 1e-5)
+    #expect(abs((statistics.std ?? 0) - 0.05) < 1e-5)
+    #expect(abs((statistics.p99 ?? 0) - 0.1) < 1e-5)
+    // In each layer 0.1 µS of about 80 µS.
+    #expect(abs((plan.weightErrorPercent(of: read) ?? 0) - 0.125) < 1e-3)
+  }
+}
+
+@Suite("ErrorStatistics") struct ErrorStatisticsTests {
+  @Test("unread cells are left out, and nothing read is null in JSON")
+  func unread() throws {
+    let statistics = ErrorStatistics([1, -1, .nan, 3])
+    #expect(statistics.mean == 1)
+    #expect(abs((statistics.std ?? 0) - (8.0 / 3).squareRoot()) < 1e-12)
+    #expect(ErrorStatistics([]).mean == nil)
+  }
+
+  @Test("counts: mean, median, 95th percentile by interpolation, maximum")
+  func counts() {
+    let statistics = CountStatistics([1, 2, 3, 4, 10])
+    #expect(statistics.mean == 4 && statistics.median == 3 && statistics.max == 10)
+    #expect(abs(statistics.p95 - 8.8) < 1e-12)
+  }
+}

@@ -1,1 +1,131 @@
+import Foundation
+import RRAMModel
+import RRAMProfiles
+import RRAMSampling
+import RRAMUnits
 import Testing
+
+@Suite("Schedule") struct ScheduleTests {
+  private func compile(
+    _ name: String, _ equation: ReverseEquation, label: Int? = nil, scale: Double, ticks: Int = 200,
+    change: (inout BoardDescription.ClosedLoop) -> Void = { _ in }
+  ) throws -> (Schedule, ScoreModel, BoardDescription.ClosedLoop) {
+    var board = try BoardDescription.named("parallel")
+    if var loop = board.closedLoop {
+      change(&loop)
+      board.closedLoop = loop
+    }
+    let model = try ModelLibrary.scoreModel(name)
+    let program = try SamplingProgram(model, equation: equation, scale: scale, classLabel: label, ticks: ticks)
+    return (try program.schedule(on: board), model, try #require(board.closedLoop))
+  }
+
+  private func volts(_ code: UInt16, _ converter: BoardDescription.Converter) -> Double {
+    let span = (converter.range.upperBound - converter.range.lowerBound).rawValue
+    return converter.range.lowerBound.rawValue + Double(code) * span / Double(1 << converter.bits)
+  }
+
+  @Test(
+    "codes are the formulas at the ticks' midpoints within one step",
+    arguments: [(ReverseEquation.ode, 2.0, 200), (.sde, 1.5, 200), (.ode, 1.0, 100)])
+  func codes(equation: ReverseEquation, scale: Double, ticks: Int) throws {
+    let (schedule, model, loop) = try compile("letters", equation, label: 1, scale: scale, ticks: ticks)
+    #expect(schedule.ticks == ticks && schedule.channels == 18)
+    #expect(schedule.tick == .nanoseconds(20_000 / ticks))
+    let frequencies = model.network.timeFrequencies.map(Double.init)
+    let label = model.network.classEmbedding(1).map(Double.init)
+    for tick in 0..<ticks {
+      let t = 1 - (Double(tick) + 0.5) * (1 - 1e-4) / Double(ticks)
+      let beta = scale * (0.001 + t * (0.5 - 0.001))
+      let codes = Array(schedule.codes[tick * 18..<(tick + 1) * 18])
+      let coefficientStep = 2.0 / 65536
+      // One run covers 1 − 1e-4 of the process's time, so the rates are that much smaller.
+      let a = 0.5 * beta * (1 - 1e-4)
+      let b = (equation == .ode ? 0.5 : 1) * beta * (1 - 1e-4)
+      #expect(abs(volts(codes[0], loop.coefficient) - 0.25 * a) <= coefficientStep)
+      #expect(abs(volts(codes[1], loop.coefficient) - 0.25 * b) <= coefficientStep)
+      for channel in 0..<14 {
+        let angle = 2 * Double.pi * frequencies[channel % 7] * t
+        let embedding = (channel < 7 ? sin(angle) : cos(angle)) + label[channel]
+        #expect(abs(volts(codes[2 + channel], loop.embedding) - 0.1 * embedding) <= 0.6 / 16384, "channel \(channel)")
+      }
+      #expect(volts(codes[16], try #require(loop.offset)) == 0)
+      #expect(volts(codes[17], try #require(loop.offset)) == 0)
+      guard equation == .sde else { continue }
+      // g/√Δτ units at the integrator, noiseGain volts a volt; none in the last tick.
+      let step = (1 - 1e-4) / Double(ticks)
+      let expected = tick == ticks - 1 ? 0 : (1 - 1e-4) * (beta / step).squareRoot() * 0.1 / loop.noiseGain
+      #expect(abs(Double(schedule.noise[tick]) - expected) <= 1e-6)
+    }
+    #expect(schedule.noise.count == (equation == .sde ? ticks : 0))
+  }
+
+  @Test("a model amplitude other than the board's amplifier is folded into b")
+  func amplitude() throws {
+    let (plain, _, _) = try compile("ring", .ode, scale: 2)
+    let (folded, _, _) = try compile("ring", .ode, scale: 2) { $0.outputAmplifier = 2.5 }
+    for tick in [0, 100, 199] {
+      let (b, twice) = (Int(plain.codes[tick * 18 + 1]) - 32768, Int(folded.codes[tick * 18 + 1]) - 32768)
+      #expect(abs(twice - 2 * b) <= 2)
+      #expect(plain.codes[tick * 18] == folded.codes[tick * 18])
+    }
+  }
+
+  @Test("a coefficient beyond its converter is refused with the largest scale that fits")
+  func refusesCoefficient() throws {
+    let error = try #require(throws: ScheduleError.self) { try compile("ring", .ode, scale: 20) }
+    #expect(error.code == .outOfRange)
+    #expect(error.channel == "a")
+    #expect(abs((error.time ?? 0) - 0.9975) < 1e-3)
+    let largest = try #require(error.largestScale)
+    // a = ½·scale·0.5·(1 − 1e-4) at the first midpoint must stay below 4.
+    #expect(largest > 15.9 && largest < 16.2)
+    #expect(throws: Never.self) { try compile("ring", .ode, scale: largest) }
+    #expect(throws: ScheduleError.self) { try compile("ring", .ode, scale: largest * 1.01) }
+    #expect(error.description.hasSuffix("the largest β scale that fits is \(largest), asked 20.0"))
+  }
+
+  @Test("noise beyond 4 σ of its converter is refused, and the scale that fits counts it")
+  func refusesNoise() throws {
+    let narrow = Volts(-0.8)...Volts(0.8)
+    let error = try #require(throws: ScheduleError.self) {
+      try compile("letters", .sde, label: 0, scale: 1.5) { $0.noise.range = narrow }
+    }
+    #expect(error.channel == "noise (4 σ)")
+    let largest = try #require(error.largestScale)
+    #expect(throws: Never.self) { try compile("letters", .sde, label: 0, scale: largest) { $0.noise.range = narrow } }
+    #expect(throws: ScheduleError.self) {
+      try compile("letters", .sde, label: 0, scale: largest * 1.01) { $0.noise.range = narrow }
+    }
+  }
+
+  @Test("an embedding beyond its converter is refused, and no scale helps")
+  func refusesEmbedding() throws {
+    let error = try #require(throws: ScheduleError.self) {
+      try compile("ring", .ode, scale: 2) { $0.embedding.range = Volts(-0.05)...Volts(0.05) }
+    }
+    #expect(error.channel?.hasPrefix("embedding") == true)
+    #expect(error.largestScale == nil)
+    #expect(error.description.hasSuffix("no β scale changes that"))
+  }
+
+  @Test("more, shorter or longer ticks than the board has are refused")
+  func refusesTicks() throws {
+    let many = try #require(throws: ScheduleError.self) { try compile("ring", .ode, scale: 2, ticks: 513) }
+    #expect(many.description == "513 ticks asked for, board 'parallel' has 1 to 512")
+    let short = try #require(throws: ScheduleError.self) {
+      try compile("ring", .ode, scale: 2, ticks: 500) { $0.tick = .nanoseconds(50)...(.microseconds(20)) }
+    }
+    #expect(short.code == .ticks)
+    #expect(short.description.contains("are 4e-08 seconds each"))
+  }
+
+  @Test("a board without a loop is refused")
+  func refusesBoard() throws {
+    let program = try SamplingProgram(ModelLibrary.scoreModel("ring"))
+    let error = try #require(throws: ScheduleError.self) {
+      try program.schedule(on: BoardDescription.named("multiplexed"))
+    }
+    #expect(error.code == .noClosedLoop)
+  }
+}
