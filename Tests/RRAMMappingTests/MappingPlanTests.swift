@@ -147,7 +147,7 @@ import Testing
     #expect(plan.layers[0].block.firstRow == 0)
     #expect(plan.layers[0].block.firstColumn == 4)
     #expect(plan.layers[1].block.firstColumn == 0 && plan.layers[1].block.firstRow == 0)
-    #expect(plan.layers.allSatisfy(\.masked.isEmpty))
+    #expect(plan.layers.allSatisfy { $0.masked.isEmpty })
   }
 
   @Test("where unusable cells cannot be avoided the origin with the fewest is taken and they are masked")

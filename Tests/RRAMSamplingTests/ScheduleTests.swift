@@ -49,8 +49,8 @@ import Testing
         let embedding = (channel < 7 ? sin(angle) : cos(angle)) + label[channel]
         #expect(abs(volts(codes[2 + channel], loop.embedding) - 0.1 * embedding) <= 0.6 / 16384, "channel \(channel)")
       }
-      #expect(volts(codes[16], try #require(loop.offset)) == 0)
-      #expect(volts(codes[17], try #require(loop.offset)) == 0)
+      let offset = try #require(loop.offset)
+      #expect(volts(codes[16], offset) == 0 && volts(codes[17], offset) == 0)
       guard equation == .sde else { continue }
       // g/√Δτ units at the integrator, noiseGain volts a volt; none in the last tick.
       let step = (1 - 1e-4) / Double(ticks)
