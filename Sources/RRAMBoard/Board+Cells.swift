@@ -1,0 +1,243 @@
+internal import DequeModule
+internal import RRAMProfiles
+public import RRAMUnits
+public import RRAMWire
+
+extension Board {
+  /// Bytes of a request besides masks and per-cell data: ids, block, ramps and biases with their tags.
+  private static let fixedRequestBytes = 256
+
+  private nonisolated func parts(_ cells: CellSelection, bytesPerCell: Int = 0) -> [CellSelection] {
+    cells.parts(bytesPerCell: bytesPerCell, budget: info.maximumRequestBytes - Self.fixedRequestBytes)
+  }
+
+  /// The board's own read: its voltages, within the limits.
+  public nonisolated func defaultReadBias(averages: Int = 1) -> ReadBias {
+    ReadBias(
+      wordLine: min(boardDescription.sensing.readWordLine, limits.wordLine),
+      bitLine: min(boardDescription.sensing.readVoltage, limits.read), averages: averages)
+  }
+
+  /// Reads the conductance of every selected cell, siemens, in row-major order.
+  ///
+  /// A whole macro is one request, unless its mask does not fit into one.
+  /// - Parameter bias: `nil`: ``defaultReadBias(averages:)``.
+  public func read(_ cells: CellSelection, bias: ReadBias? = nil) async throws -> [Float] {
+    let bias = bias ?? defaultReadBias()
+    try check.check(ReadCells(cells: cells, bias: bias))
+    let streams = try await open(parts(cells).map { ReadCells(cells: $0, bias: bias) }, cost: readCost(bias))
+    var conductance: [Float] = []
+    conductance.reserveCapacity(cells.count)
+    for (part, stream) in streams {
+      let start = conductance.count
+      for try await page in stream {
+        try checkJoin(page.firstIndex == conductance.count - start, "read_cells")
+        conductance += page.conductance
+      }
+      try checkJoin(conductance.count - start == part.count, "read_cells")
+    }
+    return conductance
+  }
+
+  /// Reads every cell of a block; see ``read(_:bias:)-(CellSelection,_)``.
+  public func read(_ block: CellBlock, bias: ReadBias? = nil) async throws -> [Float] {
+    try await read(CellSelection(block: block), bias: bias)
+  }
+
+  /// Gives equal pulses to every selected cell; the report holds no conductances unless the board reads after pulsing.
+  ///
+  /// - Parameter permissions: ``Permissions/forming`` for forming pulses.
+  public func pulse(_ request: Pulse, permissions: Permissions = []) async throws -> CellReport {
+    try check.check(request)
+    if request.kind == .forming { try require(.forming, in: permissions, for: "a forming pulse") }
+    let requests = parts(request.cells).map { part in
+      var piece = request
+      piece.cells = part
+      return piece
+    }
+    let seconds = Double(request.count) * (request.width.seconds + boardDescription.drivers.settling.seconds)
+    let streams = try await open(requests, cost: { Double($0) * seconds })
+    var waiting = Deque(streams)
+    return try await report(request.cells, progress: nil) { _ in waiting.popFirst() }
+  }
+
+  /// Forms the selected cells one by one: a ramp of pulses, a read after each, until a cell conducts.
+  ///
+  /// - Throws: `permissionRequired` without ``Permissions/forming``.
+  public func form(
+    _ request: Form, permissions: Permissions, progress: (@Sendable (OperationProgress) -> Void)? = nil
+  ) async throws -> CellReport {
+    try require(.forming, in: permissions, for: "forming")
+    try require(.form, for: "form")
+    try check.check(request)
+    let requests = parts(request.cells).map { part in
+      var piece = request
+      piece.cells = part
+      return piece
+    }
+    return try await reportStreaming(request.cells, requests.map { ($0.cells, $0) }, progress: progress)
+  }
+
+  /// Writes targets by board-run incremental step pulse programming with verification.
+  ///
+  /// Cells that do not converge are results with a reason, not errors. A request that is too large for the board is split;
+  /// each part is an operation of its own, and the report and the progress are sums.
+  public func writeVerify(
+    _ request: WriteVerify, progress: (@Sendable (OperationProgress) -> Void)? = nil
+  ) async throws -> CellReport {
+    try require(.writeVerify, for: "write-verify")
+    try check.check(request)
+    var first = 0
+    let requests = parts(request.cells, bytesPerCell: MemoryLayout<Float>.size).map { part in
+      var piece = request
+      piece.cells = part
+      piece.targets = Array(request.targets[first..<first + part.count])
+      first += part.count
+      return (part, piece)
+    }
+    return try await reportStreaming(request.cells, requests, progress: progress)
+  }
+
+  /// Currents of the block's columns with its rows driven, amperes: I_c = Σ_r v_r · G_rc.
+  public func matrixProduct(_ request: MatrixProduct) async throws -> [Float] {
+    try require(.matrixProduct, for: "matrix product")
+    try check.check(request)
+    var currents: [Float] = []
+    for try await page in try await responses(request) {
+      try checkJoin(page.firstIndex == currents.count, "matrix_product")
+      currents += page.currents
+    }
+    try checkJoin(currents.count == request.block.shape.columns, "matrix_product")
+    return currents
+  }
+
+  /// Sets one bias converter; returns the voltage that stands at its output.
+  public func setDAC(_ kind: DACKind, channel: Int, code: DACCode) async throws -> Volts {
+    try require(.rawConverters, for: "setting converters")
+    let request = SetDAC(kind: kind, channel: channel, code: code)
+    try check.check(request)
+    return try await exchange(request).voltage
+  }
+
+  /// Converts once.
+  public func readADC(_ kind: ADCKind, channel: Int) async throws -> ADCResult {
+    try require(.rawConverters, for: "reading converters")
+    return try await exchange(ReadADC(kind: kind, channel: channel))
+  }
+
+  // MARK: parts
+
+  private func readCost(_ bias: ReadBias) -> (Int) -> Double {
+    let sensing = boardDescription.sensing
+    let conversion = sensing.conversionTime.seconds + sensing.integrationTime.seconds
+    return { Double($0 * bias.averages) * conversion }
+  }
+
+  /// Sends all parts at once, as far as the board has places; they are answered in order.
+  ///
+  /// - Parameter cost: seconds of chip time that so many cells take at most; real boards are silent that long.
+  private func open<R: CellOperation>(
+    _ requests: [R], cost: (Int) -> Double
+  ) async throws -> [(part: CellSelection, stream: ResponseStream<R.Response>)] {
+    var streams: [(part: CellSelection, stream: ResponseStream<R.Response>)] = []
+    for request in requests {
+      let part = request.body.cells ?? CellSelection(block: CellBlock(macro: 0, shape: MacroShape(rows: 0, columns: 0)))
+      let allowance = Duration.seconds(2 * cost(part.count))
+      streams.append((part, try await responses(request, limit: configuration.responseLimit + allowance)))
+    }
+    return streams
+  }
+
+  private typealias Part = (part: CellSelection, stream: ResponseStream<CellResults>)
+
+  /// Keeps two parts with the board, so that it need not wait for the host between them.
+  private func reportStreaming<R: StreamingRequest>(
+    _ cells: CellSelection, _ requests: [(CellSelection, R)], progress: (@Sendable (OperationProgress) -> Void)?
+  ) async throws -> CellReport where R.Response == CellResults {
+    var unsent = Deque(requests)
+    var open: Deque<Part> = []
+    return try await report(cells, progress: progress) { board in
+      if open.isEmpty, let (part, request) = unsent.popFirst() {
+        open.append((part, try await board.stream(request)))
+      }
+      let current = open.popFirst()
+      if open.isEmpty, let (part, request) = unsent.first, let stream = try await board.streamNow(request) {
+        unsent.removeFirst()
+        open.append((part, stream))
+      }
+      return current
+    }
+  }
+
+  /// Joins the answers of all parts; `next` gives one part after the other.
+  private func report(
+    _ cells: CellSelection, progress: (@Sendable (OperationProgress) -> Void)?,
+    next: (isolated Board) async throws -> Part?
+  ) async throws -> CellReport {
+    var report = CellReport(selection: cells)
+    var done = OperationProgress(total: cells.count)
+    var offset = 0
+    while let (part, stream) = try await next(self) {
+      report.operationIDs.append(stream.operationID)
+      var latest = OperationProgress()
+      do {
+        for try await results in stream {
+          try checkJoin(report.enter(results, offset: offset, partCount: part.count), "cell results")
+          latest = results.progress
+          progress?(done.adding(latest))
+        }
+      } catch var error as BoardError {
+        report.rounds = done.rounds + latest.rounds
+        error.partial = report
+        throw error
+      }
+      done = done.adding(latest)
+      offset += part.count
+    }
+    report.rounds = done.rounds
+    return report
+  }
+
+  func checkJoin(_ joins: Bool, _ name: String) throws {
+    if !joins {
+      throw BoardError(.protocolViolation, "the parts of the answer to \(name) do not join", address: address)
+    }
+  }
+
+  // MARK: what must be there
+
+  private nonisolated func require(_ permission: Permissions, in given: Permissions, for act: String) throws {
+    guard given.isSuperset(of: permission) else {
+      throw BoardError(.permissionRequired, "\(act) needs the permission to form", address: address)
+    }
+  }
+
+  nonisolated func require(_ capability: Capability, for act: String) throws {
+    guard info.capabilities.contains(capability) else {
+      throw BoardError(
+        .unsupported, "\(act): the board \(info.board) lacks the capability \(capability)", address: address)
+    }
+  }
+}
+
+extension OperationProgress {
+  /// The sum; the total stays, it is that of the whole selection.
+  fileprivate func adding(_ other: OperationProgress) -> OperationProgress {
+    OperationProgress(
+      finished: finished + other.finished, total: total, pulses: pulses + other.pulses, reads: reads + other.reads,
+      rounds: rounds + other.rounds)
+  }
+}
+
+extension RequestBody {
+  /// The cells of a request for a selection.
+  fileprivate var cells: CellSelection? {
+    switch self {
+    case .form(let request): request.cells
+    case .pulse(let request): request.cells
+    case .readCells(let request): request.cells
+    case .writeVerify(let request): request.cells
+    default: nil
+    }
+  }
+}

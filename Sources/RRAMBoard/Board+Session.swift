@@ -1,0 +1,51 @@
+public import RRAMWire
+
+extension Board {
+  /// Aborts everything, grounds all lines, switches the drivers off: by a frame, else by a control request.
+  public func safe() async throws {
+    if let failure = await Self.makeSafe(link, limit: configuration.safeLimit) { throw failure }
+  }
+
+  /// Ends an operation after the pulse under way; 0: all of them. Returns how many were ended.
+  @discardableResult
+  public func abort(_ operationID: UInt64 = 0) async throws -> Int {
+    try await exchange(Abort(operationID: operationID), limit: configuration.safeLimit).abortedOperations
+  }
+
+  /// Feeds the watchdog and asks how the board is; sent by itself while the board is energised.
+  @discardableResult
+  public func heartbeat() async throws -> HeartbeatResult { try await exchange(Heartbeat()) }
+
+  /// What became of an operation whose answer was lost. It is never repeated by itself.
+  public func operationState(_ operationID: UInt64) async throws -> OperationState {
+    try await exchange(GetOperation(operationID: operationID))
+  }
+
+  /// The board's own books since its boot.
+  public func counters() async throws -> Counters { try await exchange(GetCounters()) }
+
+  /// Lets chip time pass without waiting. Only boards with the capability, which hardware has not.
+  public func advanceTime(by duration: Duration) async throws {
+    try require(.advanceTime, for: "advancing time")
+    _ = try await exchange(AdvanceTime(duration: duration), limit: configuration.advanceLimit)
+  }
+
+  /// What the board knows about the contents of a macro.
+  public func label(macro: Int) async throws -> MacroLabel {
+    try check.checkMacro(macro)
+    return try await exchange(GetLabel(macro: macro))
+  }
+
+  /// Names the contents of a macro; the board keeps it without power.
+  ///
+  /// - Parameter label: 16 bytes.
+  @discardableResult
+  public func setLabel(_ label: [UInt8], macro: Int) async throws -> MacroLabel {
+    try check.checkMacro(macro)
+    guard label.count == MacroLabel.byteCount else {
+      throw BoardError(
+        .badArgument, "a label of \(label.count) bytes, \(MacroLabel.byteCount) belong", address: address)
+    }
+    return try await exchange(SetLabel(macro: macro, label: label))
+  }
+}

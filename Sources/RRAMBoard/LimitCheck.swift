@@ -1,0 +1,221 @@
+public import RRAMProfiles
+public import RRAMUnits
+public import RRAMWire
+
+/// Refuses what exceeds the limits of chip, board and drivers, before anything is sent.
+///
+/// The firmware checks the same again; neither trusts the other.
+public struct LimitCheck: Sendable {
+  /// The strictest of the board's and the host's records.
+  public let limits: ChipLimits
+  public let macros: BoardDescription.Macros
+  public let drivers: BoardDescription.Drivers
+  let address: String
+
+  public init(
+    limits: ChipLimits, macros: BoardDescription.Macros, drivers: BoardDescription.Drivers, address: String
+  ) {
+    self.limits = limits
+    self.macros = macros
+    self.drivers = drivers
+    self.address = address
+  }
+
+  /// The block lies in a macro of the board and the mask fits it.
+  public func check(_ cells: CellSelection) throws(BoardError) {
+    try check(cells.block)
+    if let mask = cells.mask, mask.cellCount != cells.block.cellCount {
+      throw BoardError(
+        .badArgument, "a mask of \(mask.cellCount) cells for \(cells.block.cellCount) cells of \(cells.block)",
+        address: address)
+    }
+  }
+
+  public func check(_ block: CellBlock) throws(BoardError) {
+    try checkMacro(block.macro)
+    guard block.fits(in: macros.shape) else {
+      throw BoardError(
+        .badArgument,
+        "\(block.shape) cells from row \(block.firstRow) column \(block.firstColumn) do not lie in a macro of \(macros.shape)",
+        address: address)
+    }
+  }
+
+  public func checkMacro(_ macro: Int) throws(BoardError) {
+    guard macro >= 0, macro < macros.count else {
+      throw BoardError(.badArgument, "no macro \(macro) on a board with \(macros.count)", address: address)
+    }
+  }
+
+  public func check(_ request: ReadCells) throws(BoardError) {
+    try check(request.cells)
+    try check(request.bias, request.cells.block)
+  }
+
+  public func check(_ request: Pulse) throws(BoardError) {
+    try check(request.cells)
+    let block = request.cells.block
+    try check(request.wordLine, .wordLine, limits.wordLine, drivers.wordLine, block)
+    switch request.kind {
+    case .forming: try check(request.bitLine, .forming, limits.forming, drivers.bitLine, block)
+    case .set, .reset: try check(request.bitLine, .bitLine, limits.bitLine, drivers.bitLine, block)
+    }
+    try check(request.sourceLine, .sourceLine, limits.sourceLine, drivers.sourceLine, block)
+    try check(width: request.width, block)
+    try check(count: request.count, block)
+  }
+
+  public func check(_ request: Form) throws(BoardError) {
+    try check(request.cells)
+    let block = request.cells.block
+    try check(request.ramp, of: .forming, block)
+    try check(request.read, block)
+    guard request.stopConductance.isFinite, request.stopConductance > .zero else {
+      throw BoardError(
+        .badArgument, "forming \(block): stop conductance \(request.stopConductance) is not above 0", address: address)
+    }
+  }
+
+  public func check(_ request: WriteVerify) throws(BoardError) {
+    try check(request.cells)
+    let block = request.cells.block
+    try check(request.set, of: .set, block)
+    try check(request.reset, of: .reset, block)
+    try check(request.verify, block)
+    try check(count: request.maximumPulses, block)
+    guard request.targets.count == request.cells.count else {
+      throw BoardError(
+        .badArgument, "\(request.targets.count) targets for \(request.cells.count) cells of \(block)", address: address)
+    }
+    guard request.tolerance.isFinite, request.tolerance > .zero else {
+      throw BoardError(
+        .badArgument, "writing \(block): tolerance \(request.tolerance) is not above 0", address: address)
+    }
+    // Float is how targets travel: the ends of the window are rounded the same way.
+    let low = Float(limits.conductance.lowerBound.rawValue)
+    let high = Float(limits.conductance.upperBound.rawValue)
+    if let index = request.targets.firstIndex(where: { !($0 >= low && $0 <= high) }) {
+      let cell = block.address(at: request.cells.indices[index])
+      throw refused(
+        .conductance, Double(request.targets[index]), limits.conductance.lowerBound.rawValue,
+        limits.conductance.upperBound.rawValue,
+        CellBlock(
+          macro: cell.macro, firstRow: cell.row, firstColumn: cell.column, shape: MacroShape(rows: 1, columns: 1)))
+    }
+  }
+
+  public func check(_ request: MatrixProduct) throws(BoardError) {
+    try check(request.block)
+    guard request.inputs.count == request.block.shape.rows else {
+      throw BoardError(
+        .badArgument, "\(request.inputs.count) inputs for the \(request.block.shape.rows) rows of \(request.block)",
+        address: address)
+    }
+    guard request.averages >= 1 else {
+      throw BoardError(.badArgument, "\(request.averages) averages, at least 1", address: address)
+    }
+    try check(request.wordLine, .wordLine, limits.wordLine, drivers.wordLine, request.block)
+    for input in request.inputs {
+      let voltage = Volts(Double(input.description) ?? Double(input))
+      try check(voltage, .read, limits.read, nil, request.block)
+    }
+  }
+
+  /// Line drivers only: what other converters drive, their own range bounds.
+  public func check(_ request: SetDAC) throws(BoardError) {
+    let (converter, limit, allowed): (BoardDescription.Converter, Refusal.Limit, Volts)
+    switch request.kind {
+    case .wordLine: (converter, limit, allowed) = (drivers.wordLine, .wordLine, limits.wordLine)
+    case .bitLine: (converter, limit, allowed) = (drivers.bitLine, .bitLine, limits.bitLine)
+    case .sourceLine: (converter, limit, allowed) = (drivers.sourceLine, .sourceLine, limits.sourceLine)
+    case .embedding, .coefficient, .offset, .preset: return
+    }
+    guard request.code.rawValue < converter.codeCount else {
+      throw BoardError(
+        .badArgument, "code \(request.code.rawValue) for a converter of \(converter.bits) bits", address: address)
+    }
+    try check(converter.volts(request.code), limit, allowed, nil, nil)
+  }
+
+  // MARK: single values
+
+  private func check(_ bias: ReadBias, _ block: CellBlock) throws(BoardError) {
+    guard bias.averages >= 1 else {
+      throw BoardError(.badArgument, "\(bias.averages) averages, at least 1", address: address)
+    }
+    try check(bias.wordLine, .wordLine, limits.wordLine, drivers.wordLine, block)
+    try check(bias.bitLine, .read, limits.read, drivers.bitLine, block)
+  }
+
+  private func check(_ ramp: PulseRamp, of kind: PulseKind, _ block: CellBlock) throws(BoardError) {
+    try check(ramp.wordLine, .wordLine, limits.wordLine, drivers.wordLine, block)
+    for voltage in [ramp.start, ramp.stop] {
+      switch kind {
+      case .set: try check(voltage, .bitLine, limits.bitLine, drivers.bitLine, block)
+      case .reset: try check(voltage, .sourceLine, limits.sourceLine, drivers.sourceLine, block)
+      case .forming: try check(voltage, .forming, limits.forming, drivers.bitLine, block)
+      }
+    }
+    guard ramp.step.isFinite, ramp.step >= .zero, ramp.stop >= ramp.start, ramp.step > .zero || ramp.stop == ramp.start
+    else {
+      throw BoardError(
+        .badArgument, "a ramp from \(ramp.start) by \(ramp.step) to \(ramp.stop) does not rise", address: address)
+    }
+    try check(width: ramp.width, block)
+  }
+
+  private func check(
+    _ voltage: Volts, _ limit: Refusal.Limit, _ allowed: Volts, _ converter: BoardDescription.Converter?,
+    _ block: CellBlock?
+  ) throws(BoardError) {
+    guard voltage.magnitude <= allowed else {
+      throw refused(limit, voltage.rawValue, -allowed.rawValue, allowed.rawValue, block)
+    }
+    if let converter, converter.code(nearest: voltage) == nil {
+      throw refused(
+        limit, voltage.rawValue, converter.reachable.lowerBound.rawValue, converter.reachable.upperBound.rawValue, block
+      )
+    }
+  }
+
+  private func check(width: Duration, _ block: CellBlock) throws(BoardError) {
+    let shortest = max(limits.pulseWidth.lowerBound, drivers.pulseWidth.lowerBound)
+    let longest = min(limits.pulseWidth.upperBound, drivers.pulseWidth.upperBound)
+    guard width >= shortest, width <= longest else {
+      throw refused(.pulseWidth, width.seconds * 1e9, shortest.seconds * 1e9, longest.seconds * 1e9, block)
+    }
+  }
+
+  private func check(count: Int, _ block: CellBlock) throws(BoardError) {
+    guard count >= 1, count <= limits.pulsesPerRequest else {
+      throw refused(.pulseCount, Double(count), 1, Double(limits.pulsesPerRequest), block)
+    }
+  }
+
+  private func refused(
+    _ limit: Refusal.Limit, _ asked: Double, _ minimum: Double, _ maximum: Double, _ block: CellBlock?
+  ) -> BoardError {
+    func quantity(_ value: Double) -> String {
+      switch limit.unit {
+      case "V": Volts(value).description
+      case "S": Siemens(value).description
+      case "": value == value.rounded() && value.magnitude < 1e15 ? "\(Int(value))" : "\(value)"
+      default: "\(value) \(limit.unit)"
+      }
+    }
+    var message = "\(limit) limit: \(quantity(asked)) asked, "
+    message +=
+      minimum == maximum || maximum < minimum
+      ? "\(quantity(maximum)) allowed" : "\(quantity(minimum)) to \(quantity(maximum)) allowed"
+    var cell: CellBlock?
+    if let block {
+      message += block.cellCount == 1 ? ", at \(block.address(at: 0))" : ", for \(block)"
+      cell = CellBlock(
+        macro: block.macro, firstRow: block.firstRow, firstColumn: block.firstColumn,
+        shape: MacroShape(rows: 1, columns: 1))
+    }
+    return BoardError(
+      .limitRefused, message, address: address,
+      refusal: Refusal(limit: limit, asked: asked, minimum: minimum, maximum: maximum, cell: cell))
+  }
+}
