@@ -83,6 +83,9 @@ let package = Package(
     .testTarget(name: "RRAMUnitsTests", dependencies: ["RRAMUnits"]),
     .testTarget(name: "RRAMPhysicsTests", dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMPhysics"]),
     .testTarget(name: "RRAMProfilesTests", dependencies: ["RRAMUnits", "RRAMProfiles"]),
+    .testTarget(
+      name: "RRAMWireTests",
+      dependencies: ["RRAMUnits", "RRAMWire", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
     .testTarget(name: "RRAMTransportTests", dependencies: ["RRAMTransport"]),
     .testTarget(name: "RRAMFilesTests", dependencies: ["RRAMFiles"], resources: [.copy("Resources")]),
     .testTarget(

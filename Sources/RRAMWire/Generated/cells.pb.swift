@@ -156,7 +156,7 @@ nonisolated struct Rram_Board_V1_CellBlock: Sendable {
   init() {}
 }
 
-/// Cells of a block. mask: bit i (byte i / 8, least significant first) selects cell i of the block; empty: all.
+/// Cells of a block. mask: bit i (byte i / 8, least significant first) selects cell i of the block; unused bits are 0; empty: all.
 /// "Selected cell k" below counts the selected cells in that order.
 nonisolated struct Rram_Board_V1_CellSelection: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -415,7 +415,8 @@ nonisolated struct Rram_Board_V1_WriteVerify: @unchecked Sendable {
   fileprivate var _storage = _StorageClass.defaultInstance
 }
 
-/// Part of the answer to Form, Pulse and WriteVerify: `count` selected cells from `first_index` on.
+/// Part of the answer to Form, Pulse and WriteVerify: `count` selected cells from `first_index` on. Each array holds `count` values,
+/// or none where the board does not report it. count = 0: progress only.
 nonisolated struct Rram_Board_V1_CellResults: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -428,7 +429,7 @@ nonisolated struct Rram_Board_V1_CellResults: Sendable {
   /// float32, S: last read; NaN where the cell was not read.
   var conductance: Data = Data()
 
-  /// uint32 a cell.
+  /// uint32 a cell, each: given to it in this operation.
   var pulses: Data = Data()
 
   var reads: Data = Data()
@@ -436,7 +437,7 @@ nonisolated struct Rram_Board_V1_CellResults: Sendable {
   /// uint8 CellReason a cell.
   var reason: Data = Data()
 
-  /// float32, V: forming voltage; Form only.
+  /// float32, V: forming voltage, NaN where the cell did not form; Form only.
   var formingVoltage: Data = Data()
 
   /// Of the whole operation so far.

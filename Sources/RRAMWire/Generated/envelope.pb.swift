@@ -11,6 +11,8 @@
 /// rram.board.v1: what host and board say to each other. Frames, sequence numbers and streams: ../../../framing.md.
 ///
 /// Units stand in the field names: _v volts, _s siemens, _a amperes, _ohm ohms, _ns and _us integer nano- and microseconds.
+/// A float field stands for the shortest decimal that rounds to it: 0.2 sent is 0.2 received. Infinity and NaN are refused except
+/// where a comment allows them.
 /// Bulk data are `bytes` of little-endian fixed-width values; the comment beside each says width, unit, shape and order.
 
 internal import SwiftProtobuf
@@ -120,7 +122,8 @@ nonisolated struct Rram_Board_V1_Request: @unchecked Sendable {
   // methods supported on all messages.
 
   /// Names an operation that touches cells (Form, Pulse, ReadCells, WriteVerify, MatrixProduct, RunLoop): not 0, never reused by
-  /// the host. A repeated id is answered with the remembered OperationState and not executed again. 0 for all other requests.
+  /// the host. A repeated id is answered with the remembered OperationState and not executed again. 0 for all other requests;
+  /// a board refuses the wrong one of the two as BAD_ARGUMENT.
   var operationID: UInt64 {
     get {_storage._operationID}
     set {_uniqueStorage()._operationID = newValue}

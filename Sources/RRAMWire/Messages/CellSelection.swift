@@ -82,7 +82,7 @@ public struct CellSelection: Sendable, Hashable {
 }
 
 extension CellBlock {
-  /// - Throws: `outOfRange` if the block has more cells than an `Int` counts.
+  /// - Throws: `outOfRange` if the block has more than 2³² − 1 cells.
   init(_ message: Rram_Board_V1_CellBlock, _ field: @autoclosure () -> String) throws(WireError) {
     let (cells, overflow) = Int(message.rows).multipliedReportingOverflow(by: Int(message.columns))
     guard !overflow, cells <= Int(UInt32.max) else {
@@ -94,6 +94,10 @@ extension CellBlock {
   }
 
   func message(_ field: @autoclosure () -> String) throws(WireError) -> Rram_Board_V1_CellBlock {
+    let (cells, overflow) = shape.rows.multipliedReportingOverflow(by: shape.columns)
+    guard !overflow, cells <= Int(UInt32.max) else {
+      throw WireError(.outOfRange, field: field(), "\(shape) cells")
+    }
     var message = Rram_Board_V1_CellBlock()
     message.macro = try wire32(macro, field() + ".macro")
     message.firstRow = try wire32(firstRow, field() + ".first_row")

@@ -57,11 +57,11 @@ extension MatrixProduct {
   }
 
   func message() throws(WireError) -> Rram_Board_V1_MatrixProduct {
+    var message = Rram_Board_V1_MatrixProduct()
+    message.block = try block.message("matrix_product.block")
     try check(inputs, count: block.shape.rows, "matrix_product.inputs")
     try checkFinite(inputs, "matrix_product.inputs")
     try checkAverages()
-    var message = Rram_Board_V1_MatrixProduct()
-    message.block = try block.message("matrix_product.block")
     message.inputs = pack(inputs)
     message.wordLineV = try wireFloat(wordLine, "matrix_product.word_line_v")
     message.averages = try wire32(averages, "matrix_product.averages")

@@ -59,10 +59,10 @@ extension WriteVerify {
   }
 
   func message() throws(WireError) -> Rram_Board_V1_WriteVerify {
-    try check(targets, count: cells.count, "write_verify.targets")
-    try checkFinite(targets, "write_verify.targets")
     var message = Rram_Board_V1_WriteVerify()
     message.cells = try cells.message("write_verify.cells")
+    try check(targets, count: cells.count, "write_verify.targets")
+    try checkFinite(targets, "write_verify.targets")
     message.targets = pack(targets)
     message.toleranceS = try wireFloat(tolerance, "write_verify.tolerance_s")
     message.set = try set.message("write_verify.set")
