@@ -1,0 +1,140 @@
+internal import Foundation
+public import RRAMBoard
+public import RRAMModel
+public import RRAMRecords
+internal import RRAMUnits
+internal import RRAMWire
+
+extension Board {
+  /// Writes a plan onto the chip, labels the macros, and reads the cells again as they age.
+  ///
+  /// Each layer is one board-run write-verify. Cells that do not converge are results, not errors. The label is set as soon
+  /// as all layers are written; if the write is cut short, no macro carries a label that a record knows with its counter.
+  ///
+  /// - Parameters:
+  ///   - home: where the record is kept under its label; nil keeps it nowhere, and sampling will refuse the chip.
+  /// - Returns: the record with its report.
+  /// - Throws: ``MappingError`` `notFormed` before the first pulse if more than half of the cells are pristine; `BoardError`.
+  public func program(
+    _ plan: MappingPlan, model: ScoreModel, options: ProgramOptions, home: RecordsHome?,
+    progress: (@Sendable (MappingEvent) -> Void)? = nil
+  ) async throws -> ProgramRecord {
+    let tally = await Tally(self)
+    let bias = defaultReadBias(averages: options.averages)
+    var reads = try await checkFormed(plan, options: options, progress: progress)
+
+    let begin = await boardTime
+    var conductances: [[Float]] = []
+    var pulses: [Int] = []
+    var inTolerance = 0
+    var failures: [CellFailure] = []
+    for (index, layer) in plan.layers.enumerated() {
+      var mask = CellMask(repeating: true, cellCount: layer.block.cellCount)
+      for cell in layer.masked {
+        mask[cell] = false
+        failures.append(CellFailure(layer.block.address(at: cell), reason: CellReason.masked.description))
+      }
+      let selection = CellSelection(block: layer.block, mask: layer.masked.isEmpty ? nil : mask)
+      let request = WriteVerify(
+        cells: selection, targets: selection.indices.map { layer.targets[$0] }, tolerance: options.tolerance,
+        set: options.set, reset: options.reset, verify: bias, confirmReads: options.confirmReads,
+        maximumPulses: options.maximumPulses, maximumReversals: options.maximumReversals, credit: 0)
+      let report = try await writeVerify(request) {
+        progress?(.writing(layer: index, count: plan.layers.count, $0))
+      }
+      var values = [Float](repeating: .nan, count: layer.block.cellCount)
+      for (cell, value) in zip(selection.indices, report.conductance) { values[cell] = value }
+      conductances.append(values)
+      pulses += report.pulses.map { Int($0) }
+      reads += report.totalReads
+      inTolerance += report.convergedCount
+      failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
+    }
+    let end = await boardTime
+
+    let label = try ProgramRecord.makeLabel(
+      plan: plan, modelSHA256: model.sha256, chip: info.chipID, nonce: UInt64.random(in: 0...UInt64.max))
+    var macros: [ProgramRecord.Macro] = []
+    for macro in plan.macros {
+      let state = try await setLabel(label, macro: macro)
+      macros.append(ProgramRecord.Macro(macro: macro, writeCounter: state.writeCounter))
+    }
+    let passed = await tally.passed()
+
+    var report = ProgramReport(
+      cells: pulses.count, inTolerance: inTolerance, tolerance: options.tolerance.microsiemens,
+      pulses: CountStatistics(pulses), reads: reads, error: ByAge(), age: ByAge(),
+      weightErrorPercent: plan.weightErrorPercent(of: conductances), requests: passed.requests,
+      chipSeconds: passed.chipSeconds, busSeconds: passed.busSeconds, hostSeconds: passed.hostSeconds,
+      masked: plan.layers.reduce(0) { $0 + $1.masked.count }, failures: failures)
+    report.error.verify = plan.errorStatistics(of: conductances)
+    report.age.verify = (end - begin).seconds
+    var record = ProgramRecord(
+      label: hexadecimal(label), programmedUTC: Date(), chip: info.chipID, profile: info.chipProfile,
+      serial: info.serial, board: info.board, model: model.name, modelSHA256: model.sha256, plan: plan, macros: macros,
+      report: report, conductances: conductances.map(Self.readOnly))
+    // Kept before the cells age, so that an interrupted wait leaves a chip that can be sampled.
+    if let home { try record.save(home: home) }
+    progress?(.labelled(record.label))
+
+    for age in options.followUp?.upToHere ?? [] {
+      progress?(.waiting(age))
+      try await wait(until: end + age.age)
+      let values = try await read(plan, averages: options.averages)
+      record.report.reads += plan.cellCount
+      record.report.error[age] = plan.errorStatistics(of: values)
+      record.report.age[age] = (await boardTime - begin).seconds
+      record.report.weightErrorPercent = plan.weightErrorPercent(of: values)
+      record.conductances = values.map(Self.readOnly)
+      if let statistics = record.report.error[age] { progress?(.followed(age, statistics)) }
+    }
+    if let home, options.followUp != nil { try record.save(home: home) }
+    return record
+  }
+
+  /// Reads every cell of a plan: siemens, one array a layer, row-major over its block.
+  public func read(_ plan: MappingPlan, averages: Int = 1) async throws -> [[Float]] {
+    let bias = defaultReadBias(averages: averages)
+    var values: [[Float]] = []
+    for layer in plan.layers { values.append(try await read(layer.block, bias: bias)) }
+    return values
+  }
+
+  /// Lets chip time pass until the board's clock shows `time`: at once where the board can, by really waiting otherwise.
+  public func wait(until time: Duration) async throws {
+    let missing = time - (await boardTime)
+    guard missing > .zero else { return }
+    try await wait(missing)
+  }
+
+  /// Lets chip time pass: at once where the board can, by really waiting otherwise.
+  public func wait(_ duration: Duration) async throws {
+    if info.capabilities.contains(.advanceTime) {
+      try await advanceTime(by: duration)
+    } else {
+      try await Task.sleep(for: duration)
+      // The board's clock is known from its answers only.
+      try await heartbeat()
+    }
+  }
+
+  /// Refuses a chip that has not been formed; single pristine cells are left to the write's own report.
+  private func checkFormed(
+    _ plan: MappingPlan, options: ProgramOptions, progress: (@Sendable (MappingEvent) -> Void)?
+  ) async throws -> Int {
+    progress?(.checking(cells: plan.cellCount))
+    let values = try await read(plan, averages: 1)
+    let pristine = values.reduce(0) { sum, layer in
+      sum + layer.count { Double($0) < options.formedAbove.rawValue }
+    }
+    guard pristine * 2 <= plan.cellCount else {
+      throw MappingError(
+        .notFormed,
+        "chip \(info.chipID) of \(address): \(pristine) of the \(plan.cellCount) cells of the placement conduct less than "
+          + "\(options.formedAbove): they have not been formed")
+    }
+    return plan.cellCount
+  }
+
+  private static func readOnly(_ values: [Float]) -> [Float?] { values.map { $0.isFinite ? $0 : nil } }
+}

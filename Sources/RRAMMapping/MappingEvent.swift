@@ -1,0 +1,21 @@
+public import RRAMUnits
+public import RRAMWire
+
+/// What forming, programming and verifying report on the way.
+///
+/// Order: forming `forming…`; programming `checking`, for each layer `writing…`, then `labelled`, and for each age `waiting`,
+/// `followed`.
+public enum MappingEvent: Sendable {
+  /// Cells of a block are being formed; block `index` of `count`.
+  case forming(CellBlock, index: Int, count: Int, OperationProgress)
+  /// Cells are read before the first pulse.
+  case checking(cells: Int)
+  /// A layer is being written.
+  case writing(layer: Int, count: Int, OperationProgress)
+  /// All macros carry the label, 32 hexadecimal digits.
+  case labelled(String)
+  /// Chip time passes until every cell has this age.
+  case waiting(FollowUp)
+  /// All cells were read at this age.
+  case followed(FollowUp, ErrorStatistics)
+}

@@ -1,0 +1,69 @@
+public import RRAMProfiles
+public import RRAMUnits
+public import RRAMWire
+
+/// How cells are written and how long they are followed; a chip's profile gives the defaults.
+public struct ProgramOptions: Sendable, Hashable {
+  /// Half width of the verify window: |G − target| ≤ tolerance.
+  public var tolerance: Siemens
+  /// Ramps of the SET and RESET pulses.
+  public var set: PulseRamp
+  public var reset: PulseRamp
+  /// Conversions averaged in a verify read.
+  public var averages: Int
+  /// Further reads that must all pass before a cell is accepted.
+  public var confirmReads: Int
+  /// Pulses and changes of direction a cell may take.
+  public var maximumPulses: Int
+  public var maximumReversals: Int
+  /// Cells are read again at all ages up to this one; nil: not at all.
+  public var followUp: FollowUp?
+  /// A cell that conducts less has not been formed.
+  public var formedAbove: Siemens
+
+  /// The profile's own procedure, followed for one second.
+  public init(_ profile: ChipProfile) {
+    let programming = profile.programming
+    tolerance = programming.tolerance
+    set = PulseRamp(programming.set)
+    reset = PulseRamp(programming.reset)
+    averages = 1
+    confirmReads = 0
+    maximumPulses = programming.maximumPulses
+    maximumReversals = programming.maximumReversals
+    followUp = .oneSecond
+    formedAbove = profile.formedAbove
+  }
+}
+
+/// How cells are formed; a chip's profile gives the defaults.
+public struct FormOptions: Sendable, Hashable {
+  public var ramp: PulseRamp
+  /// A ramp ends when the cell conducts this much.
+  public var stopConductance: Siemens
+  /// A cell that conducts this much before the first pulse is formed already and is left alone.
+  public var formedAbove: Siemens
+  /// Conversions averaged in a read.
+  public var averages: Int
+
+  public init(_ profile: ChipProfile) {
+    ramp = PulseRamp(profile.programming.forming)
+    stopConductance = profile.formedAbove
+    formedAbove = profile.formedAbove
+    averages = 1
+  }
+}
+
+extension PulseRamp {
+  init(_ bias: ChipProfile.Programming.Bias) {
+    self.init(wordLine: bias.wordLine, start: bias.start, step: bias.step, stop: bias.stop, width: bias.width)
+  }
+}
+
+extension ChipProfile {
+  /// What tells a formed cell from a pristine one: the geometric mean of a pristine cell's conductance and the lowest that
+  /// a formed cell approaches.
+  public var formedAbove: Siemens {
+    Siemens((cells.pristine.rawValue * cells.asymptotes.lowerBound.rawValue).squareRoot())
+  }
+}

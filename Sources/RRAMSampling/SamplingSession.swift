@@ -1,0 +1,151 @@
+public import RRAMBoard
+public import RRAMMapping
+public import RRAMRecords
+internal import RRAMUnits
+internal import RRAMWire
+
+/// Draws samples from the network that is on a chip.
+///
+/// Opening one checks that the chip carries the program's model, unchanged since it was written, connects its layers and
+/// uploads the schedule.
+public struct SamplingSession: Sendable {
+  public let program: SamplingProgram
+  /// What is on the chip.
+  public let record: ProgramRecord
+  public let schedule: Schedule
+  public let board: Board
+  private let loop: BoardDescription.ClosedLoop
+  private let scheduleID: UInt32
+  private let requests: Int
+
+  /// Checks chip and schedule, and makes the board ready.
+  ///
+  /// - Parameter home: the records that know the chip's label.
+  /// - Throws: `MappingError` if the chip does not carry this model unchanged, ``ScheduleError`` before anything is sent if
+  ///   the board cannot play the schedule, `BoardError`.
+  public init(_ program: SamplingProgram, on board: Board, home: RecordsHome) async throws {
+    let before = await board.statistics.requests
+    let schedule = try program.schedule(on: board.boardDescription)
+    guard let loop = board.boardDescription.closedLoop else {
+      throw ScheduleError(.noClosedLoop, "board '\(board.boardDescription.name)' has no closed loop")
+    }
+    let record = try await ProgramRecord.find(on: board, home: home, model: program.model)
+    try await board.configureLoop(
+      record.plan.layers.map { LoopLayer(block: $0.block, columnGain: $0.columnGainCodes) })
+    // Class and equation each have tables of their own; the board may keep several.
+    scheduleID = 1 + UInt32(program.classLabel.map { $0 + 1 } ?? 0) * 2 + (program.equation == .sde ? 1 : 0)
+    try await board.uploadSchedule(
+      LoopSchedule(
+        id: scheduleID, tick: schedule.tick, ticks: schedule.ticks, codes: schedule.codes, noise: schedule.noise))
+    self.program = program
+    self.record = record
+    self.schedule = schedule
+    self.board = board
+    self.loop = loop
+    requests = await board.statistics.requests - before
+  }
+
+  /// Draws samples and hands them over in order, as fast as `body` takes them: the board waits for a slow one.
+  ///
+  /// - Parameters:
+  ///   - startPoints: units, shape (count, 2); nil draws them for seed and sample number. Given points outside the preset
+  ///     converter's range are refused, drawn ones are set to its end and counted.
+  ///   - commandsInFlight: commands with the board at a time, so that it need not wait for the host.
+  /// - Returns: what the run took.
+  public func draw(
+    _ count: Int, startPoints: [Float]? = nil, commandsInFlight: Int = 3, _ body: (SampleBatch) async throws -> Void
+  ) async throws -> SamplingStatistics {
+    guard count > 0, count <= Int(UInt32.max - program.firstSample) else {
+      throw SessionError(
+        .invalidArgument, "\(count) samples from number \(program.firstSample): at least 1 is needed, and numbers end at \(UInt32.max)")
+    }
+    if let startPoints, startPoints.count != 2 * count {
+      throw SessionError(
+        .invalidArgument, "\(startPoints.count) start coordinates for \(count) samples of 2")
+    }
+    if let bad = startPoints?.firstIndex(where: { !$0.isFinite }) {
+      throw SessionError(.invalidArgument, "start point \(bad / 2) is not finite")
+    }
+    let preset = PresetCodes(startPoints ?? program.startPoints(from: program.firstSample, count: count), loop: loop)
+    if startPoints != nil, preset.clamped > 0 {
+      let reach = loop.preset.reachable
+      throw SessionError(
+        .presetOutOfRange,
+        "\(preset.clamped) start coordinates lie outside the preset converter's \(Float(reach.lowerBound / loop.unitVoltage)) "
+          + "to \(Float(reach.upperBound / loop.unitVoltage)) units")
+    }
+
+    var statistics = SamplingStatistics()
+    statistics.overRange.presetClamped = preset.clamped
+    let before = await board.statistics
+    let chip = await board.boardTime
+    let host = ContinuousClock.now
+    let run = LoopRun(
+      scheduleID: scheduleID, preset: preset.codes, seed: program.seed, firstSample: program.firstSample)
+    for try await batch in board.runLoop(run, commandsInFlight: commandsInFlight) {
+      guard batch.firstIndex == statistics.samples, batch.x.count == 2 * batch.count,
+        batch.firstIndex + batch.count <= count
+      else {
+        throw SessionError(
+          .malformedAnswer,
+          "the board answered samples \(batch.firstIndex)..<\(batch.firstIndex + batch.count) after \(statistics.samples) of \(count)")
+      }
+      statistics.samples += batch.count
+      statistics.presetSeconds = batch.presetTime.seconds
+      statistics.loopSeconds = batch.loopTime.seconds
+      statistics.conversionSeconds = batch.conversionTime.seconds
+      for flags in batch.overRange { statistics.overRange.count(flags) }
+      let range = 2 * batch.firstIndex..<2 * (batch.firstIndex + batch.count)
+      try await body(
+        SampleBatch(
+          firstSample: program.firstSample + UInt32(batch.firstIndex), label: program.classLabel,
+          x: loop.units(ofReadOut: batch.x), xT: Array(preset.realised[range]), flags: batch.overRange.map(\.rawValue)))
+    }
+    guard statistics.samples == count else {
+      throw SessionError(.malformedAnswer, "the board answered \(statistics.samples) of \(count) samples")
+    }
+    let after = await board.statistics
+    statistics.chipSeconds = (await board.boardTime - chip).seconds
+    statistics.hostSeconds = (ContinuousClock.now - host).seconds
+    statistics.requests = requests + after.requests - before.requests
+    if board.info.busRoundTrip > .zero || board.info.busBytesPerSecond > 0 {
+      statistics.busSeconds = after.busSeconds - before.busSeconds
+    }
+    return statistics
+  }
+
+  /// Draws samples into a file's form.
+  public func draw(
+    _ count: Int, startPoints: [Float]? = nil, progress: (@Sendable (_ done: Int) -> Void)? = nil
+  ) async throws -> (file: SampleFile, statistics: SamplingStatistics) {
+    var file = SampleFile(metadata: metadata)
+    let statistics = try await draw(count, startPoints: startPoints) { batch in
+      file.append(batch)
+      progress?(file.count)
+    }
+    return (file, statistics)
+  }
+
+  /// How the samples of this session are made.
+  public var metadata: SampleMetadata {
+    SampleMetadata(
+      program, board: board.info.board, serial: board.info.serial, chip: board.info.chipID,
+      profile: board.info.chipProfile.isEmpty ? nil : board.info.chipProfile)
+  }
+
+  /// Modelled energy of one sample with what is on the chip.
+  public func modelledEnergy(trajectories: Int = 1000) -> SampleEnergy {
+    .modelled(program, plan: record.plan, loop: loop, trajectories: trajectories)
+  }
+}
+
+extension OverRangeCounts {
+  /// Counts one sample's flags.
+  mutating func count(_ flags: OverRange) {
+    if flags.contains(.rowClamp) { rowClamp += 1 }
+    if flags.contains(.amplifierRail) { amplifierRail += 1 }
+    if flags.contains(.integratorRail) { integratorRail += 1 }
+    if flags.contains(.noiseClamp) { noiseClamp += 1 }
+    if flags.contains(.readOutSaturated) { readOutSaturated += 1 }
+  }
+}
