@@ -57,13 +57,14 @@ let package = Package(
     .target(
       name: "RRAMMapping",
       dependencies: [
-        "RRAMUnits", "RRAMBoard", "RRAMModel", "RRAMProfiles", "CAnalogKernel", "RRAMRecords", logging, crypto,
+        "RRAMUnits", "RRAMWire", "RRAMBoard", "RRAMModel", "RRAMProfiles", "CAnalogKernel", "RRAMRecords", logging,
+        crypto,
       ]),
     .target(
       name: "RRAMSampling",
       dependencies: [
-        "RRAMUnits", "RRAMBoard", "RRAMModel", "RRAMMapping", "RRAMProfiles", "CAnalogKernel", "RRAMRecords",
-        "RRAMFiles", logging,
+        "RRAMUnits", "RRAMWire", "RRAMBoard", "RRAMModel", "RRAMMapping", "RRAMProfiles", "CAnalogKernel",
+        "RRAMRecords", "RRAMFiles", logging,
       ]),
     // Composition root and command line.
     .target(

@@ -1,4 +1,5 @@
 public import RRAMBoard
+internal import RRAMProfiles
 public import RRAMUnits
 internal import RRAMWire
 

@@ -2,6 +2,7 @@ internal import Crypto
 public import Foundation
 public import RRAMBoard
 public import RRAMModel
+internal import RRAMProfiles
 public import RRAMRecords
 internal import RRAMUnits
 internal import RRAMWire
@@ -81,7 +82,8 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
     guard let data = try home.program(label: first.label, chip: chip) else {
       throw MappingError(
         .unknownLabel,
-        "chip \(chip) of \(board.address): macro \(first.macro) carries label \(label), which \(home.root.path) does not know")
+        "chip \(chip) of \(board.address): macro \(first.macro) carries label \(label), which \(home.root.path) does not know"
+      )
     }
     let record = try read(data, label: label)
     for expected in record.macros {

@@ -1,5 +1,7 @@
 public import RRAMBoard
 public import RRAMMapping
+internal import RRAMModel
+internal import RRAMProfiles
 public import RRAMRecords
 internal import RRAMUnits
 internal import RRAMWire
@@ -57,7 +59,8 @@ public struct SamplingSession: Sendable {
   ) async throws -> SamplingStatistics {
     guard count > 0, count <= Int(UInt32.max - program.firstSample) else {
       throw SessionError(
-        .invalidArgument, "\(count) samples from number \(program.firstSample): at least 1 is needed, and numbers end at \(UInt32.max)")
+        .invalidArgument,
+        "\(count) samples from number \(program.firstSample): at least 1 is needed, and numbers end at \(UInt32.max)")
     }
     if let startPoints, startPoints.count != 2 * count {
       throw SessionError(
@@ -88,7 +91,8 @@ public struct SamplingSession: Sendable {
       else {
         throw SessionError(
           .malformedAnswer,
-          "the board answered samples \(batch.firstIndex)..<\(batch.firstIndex + batch.count) after \(statistics.samples) of \(count)")
+          "the board answered samples \(batch.firstIndex)..<\(batch.firstIndex + batch.count) after \(statistics.samples) of \(count)"
+        )
       }
       statistics.samples += batch.count
       statistics.presetSeconds = batch.presetTime.seconds
