@@ -241,6 +241,11 @@ public actor Board {
     get async { await link.currentStatistics }
   }
 
+  /// The board's clock at its latest answer, since its boot; on an emulated board the chip's virtual time.
+  public var boardTime: Duration {
+    get async { await statistics.boardTime }
+  }
+
   // MARK: the way out
 
   /// Makes the board safe and ends the session.

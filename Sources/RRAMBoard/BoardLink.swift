@@ -371,6 +371,7 @@ actor BoardLink {
       return
     }
     guard saw(bootID: message.bootID) else { return }
+    statistics.boardTime = message.boardTime
     switch tracker.arrived(frame.sequence, isLast: isLast, now: clock.now()) {
     case .deliver(let isLast):
       if mailboxes[frame.sequence]?.isHeartbeat == true {

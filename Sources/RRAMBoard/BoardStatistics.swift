@@ -23,6 +23,8 @@ public struct BoardStatistics: Sendable, Hashable {
   public var heartbeats = 0
   /// Modelled time on the bus: ``roundTrips`` × round trip + bytes ÷ rate, both as the board stated them; 0 if not modelled.
   public var busSeconds = 0.0
+  /// The board's clock at its latest answer, since its boot; on an emulated board the chip's virtual time.
+  public var boardTime = Duration.zero
 
   public init() {}
 
