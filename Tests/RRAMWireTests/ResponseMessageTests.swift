@@ -74,7 +74,7 @@ import Testing
     let limits = WireLimits(
       wordLine: .volts(3), bitLine: .volts(2), sourceLine: .volts(2), forming: .volts(3), read: .volts(0.2),
       pulseWidth: .nanoseconds(50) ... .microseconds(1), pulsesPerRequest: 10,
-      conductance: Siemens(1e-5) ... Siemens(9e-5))
+      conductance: Siemens(1e-5)...Siemens(9e-5))
     var message = try Self.response(limits.body).message()
     message.limits.pulseWidthMinNs = 2000
     var payload: [UInt8] = try message.serializedBytes()
