@@ -1,0 +1,481 @@
+internal import RRAMPhysics
+internal import RRAMProfiles
+internal import RRAMUnits
+internal import RRAMWire
+
+/// One pulse as the firmware gives it: what it is for, the amplitude on the line that this drives, in volts.
+struct CellPulse {
+  var kind: PulseKind
+  var amplitude: Double
+  var wordLine: Double
+  var width: Duration
+}
+
+/// What was done to cells since boot.
+struct CellBooks {
+  var reads = 0
+  var setPulses = 0
+  var resetPulses = 0
+  var formingPulses = 0
+  var loopRuns = 0
+
+  var pulses: Int { setPulses + resetPulses + formingPulses }
+}
+
+/// The die behind the firmware: macros, chip time, labels, and the file that keeps them.
+///
+/// Every action costs the chip time that drivers, amplifiers and converters of the board description need for it.
+final class Chip {
+  let profile: ChipProfile
+  let board: BoardDescription
+  let seed: UInt64
+  let limits: ChipLimits
+  let check: LimitCheck
+  /// Threads the closed loop may use.
+  let threads: Int
+  /// Chip time since the chip was made, ns.
+  private(set) var nanoseconds: UInt64
+  private(set) var books = CellBooks()
+  private var crossbars: [Crossbar]
+  private var labels: [[UInt8]]
+  private var writeCounters: [UInt64]
+  private let stateFile: StateFile?
+  /// Something changed that must be on disk before anyone hears of it.
+  private var isDirty = false
+  /// Time has passed or cells were read: worth keeping, not worth waiting for.
+  private var isStale = false
+  private let bitLine: LineDriver
+  private let sourceLine: LineDriver
+  private let wordLine: LineDriver
+
+  /// - Throws: ``EmulatorError`` if the state file is held, damaged, newer, or of another chip.
+  init(
+    profile: ChipProfile, board: BoardDescription, seed: UInt64, statePath: String?, threads: Int
+  ) throws(EmulatorError) {
+    self.profile = profile
+    self.board = board
+    self.seed = seed
+    self.threads = threads
+    limits = profile.limits ?? .readOnly
+    check = LimitCheck(limits: limits, drivers: board.drivers)
+    bitLine = LineDriver(board.drivers.bitLine)
+    sourceLine = LineDriver(board.drivers.sourceLine)
+    wordLine = LineDriver(board.drivers.wordLine)
+    crossbars = (0..<board.macros.count).map {
+      Crossbar(profile: profile, shape: board.macros.shape, macro: $0, seed: seed)
+    }
+    labels = [[UInt8]](repeating: [UInt8](repeating: 0, count: MacroLabel.byteCount), count: board.macros.count)
+    writeCounters = [UInt64](repeating: 0, count: board.macros.count)
+    nanoseconds = 0
+    guard let statePath else {
+      stateFile = nil
+      return
+    }
+    let file = try StateFile(path: statePath, profile: profile, board: board, seed: seed)
+    stateFile = file
+    if let state = try file.load() {
+      nanoseconds = state.nanoseconds
+      labels = state.labels
+      writeCounters = state.writeCounters
+      for macro in crossbars.indices {
+        do {
+          try crossbars[macro].importState(state.macros[macro])
+        } catch {
+          throw EmulatorError(.damaged, "macro \(macro): \(error)", file: statePath, underlying: error)
+        }
+      }
+    } else {
+      // Written at once, so that a path that cannot be written is known before anything is done to the chip.
+      isDirty = true
+      try save()
+    }
+  }
+
+  var shape: MacroShape { board.macros.shape }
+  var macroCount: Int { crossbars.count }
+  /// Chip time in seconds, the clock of the physics.
+  var seconds: Double { Double(nanoseconds) * 1e-9 }
+
+  // MARK: Arguments
+
+  /// The block, if it lies in a macro of this board.
+  func checked(_ block: CellBlock) throws(RequestFailure) -> CellBlock {
+    guard block.macro >= 0, block.macro < macroCount else {
+      throw RequestFailure(.badArgument, "macro \(block.macro) of \(macroCount): block.macro")
+    }
+    guard block.fits(in: shape) else {
+      throw RequestFailure(
+        .badArgument,
+        "\(block.shape) cells from row \(block.firstRow) and column \(block.firstColumn) "
+          + "do not lie in a macro of \(shape)")
+    }
+    return block
+  }
+
+  func hasFormedCell(_ block: CellBlock) -> Bool {
+    guard let cells = try? crossbars[block.macro].cells(of: block) else { return false }
+    return cells.contains { crossbars[block.macro].isFormed($0) }
+  }
+
+  // MARK: Time
+
+  /// Longest chip time, ns: a hundred years.
+  private static let lastNanosecond: UInt64 = 100 * 365 * 86_400 * 1_000_000_000
+
+  func advance(_ duration: Duration) { advance(nanoseconds: UInt64(max(0, (duration.seconds * 1e9).rounded()))) }
+
+  func advance(nanoseconds step: UInt64) {
+    nanoseconds = min(nanoseconds &+ step, Self.lastNanosecond)
+    isStale = true
+  }
+
+  func advanceOperation(_ request: AdvanceTime) throws(RequestFailure) -> any Operation {
+    let last = Duration.nanoseconds(Int64(Self.lastNanosecond))
+    guard request.duration <= last - .nanoseconds(Int64(nanoseconds)) else {
+      throw RequestFailure(.badArgument, "chip time ends after a hundred years: advance_time.duration_us")
+    }
+    return ImmediateOperation(macros: .all) { chip throws(RequestFailure) in
+      chip.advance(request.duration)
+      chip.isDirty = true
+      return .advanceTime(AdvanceTimeResult())
+    }
+  }
+
+  /// Columns of a row that the amplifiers reach one after the other.
+  private func conversionSlots(_ cells: ArraySlice<Int>) -> Int {
+    var slots = 0
+    forEachRow(cells) { row in
+      guard board.sensing.columnsPerAmplifier > 1 else {
+        slots += 1
+        return
+      }
+      // Amplifiers work side by side; the one with most of the columns takes longest.
+      var uses: [Int: Int] = [:]
+      for cell in row { uses[cell % shape.columns / board.sensing.columnsPerAmplifier, default: 0] += 1 }
+      slots += uses.values.max() ?? 0
+    }
+    return slots
+  }
+
+  /// Groups of one row that the drivers can pulse at once.
+  private func pulseGroups(_ cells: ArraySlice<Int>) -> Int {
+    var groups = 0
+    let atOnce = max(1, board.drivers.simultaneousColumns)
+    forEachRow(cells) { row in groups += (row.count + atOnce - 1) / atOnce }
+    return groups
+  }
+
+  private func forEachRow(_ cells: ArraySlice<Int>, _ body: (ArraySlice<Int>) -> Void) {
+    var first = cells.startIndex
+    while first < cells.endIndex {
+      let row = cells[first] / shape.columns
+      var last = first + 1
+      while last < cells.endIndex, cells[last] / shape.columns == row { last += 1 }
+      body(cells[first..<last])
+      first = last
+    }
+  }
+
+  // MARK: Reads
+
+  /// Reads cells: settling, then integration and conversion for every column an amplifier has to serve.
+  func read(
+    macro: Int, _ cells: ArraySlice<Int>, _ bias: ReadBias
+  ) throws(RequestFailure) -> (conductance: [Float], saturated: Int) {
+    let sensing = board.sensing
+    let voltage = bitLine.atMost(bias.bitLine.rawValue)
+    let gate = wordLine.atMost(bias.wordLine.rawValue)
+    let slots = conversionSlots(cells)
+    advance(
+      (board.drivers.settling + (sensing.integrationTime + sensing.conversionTime) * bias.averages) * slots)
+    books.reads += cells.count
+    let readOut = Crossbar.ReadOut(
+      sensing: sensing, wordLine: Volts(gate), voltage: Volts(voltage),
+      range: sensing.rangeIndex(for: highestConductance, at: Volts(voltage)), averages: bias.averages)
+    do {
+      let readings = try crossbars[macro].read(Array(cells), readOut, at: seconds)
+      return (readings.conductances.map { Float($0.rawValue) }, readings.saturated.count { $0 })
+    } catch {
+      throw RequestFailure(error)
+    }
+  }
+
+  /// What the amplifiers' range is chosen for: somewhat above the window that targets may ask for.
+  private var highestConductance: Siemens { limits.conductance.upperBound * 1.2 }
+
+  /// Currents of the block's columns, A, and which conversions were out of range.
+  func columnCurrents(
+    _ block: CellBlock, inputs: [Double], wordLine gate: Double, averages: Int
+  ) throws(RequestFailure) -> (currents: [Float], saturated: [Bool]) {
+    let sensing = board.sensing
+    let slots = min(block.shape.columns, sensing.columnsPerAmplifier)
+    advance(board.drivers.settling + (sensing.integrationTime + sensing.conversionTime) * averages * slots)
+    books.reads += block.shape.columns
+    let rows = block.shape.rows
+    let columns = block.shape.columns
+    let open = wordLine.atMost(gate) >= profile.cells.selectorThreshold.rawValue
+    do {
+      let use = sensing.integrationTime * averages
+      let conductances = try crossbars[block.macro].conductances(of: block, at: seconds, averaging: use)
+      // White noise integrated over T is that of a pole at 1/(πT).
+      let white = try crossbars[block.macro].nodeNoise(
+        of: block, over: .zero, bandwidth: 1 / (.pi * sensing.integrationTime.seconds))
+      var draws = drawStream(Self.productTag, macro: block.macro)
+      var currents: [Float] = []
+      var saturated: [Bool] = []
+      for column in 0..<columns {
+        var current = 0.0
+        var variance = 0.0
+        if open {
+          for row in 0..<rows {
+            let index = row * columns + column
+            current += inputs[row] * conductances[index].rawValue
+            variance += inputs[row] * inputs[row] * white[index]
+          }
+        }
+        let (value, isSaturated) = convert(
+          current, sigma: variance.squareRoot(), averages: averages, range: currentRange(current), &draws)
+        currents.append(Float(value))
+        saturated.append(isSaturated)
+      }
+      return (currents, saturated)
+    } catch {
+      throw RequestFailure(error)
+    }
+  }
+
+  /// One conversion of a column with the lines as SetDac left them.
+  func columnVoltage(macro: Int, column: Int, _ lines: LineVoltages) throws(RequestFailure) -> ADCResult {
+    let sensing = board.sensing
+    advance(sensing.integrationTime + sensing.conversionTime)
+    books.reads += 1
+    let block = CellBlock(
+      macro: macro, firstRow: 0, firstColumn: column, shape: MacroShape(rows: shape.rows, columns: 1))
+    do {
+      let conductances = try crossbars[macro].conductances(of: block, at: seconds)
+      var current = 0.0
+      for row in 0..<shape.rows {
+        let line = macro * shape.rows + row
+        guard lines[.init(kind: .wordLine, channel: line)] >= profile.cells.selectorThreshold.rawValue else { continue }
+        let across =
+          lines[.init(kind: .bitLine, channel: line)]
+          - lines[.init(kind: .sourceLine, channel: macro * shape.columns + column)]
+        current += across * conductances[row].rawValue
+      }
+      var draws = drawStream(Self.columnTag, macro: macro)
+      let noise = sensing.converterNoise.rawValue * draws.normal()
+      let conversion = sensing.converter.convert(
+        Volts(current * sensing.ranges[currentRange(current)].rawValue + noise))
+      return ADCResult(
+        code: conversion.code, value: sensing.converter.volts(conversion.code).rawValue,
+        isSaturated: conversion.isSaturated)
+    } catch {
+      throw RequestFailure(error)
+    }
+  }
+
+  /// Counter words that tell these streams of draws from those of the cells: "PROD" and "COLU".
+  private static let productTag: UInt32 = 0x5052_4F44
+  private static let columnTag: UInt32 = 0x434F_4C55
+
+  /// Draws of one measurement. Chip time has just moved, so no two measurements share a stream.
+  private func drawStream(_ tag: UInt32, macro: Int) -> PhiloxStream {
+    PhiloxStream(
+      seed: seed ^ UInt64(macro) << 48,
+      stream: (tag, UInt32(truncatingIfNeeded: nanoseconds), UInt32(truncatingIfNeeded: nanoseconds >> 32)))
+  }
+
+  /// The largest transimpedance that keeps a current inside the converter.
+  private func currentRange(_ current: Double) -> Int {
+    let sensing = board.sensing
+    let highest = min(sensing.converter.reachable.upperBound.rawValue, -sensing.converter.reachable.lowerBound.rawValue)
+    return sensing.ranges.lastIndex { abs(current) * $0.rawValue <= 0.98 * highest } ?? 0
+  }
+
+  private func convert(
+    _ current: Double, sigma: Double, averages: Int, range: Int, _ draws: inout PhiloxStream
+  ) -> (current: Double, saturated: Bool) {
+    let sensing = board.sensing
+    let gain = sensing.ranges[range].rawValue
+    let cellNoise = sigma * gain
+    let converterNoise = sensing.converterNoise.rawValue
+    let noise = (cellNoise * cellNoise + converterNoise * converterNoise).squareRoot()
+    var sum = 0.0
+    var saturated = false
+    for _ in 0..<averages {
+      let conversion = sensing.converter.convert(Volts(current * gain + (noise > 0 ? noise * draws.normal() : 0)))
+      saturated = saturated || conversion.isSaturated
+      sum += sensing.converter.volts(conversion.code).rawValue
+    }
+    return (sum / Double(averages) / gain, saturated)
+  }
+
+  // MARK: Pulses
+
+  /// Says that an operation is about to change cells of a macro for the first time.
+  func willWrite(macro: Int) {
+    writeCounters[macro] &+= 1
+    isDirty = true
+  }
+
+  /// One and the same pulse to every cell.
+  func pulse(macro: Int, _ cells: ArraySlice<Int>, _ pulse: CellPulse) throws(RequestFailure) {
+    prepare(cells, pulse.kind, pulse.width)
+    do {
+      try crossbars[macro].pulse(
+        Array(cells), lines(pulse.kind, wordLine: pulse.wordLine, pulse.amplitude, pulse.width), at: seconds)
+    } catch {
+      throw RequestFailure(error)
+    }
+  }
+
+  /// A pulse of its own amplitude to every cell.
+  func pulse(
+    macro: Int, _ cells: ArraySlice<Int>, kind: PulseKind, amplitudes: [Double], wordLine: Double, width: Duration
+  ) throws(RequestFailure) {
+    prepare(cells, kind, width)
+    let driver = kind == .reset ? sourceLine : bitLine
+    do {
+      try crossbars[macro].pulse(
+        Array(cells), lines(kind, wordLine: wordLine, 0, width),
+        amplitudes: amplitudes.map { Volts(driver.atMost($0)) }, at: seconds)
+    } catch {
+      throw RequestFailure(error)
+    }
+  }
+
+  /// Time and books of one pulse to each of the cells: the lines settle, then the pulse, for every group of every row.
+  private func prepare(_ cells: ArraySlice<Int>, _ kind: PulseKind, _ width: Duration) {
+    advance((board.drivers.settling + width) * pulseGroups(cells))
+    isDirty = true
+    switch kind {
+    case .set: books.setPulses += cells.count
+    case .reset: books.resetPulses += cells.count
+    case .forming: books.formingPulses += cells.count
+    }
+  }
+
+  private func lines(
+    _ kind: PulseKind, wordLine gate: Double, _ amplitude: Double, _ width: Duration
+  ) -> RRAMPhysics.Pulse {
+    let physical: RRAMPhysics.Pulse.Kind =
+      switch kind {
+      case .set: .set
+      case .reset: .reset
+      case .forming: .forming
+      }
+    let driver = kind == .reset ? sourceLine : bitLine
+    return RRAMPhysics.Pulse(
+      kind: physical, wordLine: Volts(wordLine.atMost(gate)), amplitude: Volts(driver.atMost(amplitude)), width: width)
+  }
+
+  // MARK: Closed loop
+
+  func noteLoopRun() { books.loopRuns += 1 }
+
+  /// The loop on the cells as they are now.
+  ///
+  /// A column pair's amplifier makes R·(I₊ − I₋) of its currents, so one unit on a row gives R·(G₊ − G₋) units: the weight.
+  /// Noise slower than a run is in the conductances, faster noise in the nodes, up to the amplifiers' bandwidth.
+  func closedLoop(
+    _ layers: [LoopSequencer.Layer], _ loop: BoardDescription.ClosedLoop, limits: LoopLimits, use: Duration
+  ) throws(RequestFailure) -> ClosedLoop {
+    var network = LoopNetwork(layers: [], amplitude: Float(loop.outputAmplifier))
+    var isNoisy = false
+    var embeddingColumn = 0
+    for (index, layer) in layers.enumerated() {
+      let conductances: [Siemens]
+      let noise: [Double]
+      do {
+        conductances = try crossbars[layer.block.macro].conductances(of: layer.block, at: seconds, averaging: use)
+        noise = try crossbars[layer.block.macro].nodeNoise(
+          of: layer.block, over: use, bandwidth: loop.amplifierBandwidth)
+      } catch {
+        throw RequestFailure(error)
+      }
+      let columns = layer.block.shape.columns
+      var weights: [Float] = []
+      var variances: [Float] = []
+      weights.reserveCapacity(layer.outputs * (layer.inputs + 1))
+      variances.reserveCapacity(layer.outputs * (layer.inputs + 1))
+      for output in 0..<layer.outputs {
+        let gain = layer.gains[output]
+        for row in 0...layer.inputs {
+          let plus = row * columns + 2 * output
+          weights.append(Float(gain * (conductances[plus].rawValue - conductances[plus + 1].rawValue)))
+          variances.append(Float(gain * gain * (noise[plus] + noise[plus + 1])))
+        }
+      }
+      let isHidden = index + 1 < layers.count
+      let noisy = variances.contains { $0 > 0 }
+      isNoisy = isNoisy || noisy
+      network.layers.append(
+        LoopNetwork.Layer(
+          inputs: layer.inputs, outputs: layer.outputs, weights: weights, variances: noisy ? variances : [],
+          embeddingColumn: isHidden ? embeddingColumn : nil))
+      if isHidden { embeddingColumn += layer.outputs }
+    }
+    // A single pole at f has the correlation time 1/(2πf), here in units of τ.
+    let correlationTime = 1 / (2 * Double.pi * loop.amplifierBandwidth * loop.runTime.seconds)
+    do {
+      return try ClosedLoop(
+        network: network, limits: limits,
+        noise: isNoisy ? .bandLimited(correlationTime: Float(correlationTime)) : .none)
+    } catch {
+      throw RequestFailure(.failed, "the loop cannot be run: \(error)")
+    }
+  }
+
+  // MARK: Labels
+
+  /// The operation that reads the label of a macro, or sets it.
+  func labelOperation(macro: Int, label: [UInt8]? = nil) throws(RequestFailure) -> any Operation {
+    guard macro >= 0, macro < macroCount else {
+      throw RequestFailure(.badArgument, "macro \(macro) of \(macroCount): label.macro")
+    }
+    if let label, label.count != MacroLabel.byteCount {
+      throw RequestFailure(.badArgument, "a label of \(label.count) bytes, \(MacroLabel.byteCount) belong: label.label")
+    }
+    return ImmediateOperation(macros: MacroSet(CollectionOfOne(macro))) { chip throws(RequestFailure) in
+      if let label {
+        chip.labels[macro] = label
+        chip.isDirty = true
+      }
+      return .label(MacroLabel(macro: macro, label: chip.labels[macro], writeCounter: chip.writeCounters[macro]))
+    }
+  }
+
+  // MARK: State
+
+  /// Writes the state file if something changed that must not be lost; `everything` also keeps time and reads.
+  func save(everything: Bool = false) throws(EmulatorError) {
+    guard isDirty || (everything && isStale), let stateFile else { return }
+    try stateFile.write(
+      crossbars, StateFile.State(nanoseconds: nanoseconds, labels: labels, writeCounters: writeCounters, macros: []))
+    isDirty = false
+    isStale = false
+  }
+
+  /// Releases the state file for others.
+  func close() { stateFile?.unlock() }
+}
+
+/// A line's converter: the firmware never drives more than it was asked for, so codes are rounded towards 0 V.
+private struct LineDriver {
+  let scale: ConverterScale
+
+  init(_ converter: BoardDescription.Converter) { scale = ConverterScale(converter) }
+
+  func atMost(_ voltage: Double) -> Double {
+    // A hair of tolerance: a voltage that is a code must not fall to the next one by rounding.
+    let steps = (voltage - scale.lower) / scale.step
+    let code = voltage < 0 ? (steps - 1e-6).rounded(.up) : (steps + 1e-6).rounded(.down)
+    let reached = scale.lower + min(max(code, 0), Double(scale.lastCode)) * scale.step
+    return abs(reached) > abs(voltage) && abs(reached) - abs(voltage) < 1e-5 * scale.step ? voltage : reached
+  }
+}
+
+extension RequestFailure {
+  /// The physics refuses what firmware should have refused: a fault of the board, not of the request.
+  init(_ error: PhysicsError) { self.init(.failed, "the chip refuses: \(error)") }
+}

@@ -1,0 +1,311 @@
+internal import Glibc
+public import RRAMProfiles
+public import RRAMTransport
+internal import RRAMUnits
+internal import RRAMWire
+
+/// An emulated board with a chip in its socket: attach it to an ``InMemoryLink`` or serve it on a socket.
+///
+/// The virtual firmware runs on a thread of its own, in slices of at most a few milliseconds between which it looks at
+/// abort, safe state and credit. Out-of-band requests are answered from whatever thread asks.
+public final class EmulatedBoard: DeviceEndpoint, Sendable {
+  /// How a board is made.
+  public struct Configuration: Sendable {
+    /// Names the die: the same profile, board and seed have the same cells.
+    public var seed: UInt64
+    /// Where the chip is kept between runs; `nil` keeps it in memory only.
+    public var stateFile: String?
+    /// Time for the watchdog.
+    public var clock: LinkClock
+    /// Drawn at random at each boot unless given.
+    public var bootID: UInt64?
+    /// Threads the closed loop may use; nothing but speed depends on it.
+    public var threads: Int
+
+    public init(
+      seed: UInt64 = 0, stateFile: String? = nil, clock: LinkClock = .monotonic, bootID: UInt64? = nil,
+      threads: Int = EmulatedBoard.availableThreads
+    ) {
+      self.seed = seed
+      self.stateFile = stateFile
+      self.clock = clock
+      self.bootID = bootID
+      self.threads = threads
+    }
+  }
+
+  /// Processors this machine offers.
+  public static var availableThreads: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+  /// As the board's USB descriptor would say it: `EMU-` and the seed in hexadecimal.
+  public let serial: String
+  /// Names the chip for the host's records: `EMU-PROFILE-SEED`.
+  public let chipID: String
+  public let bootID: UInt64
+  private let core: Core
+
+  /// Powers a board up; it is in its safe state.
+  ///
+  /// - Throws: ``EmulatorError`` if the state file is held by another process, is damaged, was written by a newer version, or
+  ///   belongs to another profile, board or seed.
+  public init(
+    profile: ChipProfile, board: BoardDescription, configuration: Configuration = Configuration()
+  ) throws(EmulatorError) {
+    let seed = configuration.seed
+    serial = "EMU-" + String(seed, radix: 16)
+    chipID = Self.chipID(profile: profile.name, seed: seed)
+    bootID = configuration.bootID ?? UInt64.random(in: 1 ... .max)
+    let chip = try Chip(
+      profile: profile, board: board, seed: seed, statePath: configuration.stateFile,
+      threads: max(1, configuration.threads))
+    let firmware = VirtualFirmware(chip: chip, serial: serial, chipID: chipID, bootID: bootID)
+    core = Core(bootID: bootID, clock: configuration.clock, watchdog: board.link.watchdog)
+    // The thread is the only one that touches the firmware from here on.
+    let runner = Runner(firmware: firmware, core: core)
+    let rc = startThread { runner.run() }
+    guard rc == 0 else {
+      chip.close()
+      throw EmulatorError(.system, "cannot start the board's thread (errno \(rc))")
+    }
+  }
+
+  deinit { core.stop() }
+
+  /// At most 32 bytes: the decimal seed where it fits, else a shortened profile and the hexadecimal seed.
+  private static func chipID(profile: String, seed: UInt64) -> String {
+    let plain = "EMU-\(profile)-\(seed)"
+    return plain.utf8.count <= 32 ? plain : "EMU-\(profile.prefix(10))-x\(String(seed, radix: 16))"
+  }
+
+  /// Switches the board off: grounds the lines, writes the state file and releases it. Returns when that is done.
+  public func close() async { await core.close() }
+
+  // MARK: DeviceEndpoint
+
+  public func linkUp(_ link: DeviceLink) { core.post(.up(link)) }
+
+  public func linkLost() { core.post(.lost) }
+
+  public func control(_ request: ControlRequest, data: [UInt8]) throws(TransportError) -> [UInt8] {
+    core.control(request)
+  }
+
+  public func bytesWaiting() { core.wake() }
+
+  public func roomAvailable() { core.wake() }
+}
+
+/// What the board's thread and everyone else share.
+final class Core: Sendable {
+  enum Message {
+    case up(DeviceLink)
+    case lost
+    case safe
+    case resync
+  }
+
+  /// What an out-of-band request can be answered with.
+  struct Snapshot {
+    var isEnergised = false
+    var hasSession = false
+    var lastSafeCause = SafeCause.powerOn
+    var operations = 0
+    var faults: Faults = []
+  }
+
+  struct State {
+    var messages: [Message] = []
+    var isWoken = false
+    var isStopping = false
+    var hasEnded = false
+    var lastFed = Duration.zero
+    var snapshot = Snapshot()
+    var closers: [CheckedContinuation<Void, Never>] = []
+  }
+
+  let clock: LinkClock
+  let watchdog: Duration
+  private let bootID: UInt64
+  let state: Monitor<State>
+
+  init(bootID: UInt64, clock: LinkClock, watchdog: Duration) {
+    self.bootID = bootID
+    self.clock = clock
+    self.watchdog = watchdog
+    state = Monitor(State())
+  }
+
+  func wake() { state.withLock(waking: true) { $0.isWoken = true } }
+
+  func post(_ message: Message) {
+    state.withLock(waking: true) {
+      $0.messages.append(message)
+      $0.isWoken = true
+    }
+  }
+
+  func control(_ request: ControlRequest) -> [UInt8] {
+    let now = clock.now
+    let bootID = bootID
+    return state.withLock(waking: true) { s in
+      switch request {
+      case .safe, .resync:
+        if !s.hasEnded { s.messages.append(request == .safe ? .safe : .resync) }
+        // The switches open at once, whatever the firmware is at; it ends its operations at the next look.
+        s.snapshot.isEnergised = false
+        s.snapshot.lastSafeCause = .requested
+        s.snapshot.operations = 0
+        if request == .resync { s.snapshot.hasSession = false }
+        s.isWoken = true
+        return []
+      case .status:
+        s.lastFed = now
+        let now = s.snapshot
+        return BoardStatus(
+          isEnergised: now.isEnergised, isGrounded: !now.isEnergised, hasSession: now.hasSession,
+          lastSafeCause: now.lastSafeCause, operations: now.operations, faults: now.faults, bootID: bootID
+        ).bytes
+      }
+    }
+  }
+
+  func stop() {
+    state.withLock(waking: true) {
+      $0.isStopping = true
+      $0.isWoken = true
+    }
+  }
+
+  func close() async {
+    await withCheckedContinuation { continuation in
+      let ended = state.withLock(waking: true) { s in
+        s.isStopping = true
+        s.isWoken = true
+        if !s.hasEnded { s.closers.append(continuation) }
+        return s.hasEnded
+      }
+      if ended { continuation.resume() }
+    }
+  }
+}
+
+/// The board's thread.
+///
+/// `@unchecked Sendable`: made on one thread and handed to the board's thread, which alone uses it from then on.
+private final class Runner: @unchecked Sendable {
+  /// Longest work between two looks at what others want.
+  private static let slice = Duration.milliseconds(4)
+  /// How often an energised board looks at the watchdog when nothing else happens.
+  private static let watchdogInterval = Duration.milliseconds(20)
+
+  private let firmware: VirtualFirmware
+  private let core: Core
+  private var link: DeviceLink?
+
+  init(firmware: VirtualFirmware, core: Core) {
+    self.firmware = firmware
+    self.core = core
+  }
+
+  func run() {
+    var isBusy = false
+    while true {
+      let limit: Duration? = isBusy ? .zero : firmware.isEnergised ? Self.watchdogInterval : nil
+      core.state.wait(atMost: limit) { $0.isWoken }
+      let (messages, stops) = core.state.withLock { s in
+        defer {
+          s.messages = []
+          s.isWoken = false
+        }
+        return (s.messages, s.isStopping)
+      }
+      if stops { break }
+      for message in messages { take(message) }
+      var more = readLink()
+      checkWatchdog()
+      more = work() || more
+      writeLink()
+      publish()
+      isBusy = more || firmware.hasWork
+    }
+    end()
+  }
+
+  private func take(_ message: Core.Message) {
+    switch message {
+    case .up(let link):
+      self.link = link
+      firmware.linkUp()
+    case .lost:
+      firmware.linkLost()
+      link = nil
+    case .safe: firmware.makeSafe(.requested)
+    case .resync: firmware.resynchronise()
+    }
+  }
+
+  /// True if more bytes may wait.
+  private func readLink() -> Bool {
+    guard let link, firmware.takesInput, let bytes = link.read() else { return false }
+    if firmware.receive(bytes) {
+      let now = core.clock.now
+      core.state.withLock { $0.lastFed = now }
+    }
+    return true
+  }
+
+  private func checkWatchdog() {
+    guard firmware.isEnergised else { return }
+    let now = core.clock.now
+    let fed = core.state.withLock { $0.lastFed }
+    if now - fed > core.watchdog { firmware.makeSafe(.watchdog) }
+  }
+
+  private func work() -> Bool {
+    guard firmware.hasWork else { return false }
+    let start = ContinuousClock.now
+    repeat {
+      firmware.work()
+      writeLink()
+    } while firmware.hasWork && ContinuousClock.now - start < Self.slice && !core.state.withLock { $0.isWoken }
+    return firmware.hasWork
+  }
+
+  private func writeLink() {
+    guard let link else { return }
+    while let frame = firmware.output.first, link.tryWrite(frame) { firmware.popOutput() }
+    let events = firmware.takeEventCount()
+    if events > 0 {
+      link.ring(
+        Doorbell(
+          eventCount: firmware.eventCount, faults: firmware.faults.rawValue,
+          boardTimeMicroseconds: UInt64(max(0, firmware.boardTime.seconds * 1e6))))
+    }
+  }
+
+  private func publish() {
+    let snapshot = firmware.snapshot
+    core.state.withLock { s in
+      // A request that came meanwhile has grounded the board; what the firmware thinks is older.
+      let isPending = s.messages.contains {
+        switch $0 {
+        case .safe, .resync: true
+        case .up, .lost: false
+        }
+      }
+      if !isPending { s.snapshot = snapshot }
+    }
+  }
+
+  private func end() {
+    firmware.shutDown()
+    writeLink()
+    publish()
+    let closers = core.state.withLock { s in
+      s.hasEnded = true
+      defer { s.closers = [] }
+      return s.closers
+    }
+    for closer in closers { closer.resume() }
+  }
+}

@@ -1,0 +1,252 @@
+internal import RRAMPhysics
+internal import RRAMProfiles
+internal import RRAMUnits
+internal import RRAMWire
+
+/// The board's loop engine: which cells are the network, the tables of the converters, and what the integrators hold.
+///
+/// Volatile: a new session starts without network and schedules.
+final class LoopSequencer {
+  /// State coordinates: x and y.
+  static let dimensions = 2
+  /// Schedules the table memory holds; the oldest goes first.
+  private static let scheduleCapacity = 8
+
+  /// One layer of the network.
+  struct Layer {
+    let block: CellBlock
+    /// Transimpedance of each column pair, Ω.
+    let gains: [Double]
+
+    var inputs: Int { block.shape.rows - 1 }
+    var outputs: Int { block.shape.columns / 2 }
+  }
+
+  /// An uploaded schedule, perhaps still with gaps.
+  struct Schedule {
+    let id: UInt32
+    let ticks: Int
+    let tick: Duration
+    let channels: Int
+    /// Codes, (ticks, channels).
+    var codes: [UInt16]
+    /// V at the noise converter for one standard deviation, one a tick.
+    var noise: [Float]
+    var hasNoise = false
+    var received: [Bool]
+
+    var receivedCount: Int { received.count { $0 } }
+  }
+
+  let description: BoardDescription.ClosedLoop
+  private let board: BoardDescription
+  private(set) var layers: [Layer] = []
+  private var schedules: [Schedule] = []
+  /// What the integrators hold since the last run, V.
+  var integrators = [Double](repeating: 0, count: dimensions)
+
+  init(_ description: BoardDescription.ClosedLoop, board: BoardDescription) {
+    self.description = description
+    self.board = board
+  }
+
+  func forget() {
+    layers = []
+    schedules = []
+    integrators = [Double](repeating: 0, count: Self.dimensions)
+  }
+
+  var macros: MacroSet { MacroSet(layers.map(\.block.macro)) }
+
+  /// Converter channels of a schedule: a, b, the embedding, then offset x and y where the board has them.
+  var channels: Int { 2 + description.embeddingChannels + (description.offset == nil ? 0 : Self.dimensions) }
+
+  func schedule(_ id: UInt32) -> Schedule? { schedules.first { $0.id == id } }
+
+  // MARK: Network
+
+  func configureOperation(_ request: ConfigureLoop, _ chip: Chip) throws(RequestFailure) -> any Operation {
+    let places = description.layerMacros
+    guard (1...max(1, places.count)).contains(request.layers.count), !places.isEmpty else {
+      throw RequestFailure(
+        .badArgument, "\(request.layers.count) layers, this board chains 1 to \(places.count): configure_loop.layers")
+    }
+    // Rows are driven up to their clamp in a run; a cell must stand that.
+    guard description.rowClamp <= chip.limits.bitLine else {
+      throw RequestFailure(
+        refusal: Refusal(
+          limit: .bitLine, asked: description.rowClamp.rawValue, minimum: -chip.limits.bitLine.rawValue,
+          maximum: chip.limits.bitLine.rawValue))
+    }
+    var layers: [Layer] = []
+    for (index, layer) in request.layers.enumerated() {
+      let name = "configure_loop.layers[\(index)]"
+      let block = try chip.checked(layer.block)
+      guard block.macro == places[index] else {
+        throw RequestFailure(
+          .badArgument, "layer \(index) lies in macro \(block.macro), the board chains macro \(places[index]): \(name)")
+      }
+      guard block.shape.rows >= 2, block.shape.columns % 2 == 0 else {
+        throw RequestFailure(.badArgument, "\(block.shape) is no inputs + 1 rows and pairs of columns: \(name)")
+      }
+      let outputs = block.shape.columns / 2
+      let inputs = block.shape.rows - 1
+      let expected = layers.last.map(\.outputs) ?? Self.dimensions
+      guard inputs == expected else {
+        throw RequestFailure(.badArgument, "layer \(index) has \(inputs) inputs where \(expected) arrive: \(name)")
+      }
+      guard layer.columnGain.count == outputs else {
+        throw RequestFailure(
+          .badArgument, "\(layer.columnGain.count) gains for \(outputs) column pairs: \(name).column_gain")
+      }
+      let gainCodes = 1 << description.columnGainBits
+      guard layer.columnGain.allSatisfy({ Int($0) < gainCodes }) else {
+        throw RequestFailure(
+          .badArgument, "a code beyond \(description.columnGainBits) bits: \(name).column_gain")
+      }
+      let gains = layer.columnGain.map { description.columnGain(code: UInt32($0)).rawValue }
+      layers.append(Layer(block: block, gains: gains))
+    }
+    guard let last = layers.last, last.outputs == Self.dimensions else {
+      throw RequestFailure(
+        .badArgument,
+        "the last layer has \(layers.last?.outputs ?? 0) outputs, \(Self.dimensions) integrators take them")
+    }
+    return ImmediateOperation(macros: .all) { [self] _ throws(RequestFailure) in
+      self.layers = layers
+      return .configureLoop(ConfigureLoopResult())
+    }
+  }
+
+  // MARK: Schedules
+
+  func uploadOperation(_ request: UploadSchedule) throws(RequestFailure) -> any Operation {
+    let loop = description
+    guard (1...loop.maximumTicks).contains(request.ticks) else {
+      throw RequestFailure(
+        .badArgument, "\(request.ticks) ticks, 1 to \(loop.maximumTicks): upload_schedule.ticks")
+    }
+    guard loop.tick.contains(request.tick) else {
+      throw RequestFailure(
+        .badArgument,
+        "a tick of \(request.tick), \(loop.tick.lowerBound) to \(loop.tick.upperBound): "
+          + "upload_schedule.tick_ns")
+    }
+    guard request.firstTick >= 0, request.count >= 1, request.firstTick <= request.ticks - request.count else {
+      throw RequestFailure(
+        .badArgument, "ticks \(request.firstTick) to \(request.firstTick + request.count - 1) of \(request.ticks)")
+    }
+    let channels = channels
+    guard request.codes.count == request.count * channels else {
+      throw RequestFailure(
+        .badArgument,
+        "\(request.codes.count) codes for \(request.count) ticks of \(channels) channels: "
+          + "upload_schedule.codes")
+    }
+    guard request.noise.isEmpty || request.noise.count == request.count else {
+      throw RequestFailure(
+        .badArgument, "\(request.noise.count) noise levels for \(request.count) ticks: upload_schedule.noise")
+    }
+    let highest = Float(loop.noise.range.upperBound.rawValue)
+    guard request.noise.allSatisfy({ $0 >= 0 && $0 <= highest }) else {
+      throw RequestFailure(
+        .badArgument, "a noise level beyond 0 to \(highest) V of its converter: upload_schedule.noise")
+    }
+    for channel in 0..<channels {
+      let last = codeLimit(channel)
+      for tick in 0..<request.count where Int(request.codes[tick * channels + channel]) > last {
+        throw RequestFailure(
+          .badArgument,
+          "code \(request.codes[tick * channels + channel]) of tick \(request.firstTick + tick), "
+            + "channel \(channel), whose last code is \(last): upload_schedule.codes")
+      }
+    }
+    return ImmediateOperation(macros: .all) { [self] _ throws(RequestFailure) in
+      .uploadSchedule(UploadScheduleResult(received: store(request)))
+    }
+  }
+
+  private func codeLimit(_ channel: Int) -> Int {
+    switch channel {
+    case 0, 1: description.coefficient.codeCount - 1
+    case 2..<2 + description.embeddingChannels: description.embedding.codeCount - 1
+    default: (description.offset?.codeCount ?? 1) - 1
+    }
+  }
+
+  private func store(_ part: UploadSchedule) -> Int {
+    let known = schedules.firstIndex { $0.id == part.scheduleID && $0.ticks == part.ticks && $0.tick == part.tick }
+    // The same id with another length or tick is a new schedule.
+    var schedule =
+      known.map { schedules[$0] }
+      ?? Schedule(
+        id: part.scheduleID, ticks: part.ticks, tick: part.tick, channels: channels,
+        codes: [UInt16](repeating: 0, count: part.ticks * channels), noise: [Float](repeating: 0, count: part.ticks),
+        received: [Bool](repeating: false, count: part.ticks))
+    schedules.removeAll { $0.id == part.scheduleID }
+    if schedules.count >= Self.scheduleCapacity { schedules.removeFirst() }
+    let ticks = part.firstTick..<part.firstTick + part.count
+    schedule.codes.replaceSubrange(
+      ticks.lowerBound * schedule.channels..<ticks.upperBound * schedule.channels, with: part.codes)
+    for (tick, k) in zip(ticks, 0...) {
+      schedule.received[tick] = true
+      schedule.noise[tick] = part.noise.isEmpty ? 0 : part.noise[k]
+    }
+    schedule.hasNoise = schedule.noise.contains { $0 != 0 }
+    schedules.append(schedule)
+    return schedule.receivedCount
+  }
+
+  /// The schedule as the loop sees it: codes through their converters, in units and τ.
+  ///
+  /// One unit at an integrator's input moves x by one unit in `runTime`, so a tick lasts tick/runTime of τ.
+  func tables(_ schedule: Schedule) -> LoopTables {
+    let loop = description
+    let unit = loop.unitVoltage.rawValue
+    let coefficient = ConverterScale(loop.coefficient)
+    let embedding = ConverterScale(loop.embedding)
+    let columns = embeddingColumns
+    let tickDuration = schedule.tick.seconds / loop.runTime.seconds
+    var tables = LoopTables(tickDuration: tickDuration, a: [], b: [], embeddingColumns: columns)
+    tables.a.reserveCapacity(schedule.ticks)
+    tables.b.reserveCapacity(schedule.ticks)
+    tables.embedding.reserveCapacity(schedule.ticks * columns)
+    for tick in 0..<schedule.ticks {
+      let codes = schedule.codes[tick * schedule.channels..<(tick + 1) * schedule.channels]
+      let first = codes.startIndex
+      tables.a.append(Float(coefficient.volts(Int(codes[first])) / loop.coefficientUnit.rawValue))
+      tables.b.append(Float(coefficient.volts(Int(codes[first + 1])) / loop.coefficientUnit.rawValue))
+      for layer in layers.dropLast() {
+        for output in 0..<layer.outputs {
+          guard output < loop.embeddingChannels else {
+            tables.embedding.append(0)
+            continue
+          }
+          let volts = embedding.volts(Int(codes[first + 2 + output]))
+          let gain: Double =
+            switch loop.embeddingInjection {
+            case .afterGain: 1
+            // The current is that of the embedding voltage behind the largest transimpedance.
+            case .current: layer.gains[output] / loop.columnGain.upperBound.rawValue
+            }
+          tables.embedding.append(Float(volts * gain / unit))
+        }
+      }
+      if let offset = loop.offset {
+        let scale = ConverterScale(offset)
+        for d in 0..<Self.dimensions {
+          tables.offset.append(Float(scale.volts(Int(codes[first + 2 + loop.embeddingChannels + d])) / unit))
+        }
+      }
+    }
+    if schedule.hasNoise {
+      // The kernel adds g·ξ/√Δτ; what arrives at the integrator is σ·gain·ξ/unit.
+      let scale = loop.noiseGain / unit * tickDuration.squareRoot()
+      tables.noiseAmplitude = schedule.noise.map { Float(Double($0) * scale) }
+    }
+    return tables
+  }
+
+  /// Every hidden layer has columns of its own, because `current` injection scales them by its gains.
+  private var embeddingColumns: Int { layers.dropLast().reduce(0) { $0 + $1.outputs } }
+}

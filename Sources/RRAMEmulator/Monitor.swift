@@ -1,0 +1,90 @@
+internal import Glibc
+
+/// State behind a lock on which the board's thread waits for a change.
+///
+/// `Synchronization.Mutex` has no condition variable. `@unchecked Sendable`: `state` is touched only between lock and unlock.
+final class Monitor<State>: @unchecked Sendable {
+  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  private let condition: UnsafeMutablePointer<pthread_cond_t>
+  private var state: State
+
+  init(_ state: sending State) {
+    self.state = state
+    mutex = .allocate(capacity: 1)
+    mutex.initialize(to: pthread_mutex_t())
+    pthread_mutex_init(mutex, nil)
+    condition = .allocate(capacity: 1)
+    condition.initialize(to: pthread_cond_t())
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    // Deadlines are monotonic: a changed wall clock must not end or prolong a wait.
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(condition, &attributes)
+    pthread_condattr_destroy(&attributes)
+  }
+
+  deinit {
+    pthread_cond_destroy(condition)
+    condition.deinitialize(count: 1)
+    condition.deallocate()
+    pthread_mutex_destroy(mutex)
+    mutex.deinitialize(count: 1)
+    mutex.deallocate()
+  }
+
+  /// Runs `body` under the lock; `waking` tells the waiting thread to look again.
+  func withLock<R>(waking: Bool = false, _ body: (inout State) -> R) -> R {
+    pthread_mutex_lock(mutex)
+    defer {
+      if waking { pthread_cond_broadcast(condition) }
+      pthread_mutex_unlock(mutex)
+    }
+    return body(&state)
+  }
+
+  /// Blocks the calling thread until `ready` holds, at most for `limit` (`nil`: for ever).
+  func wait(atMost limit: Duration?, until ready: (borrowing State) -> Bool) {
+    var deadline = timespec()
+    if let limit {
+      clock_gettime(CLOCK_MONOTONIC, &deadline)
+      let (seconds, attoseconds) = limit.components
+      let nanoseconds = deadline.tv_nsec + Int(attoseconds / 1_000_000_000)
+      deadline.tv_sec += Int(seconds) + nanoseconds / 1_000_000_000
+      deadline.tv_nsec = nanoseconds % 1_000_000_000
+    }
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while !ready(state) {
+      if limit == nil {
+        pthread_cond_wait(condition, mutex)
+      } else if pthread_cond_timedwait(condition, mutex, &deadline) == ETIMEDOUT {
+        break
+      }
+    }
+  }
+}
+
+/// Runs `body` on a new, detached thread.
+///
+/// - Returns: 0, or the error number of `pthread_create`.
+func startThread(_ body: @escaping @Sendable () -> Void) -> Int32 {
+  final class Start {
+    let body: @Sendable () -> Void
+    init(body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+  let start = Unmanaged.passRetained(Start(body: body))
+  var thread = pthread_t()
+  let rc = pthread_create(
+    &thread, nil,
+    { argument in
+      guard let argument else { return nil }
+      Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+      return nil
+    }, start.toOpaque())
+  guard rc == 0 else {
+    start.release()
+    return rc
+  }
+  pthread_detach(thread)
+  return 0
+}

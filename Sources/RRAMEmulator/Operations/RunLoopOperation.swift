@@ -1,0 +1,289 @@
+internal import Dispatch
+internal import Glibc
+internal import RRAMPhysics
+internal import RRAMProfiles
+internal import RRAMUnits
+internal import RRAMWire
+
+/// Runs the closed loop once a sample and sends the read-out as it comes.
+///
+/// The cells are looked at again every `chunkSamples` samples or 5 ms of chip time, because they age and their noise moves.
+/// How the samples of a chunk are cut into slices and spread over threads changes nothing but the time it takes.
+final class RunLoopOperation: Operation {
+  /// Samples that see the same conductances.
+  private static let chunkSamples = 256
+  private static let chunkTime = Duration.milliseconds(5)
+  /// Samples in one frame at most, so that the host sees progress.
+  private static let frameSamples = 4096
+  /// Samples one thread takes at a time: whole vectors of the kernel.
+  private static let shareSamples = 64
+  /// Steps of the integration of a whole run, at least.
+  private static let integrationSteps = 200
+  /// Network evaluations × products that take some milliseconds on the slowest path.
+  private static let sliceProducts = 40_000_000
+
+  private let request: RunLoop
+  private let sequencer: LoopSequencer
+  private let loop: BoardDescription.ClosedLoop
+  private let schedule: LoopSequencer.Schedule
+  private let layers: [LoopSequencer.Layer]
+  private let tables: LoopTables
+  private let integration: LoopIntegration
+  private let limits: LoopLimits
+  private let noiseLevels: [Float]
+  private let points: Int
+  private let samplesPerFrame: Int
+  private let perSample: (preset: Duration, loop: Duration, conversion: Duration)
+  private let nodeSeed: UInt64
+  private let threads: Int
+  private let sliceSamples: Int
+  private(set) var account: OperationAccount
+
+  /// The loop on the conductances of the chunk under way, and where the chunk ends.
+  private var closedLoop: ClosedLoop?
+  private var chunkEnd = 0
+  private var chunkStart = 0
+  private var part: RunResults
+
+  init(_ request: RunLoop, _ sequencer: LoopSequencer, _ chip: Chip, frameBytes: Int) throws(RequestFailure) {
+    guard !sequencer.layers.isEmpty else { throw RequestFailure(.wrongState, "no network: ConfigureLoop comes first") }
+    guard let schedule = sequencer.schedule(request.scheduleID) else {
+      throw RequestFailure(.wrongState, "no schedule \(request.scheduleID): UploadSchedule comes first")
+    }
+    guard schedule.receivedCount == schedule.ticks else {
+      throw RequestFailure(
+        .wrongState, "schedule \(request.scheduleID) has \(schedule.receivedCount) of its \(schedule.ticks) ticks")
+    }
+    guard request.samples >= 1, request.preset.count == request.samples * LoopSequencer.dimensions else {
+      throw RequestFailure(
+        .badArgument, "\(request.preset.count) preset codes for \(request.samples) samples: run_loop.preset")
+    }
+    let loop = sequencer.description
+    let presetCodes = loop.preset.codeCount
+    guard request.preset.allSatisfy({ Int($0) < presetCodes }) else {
+      throw RequestFailure(.badArgument, "a code beyond \(loop.preset.bits) bits: run_loop.preset")
+    }
+    guard UInt64(request.firstSample) + UInt64(request.samples) <= UInt64(UInt32.max) + 1 else {
+      throw RequestFailure(.badArgument, "samples from \(request.firstSample) on pass 2³²: run_loop.first_sample")
+    }
+    guard request.trajectoryEvery <= schedule.ticks else {
+      throw RequestFailure(
+        .badArgument, "a point every \(request.trajectoryEvery) of \(schedule.ticks) ticks: run_loop.trajectory_every")
+    }
+    for (index, layer) in sequencer.layers.enumerated() {
+      guard chip.hasFormedCell(layer.block) else {
+        throw RequestFailure(.wrongState, "no cell of layer \(index) is formed: \(layer.block)")
+      }
+    }
+    self.request = request
+    self.sequencer = sequencer
+    self.loop = loop
+    self.schedule = schedule
+    layers = sequencer.layers
+    tables = sequencer.tables(schedule)
+    let substeps = tables.substeps(forSteps: Self.integrationSteps)
+    integration = LoopIntegration(
+      substeps: substeps, trajectoryInterval: request.trajectoryEvery > 0 ? request.trajectoryEvery : nil)
+    let unit = loop.unitVoltage.rawValue
+    limits = LoopLimits(
+      rowClamp: Float(loop.rowClamp.rawValue / unit), amplifierRail: Float(loop.amplifierRail.rawValue / unit),
+      integratorRail: Float(loop.integratorRail.rawValue / unit))
+    noiseLevels = schedule.hasNoise ? schedule.noise : []
+    points = request.trajectoryEvery > 0 ? schedule.ticks / request.trajectoryEvery : 0
+    samplesPerFrame = min(Self.frameSamples, max(1, frameBytes / (5 + 4 * points)))
+    perSample = (
+      loop.presetTime, schedule.tick * schedule.ticks,
+      // The loop is held while a point of the trajectory is converted.
+      loop.readOutTime * (1 + points)
+    )
+    // Node noise differs between chips and between runs, and is the same for the same samples of the same run.
+    let mixed = Philox4x32.block(
+      seed: chip.seed, UInt32(truncatingIfNeeded: request.seed),
+      UInt32(truncatingIfNeeded: request.seed >> 32), 0, Self.nodeNoiseTag)
+    nodeSeed = UInt64(mixed.x) | UInt64(mixed.y) << 32
+    threads = chip.threads
+    let products = layers.reduce(0) { $0 + ($1.inputs + 1) * $1.outputs }
+    let work = products * schedule.ticks * substeps * 2
+    sliceSamples = max(
+      Self.shareSamples, Self.sliceProducts / work / Self.shareSamples * Self.shareSamples)
+    account = OperationAccount(total: request.samples)
+    part = RunResults(
+      firstIndex: 0, x: [], overRange: [], presetTime: .zero, loopTime: .zero, conversionTime: .zero)
+  }
+
+  /// Counter word 3 of the seeds of node noise: "NODE".
+  private static let nodeNoiseTag: UInt32 = 0x4E4F_4445
+
+  var macros: MacroSet { MacroSet(layers.map(\.block.macro)) }
+
+  private var sampleTime: Duration { perSample.preset + perSample.loop + perSample.conversion }
+
+  func step(_ chip: Chip) throws(RequestFailure) -> OperationStep {
+    if account.finished == chunkEnd { try beginChunk(chip) }
+    guard let closedLoop else { throw RequestFailure(.failed, "the loop has no network") }
+    let first = account.finished
+    let count = min(chunkEnd - first, sliceSamples, samplesPerFrame - part.count)
+    try run(closedLoop, first..<first + count)
+    chip.advance(sampleTime * count)
+    account.finished += count
+    part.presetTime += perSample.preset * count
+    part.loopTime += perSample.loop * count
+    part.conversionTime += perSample.conversion * count
+    if account.finished == request.samples {
+      chip.noteLoopRun()
+      return .finished(takePart())
+    }
+    return part.count == samplesPerFrame ? .part(takePart()) : .working
+  }
+
+  func partialResults() -> [ResponseBody] { part.count > 0 ? [takePart()] : [] }
+
+  private func takePart() -> ResponseBody {
+    defer {
+      part.firstIndex = account.finished
+      part.x = []
+      part.overRange = []
+      part.trajectory = []
+    }
+    return .runResults(part)
+  }
+
+  /// Looks at the cells: chunks begin at the same samples whatever the frames and slices are.
+  private func beginChunk(_ chip: Chip) throws(RequestFailure) {
+    chunkStart = account.finished
+    let inTime = Int(Self.chunkTime / sampleTime)
+    chunkEnd = min(request.samples, chunkStart + max(1, min(Self.chunkSamples, inTime)))
+    closedLoop = try chip.closedLoop(layers, loop, limits: limits, use: perSample.loop)
+  }
+
+  // MARK: Samples
+
+  /// What a share of samples gives.
+  private struct Share: Sendable {
+    var x: [Float] = []
+    var flags: [OverRange] = []
+    var trajectory: [Float] = []
+    var failure: String?
+  }
+
+  private func run(_ closedLoop: ClosedLoop, _ samples: Range<Int>) throws(RequestFailure) {
+    let starts = stride(from: samples.lowerBound, to: samples.upperBound, by: Self.shareSamples)
+    let ranges = starts.map { $0..<min($0 + Self.shareSamples, samples.upperBound) }
+    var shares = [Share](repeating: Share(), count: ranges.count)
+    let inputs = ShareInputs(
+      loop: closedLoop, tables: tables, integration: integration, noise: noiseLevels,
+      noiseConverter: ConverterScale(loop.noise), heldSeed: request.seed, nodeSeed: nodeSeed,
+      firstSample: request.firstSample, preset: request.preset, presetScale: ConverterScale(loop.preset),
+      unit: loop.unitVoltage.rawValue)
+    if threads > 1, ranges.count > 1 {
+      shares.withUnsafeMutableBufferPointer { shares in
+        let workers = min(threads, ranges.count)
+        // Worker w writes the elements w, w + workers, … and nobody else does.
+        nonisolated(unsafe) let shares = shares
+        DispatchQueue.concurrentPerform(iterations: workers) { worker in
+          for index in stride(from: worker, to: ranges.count, by: workers) {
+            shares[index] = Self.share(inputs, ranges[index])
+          }
+        }
+      }
+    } else {
+      for (index, range) in ranges.enumerated() { shares[index] = Self.share(inputs, range) }
+    }
+    let readOut = ConverterScale(loop.readOut)
+    let unit = loop.unitVoltage.rawValue
+    for share in shares {
+      if let failure = share.failure { throw RequestFailure(.failed, failure) }
+      var flags = share.flags
+      for (index, value) in share.x.enumerated() {
+        let (code, saturated) = readOut.code(Double(value) * unit)
+        part.x.append(UInt16(truncatingIfNeeded: code))
+        if saturated { flags[index / LoopSequencer.dimensions].insert(.readOutSaturated) }
+      }
+      part.overRange += flags
+      for value in share.trajectory {
+        part.trajectory.append(UInt16(truncatingIfNeeded: readOut.code(Double(value) * unit).code))
+      }
+      if let last = share.x.last {
+        sequencer.integrators = [Double(share.x[share.x.count - 2]) * unit, Double(last) * unit]
+      }
+    }
+  }
+
+  /// What threads need to know; all of it values.
+  private struct ShareInputs: Sendable {
+    var loop: ClosedLoop
+    var tables: LoopTables
+    var integration: LoopIntegration
+    /// V for one standard deviation, one a tick; empty for no noise.
+    var noise: [Float]
+    var noiseConverter: ConverterScale
+    var heldSeed: UInt64
+    var nodeSeed: UInt64
+    var firstSample: UInt32
+    var preset: [UInt16]
+    var presetScale: ConverterScale
+    var unit: Double
+  }
+
+  private static func share(_ inputs: ShareInputs, _ range: Range<Int>) -> Share {
+    let dimensions = LoopSequencer.dimensions
+    let x0 = inputs.preset[range.lowerBound * dimensions..<range.upperBound * dimensions].map { code in
+      Float(inputs.presetScale.volts(Int(code)) / inputs.unit)
+    }
+    let firstSample = inputs.firstSample + UInt32(range.lowerBound)
+    var flags = [OverRange](repeating: [], count: range.count)
+    var heldNoise = LoopHeldNoise.none
+    if !inputs.noise.isEmpty {
+      heldNoise = .table(held(inputs, firstSample: firstSample, count: range.count, flags: &flags))
+    }
+    do {
+      let result = try inputs.loop.run(
+        x0: x0, tables: inputs.tables, integration: inputs.integration, firstSample: UInt64(firstSample),
+        heldNoise: heldNoise, noiseSeed: inputs.nodeSeed)
+      for (index, flag) in result.flags.enumerated() {
+        if flag.contains(.rowClamp) { flags[index].insert(.rowClamp) }
+        if flag.contains(.amplifierRail) { flags[index].insert(.amplifierRail) }
+        if flag.contains(.integratorRail) { flags[index].insert(.integratorRail) }
+      }
+      // The kernel's first point is the start, which the host knows.
+      let perSample = result.trajectory.count / max(1, range.count)
+      var trajectory: [Float] = []
+      if perSample > dimensions {
+        trajectory.reserveCapacity(range.count * (perSample - dimensions))
+        for index in 0..<range.count {
+          trajectory += result.trajectory[index * perSample + dimensions..<(index + 1) * perSample]
+        }
+      }
+      return Share(x: result.x, flags: flags, trajectory: trajectory)
+    } catch {
+      return Share(failure: "\(error)")
+    }
+  }
+
+  /// ξ of every sample, tick and channel as the noise converter gives it, (samples, ticks, dimensions).
+  private static func held(
+    _ inputs: ShareInputs, firstSample: UInt32, count: Int, flags: inout [OverRange]
+  ) -> [Float] {
+    let dimensions = LoopSequencer.dimensions
+    let ticks = inputs.noise.count
+    let scale = inputs.noiseConverter
+    var table = [Float](repeating: 0, count: count * ticks * dimensions)
+    // None in the last tick: a run ends on the mean of its last step.
+    for sample in 0..<count {
+      for tick in 0..<ticks - 1 {
+        let sigma = Double(inputs.noise[tick])
+        guard sigma > 0 else { continue }
+        for channel in 0..<dimensions {
+          let drawn = SamplingNoise.wiener(
+            seed: inputs.heldSeed, sample: firstSample &+ UInt32(sample), tick: UInt32(tick),
+            channel: UInt32(channel))
+          let clamped = min(max(Double(drawn), -4), 4)
+          let (code, saturated) = scale.code(sigma * clamped)
+          if saturated || clamped != Double(drawn) { flags[sample].insert(.noiseClamp) }
+          table[(sample * ticks + tick) * dimensions + channel] = Float(scale.volts(code) / sigma)
+        }
+      }
+    }
+    return table
+  }
+}
