@@ -22,36 +22,60 @@
 #define AK_NEON 0
 #endif
 
+/* No vector crosses a call: every function that takes one is inlined or stays within its part. */
+#pragma clang diagnostic ignored "-Wpsabi"
+
+/* Outputs per block of the general matrix product: their accumulators fill the registers and hide the latency of a sum. */
+enum { BLOCK_AVX512 = 8, BLOCK_OTHER = 5 };
+
 #if AK_X86
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2"))), \
                              apply_to = function)
+#define AK_FUSED 1
 #define AK_W 16
 #define AK_SUFFIX _avx512
-#define AK_FUSED 1
+#define AK_OUTPUTS 14
 #include "kernel.inc"
-#undef AK_W
+#undef AK_OUTPUTS
 #undef AK_SUFFIX
+#undef AK_W
+/* Two registers a value: each weight is loaded for 32 samples. */
+#define AK_W 32
+#define AK_SUFFIX _avx512_general
+#define AK_BLOCK 8
+#include "kernel.inc"
+#undef AK_BLOCK
+#undef AK_SUFFIX
+#undef AK_W
 #undef AK_FUSED
 #pragma clang attribute pop
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,bmi2"))), apply_to = function)
-#define AK_W 8
-#define AK_SUFFIX _avx2
 #define AK_FUSED 1
+#define AK_W 16
+#define AK_SUFFIX _avx2
+#define AK_OUTPUTS 5
+#define AK_BLOCK 5
 #include "kernel.inc"
-#undef AK_W
+#undef AK_BLOCK
+#undef AK_OUTPUTS
 #undef AK_SUFFIX
+#undef AK_W
 #undef AK_FUSED
 #pragma clang attribute pop
 #endif
 
 /* SSE2 is the x86-64 baseline and NEON the aarch64 one, so the portable code is their code. */
-#define AK_W 4
-#define AK_SUFFIX _baseline
 #define AK_FUSED AK_NEON
+#define AK_W 8
+#define AK_SUFFIX _baseline
+#define AK_OUTPUTS 5
+#define AK_BLOCK 5
 #include "kernel.inc"
-#undef AK_W
+#undef AK_BLOCK
+#undef AK_OUTPUTS
 #undef AK_SUFFIX
+#undef AK_W
 #undef AK_FUSED
 
 int ak_isa_supported(ak_isa isa) {
@@ -125,10 +149,10 @@ static int variances_are_shared(const ak_layer *layer) {
   return 1;
 }
 
-/* Blocks of AK_BLOCK rows of (rows, inputs + 1), without the last column. */
-static float *pack_blocks(float *to, const float *from, int rows, int inputs) {
-  for (int first = 0; first < rows; first += AK_BLOCK) {
-    const int count = rows - first < AK_BLOCK ? rows - first : AK_BLOCK;
+/* Blocks of `block` rows of (rows, inputs + 1), without the last column. */
+static float *pack_blocks(float *to, const float *from, int rows, int inputs, int block) {
+  for (int first = 0; first < rows; first += block) {
+    const int count = rows - first < block ? rows - first : block;
     for (int j = 0; j < inputs; j++)
       for (int i = 0; i < count; i++) *to++ = from[(first + i) * (inputs + 1) + j];
   }
@@ -230,6 +254,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
   next = offsets + ticks * dimensions;
 
   int shared = plan.noisy;
+  const int block = isa == AK_ISA_AVX512 ? BLOCK_AVX512 : BLOCK_OTHER;
   for (int l = 0; l < loop->layer_count; l++) {
     const ak_layer *layer = &loop->layers[l];
     ak_plan_layer *packed = &plan.layers[l];
@@ -237,12 +262,12 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
     packed->outputs = layer->outputs;
     packed->rectified = layer->rectified != 0;
     packed->weights = next;
-    next = pack_blocks(next, layer->weights, layer->outputs, layer->inputs);
+    next = pack_blocks(next, layer->weights, layer->outputs, layer->inputs, block);
     if (!plan.noisy || !layer->variances) continue;
     packed->variance_rows = variances_are_shared(layer) ? 1 : layer->outputs;
     shared = shared && packed->variance_rows == 1;
     packed->variances = next;
-    next = pack_blocks(next, layer->variances, packed->variance_rows, layer->inputs);
+    next = pack_blocks(next, layer->variances, packed->variance_rows, layer->inputs, block);
     packed->bias_variances = next;
     for (int i = 0; i < packed->variance_rows; i++)
       *next++ = layer->variances[i * (layer->inputs + 1) + layer->inputs] * bias * bias;
@@ -275,14 +300,12 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
     }
   }
 
+  void (*run)(const ak_plan *, const ak_batch *, int64_t, int64_t) = plan.weights14 ? run14_baseline : runGeneral_baseline;
 #if AK_X86
-  if (isa == AK_ISA_AVX512)
-    run_avx512(&plan, batch, begin, end);
-  else if (isa == AK_ISA_AVX2)
-    run_avx2(&plan, batch, begin, end);
-  else
+  if (isa == AK_ISA_AVX512) run = plan.weights14 ? run14_avx512 : runGeneral_avx512_general;
+  if (isa == AK_ISA_AVX2) run = plan.weights14 ? run14_avx2 : runGeneral_avx2;
 #endif
-    run_baseline(&plan, batch, begin, end);
+  run(&plan, batch, begin, end);
   free(memory);
   return AK_OK;
 }

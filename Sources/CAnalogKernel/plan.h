@@ -3,16 +3,16 @@
 
 #include "analog_kernel.h"
 
-/* Outputs per block of the general matrix product: as many accumulators as hide the latency of an addition. */
-enum { AK_BLOCK = 8 };
+/* Vectors that take turns on the 2→14→14→2 path. */
+enum { AK_GROUPS = 2 };
 /* Ticks of held noise that are drawn at once, and node noise per network at most. */
-enum { AK_HELD_TICKS = 16, AK_MAX_NODES = AK_MAX_WIDTH * AK_MAX_LAYERS };
+enum { AK_HELD_TICKS = 8, AK_MAX_NODES = AK_MAX_WIDTH * AK_MAX_LAYERS };
 
 typedef struct ak_plan_layer {
   int32_t inputs, outputs, rectified;
   int32_t first;         /* of this layer's outputs in a row of `base` and among the noise nodes */
   int32_t variance_rows; /* 0: no noise, 1: the same for every output, else one row an output */
-  const float *weights;   /* blocks of AK_BLOCK outputs: [block][input][output in block] */
+  const float *weights;   /* [block of outputs][input][output in block] */
   const float *variances; /* the same layout, or [input] */
   const float *bias_variances; /* [variance row], already times the square of the bias level */
 } ak_plan_layer;

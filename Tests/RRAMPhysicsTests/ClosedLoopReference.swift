@@ -127,8 +127,8 @@ private struct NodeNoise {
     while fresh.count < count {
       let radius = (-2 * log((Double(word() >> 1) + 0.5) * 0x1p-31)).squareRoot()
       let angle = word()
-      // 31 bits of a half turn, and one bit for the sign of the cosine.
-      let half = Double.pi * Double(Int32(bitPattern: angle << 1)) * 0x1p-32
+      // 23 bits of a half turn, and one bit for the sign of the cosine.
+      let half = Double.pi * (Double(angle & 0x7f_ffff) * 0x1p-23 - 0.5)
       fresh.append(radius * cos(half) * (angle >> 31 == 0 ? 1 : -1))
       fresh.append(radius * sin(half))
     }
