@@ -6,6 +6,11 @@ public struct Conversion: Sendable, Hashable {
   public var code: ADCCode
   /// True if the input was beyond the first or the last code: the code is then that end's.
   public var isSaturated: Bool
+
+  public init(code: ADCCode, isSaturated: Bool) {
+    self.code = code
+    self.isSaturated = isSaturated
+  }
 }
 
 extension BoardDescription.Converter {
