@@ -13,6 +13,10 @@ struct CellDynamics: Sendable {
   let correlationTimes: [Double]
   /// √(ln 10 · decades a mode): a mode's σ is A times this.
   let modeWeight: Float
+  /// Weights that make every mode count in full.
+  let fullWeights: [Float]
+  /// ``NormalTable``, held here so that inner loops need not look for it.
+  let normalTable = NormalTable.values
   let flicker: Double
   /// White density in µS/√Hz.
   let whiteDensity: Double
@@ -39,6 +43,7 @@ struct CellDynamics: Sendable {
     let decadesPerMode = count > 0 ? decades / Double(count) : 0
     let times = (0..<count).map { fastest * pow(10, (Double($0) + 0.5) * decadesPerMode) }
     correlationTimes = times
+    fullWeights = [Float](repeating: 1, count: count)
     let weight = log(10) * decadesPerMode
     modeWeight = Float(weight.squareRoot())
     // Published form: σ = A·√ln((t + t_r)/2t_r) over a time t of reads of t_r each.

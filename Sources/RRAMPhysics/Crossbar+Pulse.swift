@@ -130,7 +130,7 @@ extension Crossbar {
       // The gate limits the current and with it how strong the filament can get.
       goal = min(goal, gate.slope * (pulse.wordLine - gate.threshold).rawValue * 1e6)
     }
-    let stationary = stationaryPart(of: cell, modeWeights: fullModes)
+    let stationary = stationaryPart(of: cell, modeWeights: dynamics.fullWeights)
     let drifted = Double(base[cell]) + drift(of: cell)
     let distance = goal - (drifted + stationary)
     guard isSet ? distance > 0 : distance < 0 else { return }
@@ -144,6 +144,6 @@ extension Crossbar {
       base[cell] += Float(move)
     }
     // The traps keep their state, but their size follows the conductance: the whole still moves by `move`.
-    base[cell] += Float(stationary - stationaryPart(of: cell, modeWeights: fullModes))
+    base[cell] += Float(stationary - stationaryPart(of: cell, modeWeights: dynamics.fullWeights))
   }
 }

@@ -181,6 +181,8 @@ public struct Crossbar: Sendable {
   /// Factors of the last time step: neighbours mostly age by the same time.
   struct ModeDecay {
     private var step = -1.0
+    private var age = -1.0
+    private var logAge = 0.0
     var keep: [Float]
     var renew: [Float]
     private let correlationTimes: [Double]
@@ -189,6 +191,15 @@ public struct Crossbar: Sendable {
       correlationTimes = dynamics.correlationTimes
       keep = [Float](repeating: 0, count: dynamics.modeCount)
       renew = keep
+    }
+
+    /// ln(age/s).
+    mutating func logarithm(of newAge: Double) -> Double {
+      if newAge != age {
+        age = newAge
+        logAge = log(newAge)
+      }
+      return logAge
     }
 
     /// Exact discretisation: x ← x·e^(−Δt/τ) + ξ·√(1 − e^(−2Δt/τ)).
@@ -213,7 +224,7 @@ public struct Crossbar: Sendable {
     guard dynamics.hasWalk else { return }
     let age = now - writeTime[cell]
     let variance = Float(
-      dynamics.walkVariance(logTime: log(age), amplitude: dynamics.amplitude(at: Double(base[cell]))))
+      dynamics.walkVariance(logTime: decay.logarithm(of: age), amplitude: dynamics.amplitude(at: Double(base[cell]))))
     guard variance > walkVariance[cell] else { return }
     let increment = (variance - walkVariance[cell]).squareRoot()
     walk[cell] += increment * Float(Philox4x32.normals(block(.walk, cell: cell)).0)
@@ -222,36 +233,44 @@ public struct Crossbar: Sendable {
 
   mutating func renewModes(of cell: Int, _ decay: borrowing ModeDecay) {
     let count = dynamics.modeCount
-    let first = cell * count
-    let table = NormalTable.values
     let mask: UInt64 = (1 << UInt64(NormalTable.bits)) - 1
+    var first = cell * count
+    let end = first + count
     var mode = 0
-    while mode < count {
+    while first < end {
       let words = block(.modes, cell: cell)
       var low = UInt64(words.x) | UInt64(words.y) << 32
       var high = UInt64(words.z) | UInt64(words.w) << 32
       // 128 bits hold eleven numbers of 11 bits: five from each half, one from what is left of both.
-      for index in 0..<11 where mode < count {
-        let bits: UInt64
-        switch index {
-        case 0..<5:
-          bits = low & mask
-          low >>= 11
-        case 5..<10:
-          bits = high & mask
-          high >>= 11
-        default: bits = (low << 2 | high & 3) & mask
+      let last = min(first + 11, end)
+      modes.withUnsafeMutableBufferPointer { modes in
+        decay.keep.withUnsafeBufferPointer { keep in
+          decay.renew.withUnsafeBufferPointer { renew in
+            dynamics.normalTable.withUnsafeBufferPointer { table in
+              for index in first..<last {
+                let place = index - first
+                let bits: UInt64
+                if place < 5 {
+                  bits = low & mask
+                  low >>= 11
+                } else if place < 10 {
+                  bits = high & mask
+                  high >>= 11
+                } else {
+                  bits = (low << 2 | high & 3) & mask
+                }
+                modes[index] = modes[index] * keep[mode + place] + renew[mode + place] * table[Int(bits)]
+              }
+            }
+          }
         }
-        modes[first + mode] = modes[first + mode] * decay.keep[mode] + decay.renew[mode] * table[Int(bits)]
-        mode += 1
       }
+      mode += last - first
+      first = last
     }
   }
 
   // MARK: Conductance
-
-  /// Weights that make every mode count in full.
-  var fullModes: [Float] { [Float](repeating: 1, count: dynamics.modeCount) }
 
   /// Conductance in µS at the cell's own time, each mode of the 1/f noise times its weight; never below a pristine cell's.
   func conductance(of cell: Int, modeWeights: [Float]) -> Double {
@@ -271,7 +290,11 @@ public struct Crossbar: Sendable {
     let count = dynamics.modeCount
     guard count > 0 else { return 0 }
     var sum: Float = 0
-    for mode in 0..<count { sum += modes[cell * count + mode] * modeWeights[mode] }
+    modes.withUnsafeBufferPointer { modes in
+      modeWeights.withUnsafeBufferPointer { weights in
+        for mode in 0..<count { sum += modes[cell * count + mode] * weights[mode] }
+      }
+    }
     return dynamics.amplitude(at: Double(base[cell])) * Double(dynamics.modeWeight * sum)
   }
 
@@ -283,7 +306,7 @@ public struct Crossbar: Sendable {
     of block: CellBlock, at time: Double, averaging: Duration? = nil
   ) throws(PhysicsError) -> [Siemens] {
     let cells = try cells(of: block)
-    let weights = averaging.map { dynamics.averagingFactors(over: $0.seconds) } ?? fullModes
+    let weights = averaging.map { dynamics.averagingFactors(over: $0.seconds) } ?? dynamics.fullWeights
     var decay = ModeDecay(dynamics)
     var result: [Siemens] = []
     result.reserveCapacity(cells.count)

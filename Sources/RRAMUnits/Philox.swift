@@ -9,21 +9,21 @@ public enum Philox4x32 {
   /// Ten rounds of Philox4x32 on `counter` under `key`.
   @inlinable
   public static func block(counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> Block {
-    var c = counter
-    var k = key
-    for round in 0..<10 {
-      if round > 0 {
-        // Weyl constants: golden ratio and √3 − 1.
-        k.x &+= 0x9E37_79B9
-        k.y &+= 0xBB67_AE85
-      }
-      let p0 = UInt64(0xD251_1F53) &* UInt64(c.x)
-      let p1 = UInt64(0xCD9E_8D57) &* UInt64(c.z)
-      c = SIMD4(
-        UInt32(truncatingIfNeeded: p1 >> 32) ^ c.y ^ k.x, UInt32(truncatingIfNeeded: p1),
-        UInt32(truncatingIfNeeded: p0 >> 32) ^ c.w ^ k.y, UInt32(truncatingIfNeeded: p0))
+    // Plain variables: lanes of a SIMD vector are slow to take apart.
+    var (c0, c1, c2, c3) = (counter.x, counter.y, counter.z, counter.w)
+    var (k0, k1) = (key.x, key.y)
+    for _ in 0..<10 {
+      let p0 = UInt64(0xD251_1F53) &* UInt64(c0)
+      let p1 = UInt64(0xCD9E_8D57) &* UInt64(c2)
+      (c0, c1, c2, c3) = (
+        UInt32(truncatingIfNeeded: p1 >> 32) ^ c1 ^ k0, UInt32(truncatingIfNeeded: p1),
+        UInt32(truncatingIfNeeded: p0 >> 32) ^ c3 ^ k1, UInt32(truncatingIfNeeded: p0)
+      )
+      // Weyl constants: golden ratio and √3 − 1.
+      k0 &+= 0x9E37_79B9
+      k1 &+= 0xBB67_AE85
     }
-    return c
+    return SIMD4(c0, c1, c2, c3)
   }
 
   /// The same with a 64-bit seed (low word first) and four counter words.

@@ -12,6 +12,10 @@ public protocol Quantity: Sendable, Hashable, Comparable, Codable, CustomStringC
 
 extension Quantity {
   public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+  // Comparable would derive these from `<`, and then a limit check `value <= limit` would let a NaN pass.
+  public static func <= (a: Self, b: Self) -> Bool { a.rawValue <= b.rawValue }
+  public static func > (a: Self, b: Self) -> Bool { a.rawValue > b.rawValue }
+  public static func >= (a: Self, b: Self) -> Bool { a.rawValue >= b.rawValue }
   public static func + (a: Self, b: Self) -> Self { Self(a.rawValue + b.rawValue) }
   public static func - (a: Self, b: Self) -> Self { Self(a.rawValue - b.rawValue) }
   public static prefix func - (a: Self) -> Self { Self(-a.rawValue) }

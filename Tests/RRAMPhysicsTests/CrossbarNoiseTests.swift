@@ -168,17 +168,17 @@ import Testing
     #expect(try crossbar.nodeNoise(of: block, over: .microseconds(20), bandwidth: 8e6).allSatisfy { $0 == 0 })
   }
 
-  /// Published arrays narrow when written again: cells that have drifted out of the window are written a second time an
-  /// hour later, all others left alone; the spread one hour after that is smaller. Seed 28, n = 4 096.
-  @Test func aSecondWritePassNarrowsTheSpread() throws {
+  /// Published arrays narrow when written again: cells found more than 1 µS off an hour later are written a second and a
+  /// third time, all others left alone. Seed 28, n = 4 096; the sampling error of a σ is 1.1 %.
+  @Test func furtherWritePassesNarrowTheSpread() throws {
     var (crossbar, _) = try programmed(to: 50, seed: 28)
     let board = try BoardDescription.named("parallel")
     let block = CellBlock(macro: 0, shape: crossbar.shape)
     let targets = [Siemens](repeating: .microsiemens(50), count: crossbar.cellCount)
-    let ispp = PlainISPP(tolerance: .microsiemens(0.3), maximumPulses: 200)
     var spreads: [Double] = []
     var now = 1.0
-    for _ in 0..<3 {
+    for tolerance in [0.3, 1, 1] {
+      let ispp = PlainISPP(tolerance: .microsiemens(tolerance), maximumPulses: 200)
       now = try ispp.run(
         &crossbar, cells: Array(0..<crossbar.cellCount), targets: targets, board: board, from: now
       ).finished
@@ -186,6 +186,6 @@ import Testing
       spreads.append(moments(try crossbar.conductances(of: block, at: now).map(\.microsiemens)).sigma)
     }
     #expect(spreads[1] < 0.93 * spreads[0], "\(spreads)")
-    #expect(spreads[2] < spreads[1], "\(spreads)")
+    #expect(spreads[2] < 0.97 * spreads[1], "\(spreads)")
   }
 }

@@ -10,6 +10,15 @@ import Testing
     #expect(value.description == text)
   }
 
+  /// A limit check is a comparison; NaN must not pass it in either direction.
+  @Test func nothingComparesWithNaN() {
+    let nan = Volts(.nan)
+    #expect(!(nan <= Volts(1)) && !(nan >= Volts(1)) && !(nan < Volts(1)) && !(nan > Volts(1)))
+    #expect(!(Volts(1) <= nan) && !(Volts(1) >= nan))
+    #expect(!(Volts(-1)...Volts(1)).contains(nan))
+    #expect(Volts(1) <= Volts(1) && Volts(1) >= Volts(1))
+  }
+
   @Test func ohmsLaw() {
     let current = Siemens.microsiemens(50) * Volts(0.2)
     #expect(abs(current.rawValue - 10e-6) < 1e-18)
