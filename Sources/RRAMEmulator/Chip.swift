@@ -428,20 +428,25 @@ final class Chip {
 
   // MARK: Labels
 
-  /// The operation that reads the label of a macro, or sets it.
-  func labelOperation(macro: Int, label: [UInt8]? = nil) throws(RequestFailure) -> any Operation {
+  /// What a macro is labelled with.
+  func label(macro: Int) throws(RequestFailure) -> MacroLabel {
     guard macro >= 0, macro < macroCount else {
       throw RequestFailure(.badArgument, "macro \(macro) of \(macroCount): label.macro")
     }
-    if let label, label.count != MacroLabel.byteCount {
-      throw RequestFailure(.badArgument, "a label of \(label.count) bytes, \(MacroLabel.byteCount) belong: label.label")
+    return MacroLabel(macro: macro, label: labels[macro], writeCounter: writeCounters[macro])
+  }
+
+  func labelOperation(_ request: SetLabel) throws(RequestFailure) -> any Operation {
+    let macro = request.macro
+    _ = try label(macro: macro)
+    guard request.label.count == MacroLabel.byteCount else {
+      throw RequestFailure(
+        .badArgument, "a label of \(request.label.count) bytes, \(MacroLabel.byteCount) belong: set_label.label")
     }
     return ImmediateOperation(macros: MacroSet(CollectionOfOne(macro))) { chip throws(RequestFailure) in
-      if let label {
-        chip.labels[macro] = label
-        chip.isDirty = true
-      }
-      return .label(MacroLabel(macro: macro, label: chip.labels[macro], writeCounter: chip.writeCounters[macro]))
+      chip.labels[macro] = request.label
+      chip.isDirty = true
+      return .label(try chip.label(macro: macro))
     }
   }
 

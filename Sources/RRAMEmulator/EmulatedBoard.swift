@@ -153,9 +153,10 @@ final class Core: Sendable {
         if !s.hasEnded { s.messages.append(request == .safe ? .safe : .resync) }
         // The switches open at once, whatever the firmware is at; it ends its operations at the next look.
         s.snapshot.isEnergised = false
-        s.snapshot.lastSafeCause = .requested
+        s.snapshot.lastSafeCause = request == .safe ? .requested : .newSession
         s.snapshot.operations = 0
         if request == .resync { s.snapshot.hasSession = false }
+        s.lastFed = now
         s.isWoken = true
         return []
       case .status:

@@ -4,8 +4,8 @@ internal import RRAMWire
 
 /// What the firmware permits: the chip's limits and what the board's drivers reach, whichever is tighter.
 ///
-/// Everything is checked before anything is done. Voltages are compared as the decimals people wrote, which is how they leave
-/// the wire's value types.
+/// Everything is checked before anything is done. Voltages are compared as the floats they are on the wire, so that exactly the
+/// limit is always allowed.
 struct LimitCheck {
   let limits: ChipLimits
   let drivers: BoardDescription.Drivers
@@ -18,7 +18,7 @@ struct LimitCheck {
     let low = max(-permitted, driver.range.lowerBound)
     let high = min(permitted, driver.range.upperBound)
     // NaN compares false and is refused.
-    guard voltage >= low, voltage <= high else {
+    guard Float(voltage.rawValue) >= Float(low.rawValue), Float(voltage.rawValue) <= Float(high.rawValue) else {
       throw RequestFailure(
         refusal: Refusal(
           limit: limit, asked: voltage.rawValue, minimum: low.rawValue, maximum: high.rawValue, cell: cell))
@@ -57,7 +57,7 @@ struct LimitCheck {
   /// A row voltage of a matrix product.
   func row(_ voltage: Volts, cell: CellBlock) throws(RequestFailure) {
     // Rows of a product are driven with both signs, around the amplifiers' virtual ground.
-    guard voltage.magnitude <= limits.read else {
+    guard Float(voltage.magnitude.rawValue) <= Float(limits.read.rawValue) else {
       throw RequestFailure(
         refusal: Refusal(
           limit: .read, asked: voltage.rawValue, minimum: -limits.read.rawValue, maximum: limits.read.rawValue,

@@ -99,7 +99,7 @@ final class VirtualFirmware {
 
   /// Ends the session and forgets partial frames, as well as everything ``makeSafe(_:answering:)`` ends.
   func resynchronise() {
-    makeSafe(.requested, answering: false)
+    makeSafe(.newSession, answering: false)
     session = 0
     decoder.reset()
   }
@@ -180,6 +180,13 @@ final class VirtualFirmware {
 
   private func execute(_ request: RequestMessage, _ frame: Frame) throws(RequestFailure) {
     let sequence = frame.sequence
+    if session == 0 {
+      switch request.body {
+      case .hello, .safe, .heartbeat: break
+      case .credit: return
+      default: throw RequestFailure(.wrongState, "no session: say Hello first")
+      }
+    }
     switch request.body {
     case .hello(let hello): try greet(hello, sequence)
     case .getDescription: describe(sequence)
@@ -201,7 +208,8 @@ final class VirtualFirmware {
     case .getCounters:
       counters.faults = faults
       respond(sequence, .counters(counters))
-    case .advanceTime, .getLabel, .setLabel, .form, .pulse, .readCells, .writeVerify, .setDAC, .readADC, .matrixProduct,
+    case .getLabel(let get): respond(sequence, .label(try chip.label(macro: get.macro)))
+    case .advanceTime, .setLabel, .form, .pulse, .readCells, .writeVerify, .setDAC, .readADC, .matrixProduct,
       .configureLoop, .uploadSchedule, .runLoop:
       try enqueue(request, frame)
     }
@@ -213,7 +221,7 @@ final class VirtualFirmware {
         sequence, status: .versionMismatch,
         detail: "the host speaks levels \(hello.minimumLevel) to \(hello.protocolLevel), this firmware "
           + "\(ProtocolLevel.minimum) to \(ProtocolLevel.current)",
-        .hello(greeting(level: ProtocolLevel.current)))
+        .hello(greeting(level: 0)))
       return
     }
     if hello.sessionID != session {
@@ -261,7 +269,6 @@ final class VirtualFirmware {
   // MARK: Operations
 
   private func enqueue(_ request: RequestMessage, _ frame: Frame) throws(RequestFailure) {
-    guard session != 0 else { throw RequestFailure(.wrongState, "no session: say Hello first") }
     let id = request.operationID
     if id != 0, log[id] != nil {
       respond(frame.sequence, .operation(state(of: id)))
@@ -284,8 +291,7 @@ final class VirtualFirmware {
     let frameBytes = board.link.maximumResponseBytes - Self.responseOverhead
     switch request.body {
     case .advanceTime(let advance): return try chip.advanceOperation(advance)
-    case .getLabel(let get): return try chip.labelOperation(macro: get.macro)
-    case .setLabel(let set): return try chip.labelOperation(macro: set.macro, label: set.label)
+    case .setLabel(let set): return try chip.labelOperation(set)
     case .form(let form): return try FormOperation(form, chip, frameBytes: frameBytes)
     case .pulse(let pulse): return try PulseOperation(pulse, chip, frameBytes: frameBytes)
     case .readCells(let read): return try ReadOperation(read, chip, frameBytes: frameBytes)

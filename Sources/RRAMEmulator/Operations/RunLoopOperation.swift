@@ -90,7 +90,11 @@ final class RunLoopOperation: Operation {
       integratorRail: Float(loop.integratorRail.rawValue / unit))
     noiseLevels = schedule.hasNoise ? schedule.noise : []
     points = request.trajectoryEvery > 0 ? schedule.ticks / request.trajectoryEvery : 0
-    samplesPerFrame = min(Self.frameSamples, max(1, frameBytes / (5 + 4 * points)))
+    samplesPerFrame = min(Self.frameSamples, frameBytes / (5 + 4 * points))
+    guard samplesPerFrame > 0 else {
+      throw RequestFailure(
+        .badArgument, "a trajectory of \(points) points does not fit into a frame: run_loop.trajectory_every")
+    }
     perSample = (
       loop.presetTime, schedule.tick * schedule.ticks,
       // The loop is held while a point of the trajectory is converted.
