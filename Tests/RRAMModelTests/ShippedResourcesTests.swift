@@ -57,7 +57,7 @@ import Testing
 
   /// Class means, decoded, are upright letters: ink (above 0.3) and paper (below 0.15) in the middle of a row where
   /// H, K and U have them. Swapped latent axes or a transposed image put them elsewhere.
-  @Test(arguments: [(0, [5], [1, 10]), (1, [5], [1]), (2, [10], [1, 5])])
+  @Test(arguments: [(0, [5], [1, 10]), (1, [5], [10]), (2, [10], [1, 5])])
   func decoderDrawsUprightLetters(label: Int, ink: [Int], paper: [Int]) throws {
     let letters = try EvaluationData("letters")
     #expect(letters.histogram == .letters)
