@@ -75,6 +75,10 @@ import Testing
       replacement: "meanSlope: {value: -0.089, unit: µS}", code: .missingSource, key: "relaxation.meanSlope",
       words: "names no source and is not marked assumed"),
     Refusal(
+      original: "sigmaSlope: {value: 0.042, unit: µS,",
+      replacement: "sigmaSlope: {value: 0.042, unit: µS, assumed: too,",
+      code: .missingSource, key: "relaxation.sigmaSlope", words: "has both a source and an assumption"),
+    Refusal(
       original: "flicker: {value: 0.0277,", replacement: "flicker: {value: nan,", code: .invalidValue,
       key: "readNoise.flicker", words: "'nan' is not a finite number"),
     Refusal(
