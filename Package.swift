@@ -96,11 +96,16 @@ let package = Package(
       name: "RRAMModelTests", dependencies: ["RRAMModel", "RRAMFiles", "RRAMUnits"],
       resources: [.copy("Resources")]),
     .testTarget(
-      name: "RRAMMappingTests", dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMModel", "RRAMBoard", "RRAMMapping"]),
+      name: "RRAMMappingTests",
+      dependencies: [
+        "RRAMUnits", "RRAMProfiles", "RRAMModel", "RRAMWire", "RRAMTransport", "RRAMBoard", "RRAMRecords",
+        "RRAMMapping", "RRAMEmulator",
+      ]),
     .testTarget(
       name: "RRAMSamplingTests",
       dependencies: [
-        "RRAMUnits", "RRAMProfiles", "RRAMFiles", "RRAMModel", "RRAMBoard", "RRAMRecords", "RRAMMapping",
+        "RRAMUnits", "RRAMProfiles", "RRAMFiles", "RRAMModel", "RRAMWire", "RRAMTransport", "RRAMBoard",
+        "RRAMRecords", "RRAMMapping",
         "RRAMSampling", "RRAMEmulator",
       ]),
   ]
