@@ -20,11 +20,12 @@ struct EmulatedChip {
   ) async throws -> R {
     let profile = try ChipProfile.named(profile)
     let device = try EmulatedBoard(
-      profile: profile, board: try BoardDescription.named(board), configuration: .init(seed: seed, threads: 1))
+      profile: profile, board: try BoardDescription.named(board),
+      configuration: .init(seed: seed, clock: LinkClock { .zero }, threads: 1))
     let home = RecordsHome(root: FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)"))
     defer { try? FileManager.default.removeItem(at: home.root) }
     do {
-      let result = try await withBoard(InMemoryLink(to: device)) { board in
+      let result = try await withBoard(InMemoryLink(to: device), configuration: .patient) { board in
         try await body(EmulatedChip(board: board, profile: profile, home: home))
       }
       await device.close()
@@ -49,5 +50,16 @@ struct EmulatedChip {
     var options = ProgramOptions(profile)
     options.followUp = followUp
     return try await board.program(plan, model: model, options: options, home: home)
+  }
+}
+
+extension BoardConfiguration {
+  /// Deadlines that a busy test machine keeps.
+  static var patient: BoardConfiguration {
+    var configuration = BoardConfiguration()
+    configuration.openLimit = .seconds(300)
+    configuration.responseLimit = .seconds(300)
+    configuration.safeLimit = .seconds(300)
+    return configuration
   }
 }
