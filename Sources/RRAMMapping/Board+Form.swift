@@ -53,7 +53,7 @@ extension Board {
       voltages += report.formingVoltage.map { Double($0) }
       failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
     }
-    let passed = await tally.passed()
+    let passed = try await tally.passed()
     return FormReport(
       cells: cells, alreadyFormed: alreadyFormed, formed: formed, formingVoltage: .init(voltages),
       pulses: CountStatistics(pulses), reads: reads, requests: passed.requests, chipSeconds: passed.chipSeconds,

@@ -59,7 +59,7 @@ extension Board {
       let state = try await setLabel(label, macro: macro)
       macros.append(ProgramRecord.Macro(macro: macro, writeCounter: state.writeCounter))
     }
-    let passed = await tally.passed()
+    let passed = try await tally.passed()
 
     var report = ProgramReport(
       cells: pulses.count, inTolerance: inTolerance, tolerance: options.tolerance.microsiemens,

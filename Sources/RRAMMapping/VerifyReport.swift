@@ -60,7 +60,7 @@ extension Board {
     let values = try await read(plan, averages: averages)
     let errors = zip(plan.layers, values).map { $0.errors(of: $1) }
     let tolerance = record.report.tolerance
-    let passed = await tally.passed()
+    let passed = try await tally.passed()
     let report = VerifyReport(
       model: record.model, label: record.label, cells: errors.reduce(0) { $0 + $1.count },
       inTolerance: errors.reduce(0) { $0 + $1.count { abs($0) <= tolerance } }, tolerance: tolerance,

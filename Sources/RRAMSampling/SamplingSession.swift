@@ -109,6 +109,8 @@ public struct SamplingSession: Sendable {
       throw SessionError(.malformedAnswer, "the board answered \(statistics.samples) of \(count) samples")
     }
     let after = await board.statistics
+    // The board's clock is known from its answers, and an answer cannot count its own way over the bus.
+    try await board.heartbeat()
     statistics.chipSeconds = (await board.boardTime - chip).seconds
     statistics.hostSeconds = (ContinuousClock.now - host).seconds
     statistics.requests = requests + after.requests - before.requests
