@@ -171,7 +171,19 @@ static void pack_14(float *to, const float *w1, const float *w2, const float *w3
   }
 }
 
-enum { WEIGHTS_14 = 14 * 16 + 28, VARIANCES_14 = WEIGHTS_14 + 30 };
+/* Columns of layers 1 and 2 in rows of 16, then {w3[0][2k], w3[1][2k], w3[0][2k+1], w3[1][2k+1]}. */
+static void pack_1(float *to, const float *w1, const float *w2, const float *w3) {
+  memset(to, 0, 256 * sizeof(float));
+  for (int i = 0; i < 14; i++) {
+    to[i] = w1[3 * i];
+    to[16 + i] = w1[3 * i + 1];
+    for (int j = 0; j < 14; j++) to[32 + 16 * j + i] = w2[15 * i + j];
+    to[256 + 2 * i] = w3[i];
+    to[257 + 2 * i] = w3[15 + i];
+  }
+}
+
+enum { WEIGHTS_1 = 256 + 28, WEIGHTS_14 = 14 * 16 + 28, VARIANCES_14 = WEIGHTS_14 + 30 };
 
 ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batch *batch, int64_t begin, int64_t end,
                  ak_isa isa) {
@@ -222,7 +234,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
   plan.nodes = (int32_t)((outputs + 1) & ~(size_t)1);
   plan.base_stride = (int32_t)((outputs + 15) & ~(size_t)15);
   const size_t ticks = (size_t)schedule->ticks, dimensions = (size_t)plan.dimensions;
-  const size_t floats = ticks * ((size_t)plan.base_stride + 3 + dimensions) + 2 * products + WEIGHTS_14 + VARIANCES_14;
+  const size_t floats = ticks * ((size_t)plan.base_stride + 3 + dimensions) + 2 * products + WEIGHTS_1 + WEIGHTS_14 + VARIANCES_14;
   void *memory = NULL;
   if (posix_memalign(&memory, 64, floats * sizeof(float))) return AK_NO_MEMORY;
 
@@ -278,6 +290,9 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
     plan.weights14 = next;
     pack_14(next, layers[0].weights, layers[1].weights, layers[2].weights);
     next += WEIGHTS_14;
+    plan.weights1 = next;
+    pack_1(next, layers[0].weights, layers[1].weights, layers[2].weights);
+    next += WEIGHTS_1;
     if (plan.noisy) {
       const float *s1 = layers[0].variances, *s2 = layers[1].variances, *s3 = layers[2].variances;
       const float level2 = bias * bias;

@@ -26,6 +26,7 @@ typedef struct ak_plan {
   const float *steps;     /* (ticks, 3): a·h, b·amplitude·h, gain·h with h the step */
   const float *offsets;   /* (ticks, dimensions): offset·h */
   const float *weights14; /* 2→14→14→2: 14 × {w1[j][0], w1[j][1], w2[0..13][j]}, then 14 × {w3[0][i], w3[1][i]} */
+  const float *weights1; /* the same for one sample: w1[:][0], w1[:][1], 14 × w2[:][j], in rows of 16; then pairs of w3 */
   const float *variances14; /* the same layout; with shared variances {s1[2], s2[14], s3[14]} */
   int32_t noise14;        /* 0 none, 1 the same variances for every output of a layer, 2 one variance a weight */
   int32_t limited, soft;

@@ -137,6 +137,31 @@ import Testing
     #expect(tail.x == Array(whole.x[2 * 123..<2 * 150]))
   }
 
+  /// A sample that runs alone is served by code of its own, with the neurons of a layer side by side.
+  @Test(arguments: [LoopLimits.none, tight, LoopLimits(softness: 0.1), LoopLimits(rowClamp: 1, softness: 0.1)])
+  func oneSampleAloneGivesTheBitsItGivesAmongOthers(_ limits: LoopLimits) throws {
+    let network = randomNetwork([2, 14, 14, 2], seed: 36)
+    let tables = randomTables(for: network, ticks: 20, seed: 37)
+    let loop = try ClosedLoop(network: network, limits: limits)
+    let count = 70
+    let x0 = randomPoints(count, dimensions: 2, seed: 38)
+    for set in InstructionSet.supported {
+      for method in [LoopIntegration.Method.heun, .euler] {
+        let integration = LoopIntegration(method: method, substeps: 3, trajectoryInterval: 7)
+        let whole = try loop.run(
+          x0: x0, tables: tables, integration: integration, heldNoise: .wiener(seed: 39), instructionSet: set)
+        let parts = try (0..<count).map {
+          try loop.run(
+            x0: x0, tables: tables, integration: integration, samples: $0..<$0 + 1, heldNoise: .wiener(seed: 39),
+            instructionSet: set)
+        }
+        #expect(parts.flatMap(\.x) == whole.x, "\(set) \(method)")
+        #expect(parts.flatMap(\.trajectory) == whole.trajectory, "\(set) \(method)")
+        #expect(parts.flatMap(\.flags) == whole.flags, "\(set) \(method)")
+      }
+    }
+  }
+
   @Test func seedsAndSamplesGiveDifferentNoise() throws {
     let network = randomNetwork([2, 14, 14, 2], seed: 41, deviation: 0.1)
     let tables = randomTables(for: network, ticks: 10, seed: 42)
