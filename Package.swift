@@ -89,7 +89,9 @@ let package = Package(
       dependencies: ["RRAMUnits", "RRAMWire", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
     .testTarget(
       name: "RRAMEmulatorTests",
-      dependencies: ["RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMPhysics", "RRAMProfiles", "RRAMEmulator"]),
+      dependencies: [
+        "RRAMUnits", "RRAMFiles", "RRAMWire", "RRAMTransport", "RRAMPhysics", "RRAMProfiles", "RRAMEmulator",
+      ]),
     .testTarget(name: "RRAMTransportTests", dependencies: ["RRAMTransport"]),
     .testTarget(name: "RRAMFilesTests", dependencies: ["RRAMFiles"], resources: [.copy("Resources")]),
     .testTarget(

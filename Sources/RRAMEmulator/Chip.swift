@@ -200,8 +200,8 @@ final class Chip {
     }
   }
 
-  /// What the amplifiers' range is chosen for: somewhat above the window that targets may ask for.
-  private var highestConductance: Siemens { limits.conductance.upperBound * 1.2 }
+  /// What the amplifiers' range is chosen for: a little above the window that targets may ask for.
+  private var highestConductance: Siemens { limits.conductance.upperBound * 1.05 }
 
   /// Currents of the block's columns, A, and which conversions were out of range.
   func columnCurrents(

@@ -190,10 +190,10 @@ final class WriteVerifyOperation: Operation {
     }
   }
 
-  /// Stuck if pulses in one direction, some of them at the top of the ramp, have not moved the cell.
+  /// Stuck if pulses in one direction, some of them at the top of the ramp, have not moved the cell by more than reads differ.
   private func stuckReason(_ state: CellState) -> CellReason? {
     guard state.reversals == 0, state.pulsesAtStop > 0,
-      Double(state.highest - state.lowest) <= 2 * request.tolerance.rawValue
+      Double(state.highest - state.lowest) <= 4 * request.tolerance.rawValue
     else { return nil }
     return state.direction > 0 ? .stuckLow : .stuckHigh
   }
