@@ -93,6 +93,8 @@ let package = Package(
         "RRAMUnits", "RRAMFiles", "RRAMWire", "RRAMTransport", "RRAMPhysics", "RRAMProfiles", "RRAMEmulator",
       ]),
     .testTarget(name: "RRAMTransportTests", dependencies: ["RRAMTransport"]),
+    .testTarget(
+      name: "RRAMBoardTests", dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard"]),
     .testTarget(name: "RRAMFilesTests", dependencies: ["RRAMFiles"], resources: [.copy("Resources")]),
     .testTarget(
       name: "RRAMModelTests", dependencies: ["RRAMModel", "RRAMFiles", "RRAMUnits"],

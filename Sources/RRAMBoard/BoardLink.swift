@@ -267,10 +267,11 @@ actor BoardLink {
       try Task.checkCancellation()
       await withTaskCancellationHandler {
         await withCheckedContinuation { continuation in
-          if Task.isCancelled {
-            continuation.resume()
-          } else {
+          // Looked at once more under the same turn of the actor as the entry is made.
+          if let box = mailboxes[sequence], box.messages.isEmpty, box.end == nil, !Task.isCancelled {
             mailboxes[sequence]?.waiter = continuation
+          } else {
+            continuation.resume()
           }
         }
       } onCancel: {

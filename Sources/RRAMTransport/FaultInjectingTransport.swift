@@ -97,6 +97,12 @@ public final class FaultInjectingTransport: Transport {
 
   deinit { forwarding.cancel() }
 
+  /// Changes what goes wrong from the next burst on, for example once a session is open; `nil` leaves a direction as it is.
+  public func set(sending: Faults? = nil, receiving: Faults? = nil) {
+    if let sending { outgoing.withLock { $0.faults = sending } }
+    if let receiving { incoming.withLock { $0.faults = receiving } }
+  }
+
   /// Bursts that were dropped, corrupted or doubled so far: sent, received.
   public var injectedFaults: (sending: Int, receiving: Int) {
     (outgoing.withLock { $0.injected }, incoming.withLock { $0.injected })

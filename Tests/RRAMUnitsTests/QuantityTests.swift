@@ -25,6 +25,14 @@ import Testing
     #expect(abs((current / Volts(0.2)).microsiemens - 50) < 1e-9)
   }
 
+  @Test func notANumberIsWithinNoLimit() {
+    func isWithin<T: Comparable>(_ value: T, _ range: ClosedRange<T>) -> Bool { range.contains(value) }
+    let nan = Volts(.nan)
+    #expect(!(nan <= Volts(1)) && !(nan >= Volts(1)) && !(nan < Volts(1)) && !(nan > Volts(1)))
+    #expect(!isWithin(nan, Volts(0)...Volts(1)))
+    #expect(isWithin(Volts(1), Volts(0)...Volts(1)))
+  }
+
   @Test func blockBoundsAreChecked() {
     let macro = MacroShape(rows: 64, columns: 64)
     #expect(CellBlock(macro: 0, firstRow: 60, firstColumn: 0, shape: .init(rows: 4, columns: 64)).fits(in: macro))
