@@ -94,7 +94,8 @@ let package = Package(
       ]),
     .testTarget(name: "RRAMTransportTests", dependencies: ["RRAMTransport"]),
     .testTarget(
-      name: "RRAMBoardTests", dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard"]),
+      name: "RRAMBoardTests",
+      dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard", "RRAMEmulator"]),
     .testTarget(name: "RRAMFilesTests", dependencies: ["RRAMFiles"], resources: [.copy("Resources")]),
     .testTarget(
       name: "RRAMModelTests", dependencies: ["RRAMModel", "RRAMFiles", "RRAMUnits"],

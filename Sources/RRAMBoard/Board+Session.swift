@@ -16,6 +16,22 @@ extension Board {
   @discardableResult
   public func heartbeat() async throws -> HeartbeatResult { try await exchange(Heartbeat()) }
 
+  /// Opens a new session on the same link after the board has started anew (``BoardError/Code-swift.struct/rebooted``).
+  ///
+  /// What became of operations in flight stays unknown: read the cells before writing them again.
+  /// - Throws: `protocolViolation` if another board answers now.
+  public func resume() async throws {
+    let session = configuration.sessionID.map { $0 ^ 1 << 63 } ?? UInt64.random(in: 1...UInt64.max)
+    let hello = try await exchange(
+      Hello(sessionID: session, client: configuration.client), limit: configuration.openLimit)
+    guard hello.serial == info.serial, hello.chipID == info.chipID else {
+      throw BoardError(
+        .protocolViolation,
+        "board \(hello.serial) with chip \(hello.chipID) answers instead of \(info.serial) with chip \(info.chipID)",
+        address: address)
+    }
+  }
+
   /// What became of an operation whose answer was lost. It is never repeated by itself.
   public func operationState(_ operationID: UInt64) async throws -> OperationState {
     try await exchange(GetOperation(operationID: operationID))

@@ -77,11 +77,14 @@ public actor Board {
     guard hello.protocolLevel >= ProtocolLevel.minimum, hello.protocolLevel <= ProtocolLevel.current else {
       throw versionMismatch(hello, address: address)
     }
-    guard hello.maximumRequestBytes >= HelloResult.leastRequestBytes, hello.maximumInFlight >= 1 else {
+    guard hello.maximumRequestBytes >= HelloResult.leastRequestBytes,
+      hello.maximumResponseBytes >= HelloResult.leastResponseBytes, hello.maximumInFlight >= 1
+    else {
       throw BoardError(
         .protocolViolation,
-        "the board takes \(hello.maximumRequestBytes) bytes a request and \(hello.maximumInFlight) requests, "
-          + "at least \(HelloResult.leastRequestBytes) and 1 belong", address: address)
+        "the board takes \(hello.maximumInFlight) requests of \(hello.maximumRequestBytes) bytes and answers with "
+          + "\(hello.maximumResponseBytes), at least 1, \(HelloResult.leastRequestBytes) and "
+          + "\(HelloResult.leastResponseBytes) belong", address: address)
     }
     await link.adopt(hello)
     let info = BoardInfo(hello, bootID: await link.bootID, address: address)
@@ -286,10 +289,12 @@ public actor Board {
 }
 
 extension RequestBody {
-  /// Needs none of the board's places.
+  /// Handled by the board at once, before anything queued: needs none of its places.
   fileprivate var isUrgent: Bool {
     switch self {
-    case .safe, .abort, .heartbeat, .getOperation: true
+    case .hello, .safe, .abort, .heartbeat, .credit, .getDescription, .getLimits, .getOperation, .getCounters,
+      .getLabel:
+      true
     default: false
     }
   }

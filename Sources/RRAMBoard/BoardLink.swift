@@ -28,8 +28,7 @@ actor BoardLink {
   private var tracker = RequestTracker()
   private var mailboxes: [UInt32: Mailbox] = [:]
   private var encoder = FrameEncoder(maximumPayloadBytes: HelloResult.leastRequestBytes)
-  // Before the handshake any legal board may answer: the decoder believes what the largest could send.
-  private var decoder = FrameDecoder(maximumPayloadBytes: 1 << 20)
+  private var decoder = FrameDecoder(maximumPayloadBytes: HelloResult.leastResponseBytes)
   private var statistics = BoardStatistics()
   private var bus = (roundTrip: Duration.zero, bytesPerSecond: 0)
 
@@ -91,6 +90,8 @@ actor BoardLink {
   /// Takes over what the handshake has found.
   func adopt(_ hello: HelloResult) {
     encoder.maximumPayloadBytes = hello.maximumRequestBytes
+    // Half an event may be lost with the old decoder; the rest of it is skipped like any damage.
+    decoder = FrameDecoder(maximumPayloadBytes: hello.maximumResponseBytes)
     tracker.maximumInFlight = max(1, hello.maximumInFlight)
     bus = (hello.busRoundTrip, hello.busBytesPerSecond)
     if hello.isEnergised { energised() }
@@ -202,8 +203,7 @@ actor BoardLink {
     do throws(WireError) {
       let message = RequestMessage(body: Credit(sequence: sequence, frames: frames).body)
       let payload = try message.payload()
-      // Not answered, so it takes the number of no request; 0 is never a request's.
-      try encoder.encode(Frame(sequence: sequence, payload: payload), into: &outbox)
+      try encoder.encode(Frame(sequence: tracker.makeSequence(), payload: payload), into: &outbox)
       countSent(payload.count)
     } catch {
       logger.error("credit cannot be sent", metadata: ["error": "\(error)"])
@@ -363,7 +363,6 @@ actor BoardLink {
   }
 
   private func response(_ frame: Frame) {
-    let isLast = !frame.flags.contains(.more)
     let message: ResponseMessage
     do throws(WireError) {
       message = try ResponseMessage(payload: frame.payload)
@@ -373,6 +372,8 @@ actor BoardLink {
     }
     guard saw(bootID: message.bootID) else { return }
     statistics.boardTime = message.boardTime
+    // A status other than ok ends the response, whatever the flag says.
+    let isLast = !frame.flags.contains(.more) || message.status != .ok
     switch tracker.arrived(frame.sequence, isLast: isLast, now: clock.now()) {
     case .deliver(let isLast):
       if mailboxes[frame.sequence]?.isHeartbeat == true {

@@ -168,7 +168,8 @@ public struct LimitCheck: Sendable {
     _ voltage: Volts, _ limit: Refusal.Limit, _ allowed: Volts, _ converter: BoardDescription.Converter?,
     _ block: CellBlock?
   ) throws(BoardError) {
-    guard voltage.magnitude <= allowed else {
+    // As floats, as the firmware compares them: exactly the limit is allowed, however it was computed. NaN never is.
+    guard Float(voltage.magnitude.rawValue) <= Float(allowed.rawValue) else {
       throw refused(limit, voltage.rawValue, -allowed.rawValue, allowed.rawValue, block)
     }
     if let converter, converter.code(nearest: voltage) == nil {

@@ -10,7 +10,7 @@ struct RequestTracker: Sendable {
     let operationID: UInt64
     /// Silence after which it counts as lost.
     let limit: Duration
-    /// Takes one of the board's places; Safe, Abort, Heartbeat and questions about operations do not.
+    /// Takes one of the board's places; what the board handles at once does not.
     let takesPlace: Bool
     /// `nil` while a stream is paused for want of credit: the board owes nothing then.
     fileprivate(set) var deadline: Duration?
@@ -59,12 +59,17 @@ struct RequestTracker: Sendable {
   mutating func begin(
     name: String, operationID: UInt64 = 0, limit: Duration, takesPlace: Bool = true, window: Int? = nil, now: Duration
   ) -> Entry {
-    repeat { lastSequence &+= 1 } while lastSequence == 0 || entries.contains { $0.sequence == lastSequence }
     let entry = Entry(
-      sequence: lastSequence, name: name, operationID: operationID, limit: limit, takesPlace: takesPlace,
+      sequence: makeSequence(), name: name, operationID: operationID, limit: limit, takesPlace: takesPlace,
       deadline: now + limit, credit: window.map { Credit(window: $0, outstanding: $0) })
     entries.append(entry)
     return entry
+  }
+
+  /// A number that no request in flight has; Credit, which is not answered, takes one as well.
+  mutating func makeSequence() -> UInt32 {
+    repeat { lastSequence &+= 1 } while lastSequence == 0 || entries.contains { $0.sequence == lastSequence }
+    return lastSequence
   }
 
   /// A response frame has arrived.

@@ -270,7 +270,10 @@ private func expectNothingWaits(_ board: Board, sourceLocation: SourceLocation =
     }
     #expect(try await board.operationState(1001).state == .unknown)
     #expect(await board.statistics.reboots == 1)
+    try await board.resume()
+    _ = try await board.counters()
     try await board.close()
+    #expect(device.trace.suffix(4) == ["get_operation 1001", "hello", "get_counters", "safe"])
   }
 
   @Test func aDamagedAnswerIsCountedAndTheOperationNotRepeated() async throws {

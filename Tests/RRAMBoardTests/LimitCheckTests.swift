@@ -114,6 +114,18 @@ import Testing
     #expect(device.trace == ["hello", "get_description", "get_limits", "safe"])
   }
 
+  @Test func exactlyTheLimitIsAllowedHoweverItWasComputed() async throws {
+    let device = try ScriptedDevice { device, request in
+      guard case .readCells = request.body else { return false }
+      device.reply(request, .conductances(Conductances(firstIndex: 0, conductance: Array(repeating: 1, count: 16))))
+      return true
+    }
+    let board = try await open(device)
+    // 3 · 0.1 is 0.30000000000000004.
+    _ = try await board.read(block, bias: ReadBias(wordLine: Volts(1), bitLine: 3 * Volts(0.1)))
+    try await board.close()
+  }
+
   @Test func theStrictestRecordHolds() async throws {
     var own = ChipLimits.readOnly
     own.read = Volts(0.1)
