@@ -113,6 +113,9 @@ let package = Package(
         "RRAMRecords", "RRAMMapping",
         "RRAMSampling", "RRAMEmulator",
       ]),
+    .testTarget(
+      name: "rramTests",
+      dependencies: ["rram", "RRAMKit", .product(name: "Subprocess", package: "swift-subprocess")]),
   ]
 )
 

@@ -91,7 +91,7 @@ public actor Board {
     let description = try await description(link, limit)
     let reported = try await answer(GetLimits(), link, limit)
     var records = [ChipLimits(reported)]
-    if let own = configuration.chipLimits { records.append(own) }
+    if let own = try configuration.chipLimits?(info) { records.append(own) }
     let check = LimitCheck(
       limits: .strictest(of: records), macros: description.macros, drivers: description.drivers, address: address)
     logger.debug("open", metadata: ["serial": "\(info.serial)", "firmware": "\(info.firmwareVersion)"])

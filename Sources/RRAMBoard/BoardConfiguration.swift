@@ -6,8 +6,8 @@ public struct BoardConfiguration: Sendable {
   public var client = "rram"
   /// `nil`: random. Given in tests and replays; operation ids count up from it.
   public var sessionID: UInt64?
-  /// Limits of this very chip from the host's records; the strictest of these and the board's hold.
-  public var chipLimits: ChipLimits?
+  /// The host's own limits for the chip that the handshake found; the strictest of these and the board's hold.
+  public var chipLimits: (@Sendable (BoardInfo) throws -> ChipLimits?)?
   /// Handshake, each request of it.
   public var openLimit = Duration.seconds(5)
   /// Silence after which a request counts as lost. Each frame of its answer, and each frame of an answer the board has to

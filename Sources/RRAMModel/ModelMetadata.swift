@@ -8,6 +8,8 @@ public struct ModelMetadata: Sendable, Hashable {
   public var equation: ReverseEquation
   /// `rram.data`: the data set it was trained on, `ring`, `letters` or a name of its own.
   public var data: String
+  /// `rram.classes`: names of the classes 0, 1, …, comma-separated in the file; empty if they have none.
+  public var classNames: [String] = []
 
   public init(process: DiffusionProcess, amplitude: Float, equation: ReverseEquation, data: String) {
     self.process = process
@@ -75,6 +77,7 @@ public struct ModelMetadata: Sendable, Hashable {
       metadata.equation = equation
     }
     if let data = text["rram.data"] { metadata.data = data }
+    if let names = text["rram.classes"] { metadata.classNames = names.split(separator: ",").map(String.init) }
     return (metadata, keys.filter { text[$0] == nil })
   }
 }

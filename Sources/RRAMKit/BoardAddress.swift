@@ -1,0 +1,100 @@
+/// Where a board is: `usb:`, `usb:SERIAL`, `emu:KEY=VALUE,…`, `sock:PATH` or `replay:FILE`.
+public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
+  /// A board on USB; `nil` = the only one.
+  case usb(serial: String?)
+  /// A chip emulated in this process.
+  case emulated(EmulatedChip)
+  /// A board served on a Unix socket, as by `rram emulate --socket PATH`.
+  case socket(path: String)
+  /// A recording that is played back.
+  case replay(path: String)
+
+  /// The keys of an `emu:` address.
+  public struct EmulatedChip: Sendable, Hashable, CustomStringConvertible {
+    /// Chip profile: a shipped name or a path.
+    public var profile = "cmo-hfox"
+    /// Board description: a shipped name or a path.
+    public var board = "parallel"
+    public var seed: UInt64 = 0
+    /// File that keeps the chip between commands; `nil` keeps it in memory only.
+    public var stateFile: String?
+
+    public init(profile: String = "cmo-hfox", board: String = "parallel", seed: UInt64 = 0, stateFile: String? = nil) {
+      self.profile = profile
+      self.board = board
+      self.seed = seed
+      self.stateFile = stateFile
+    }
+
+    public var description: String {
+      "emu:profile=\(profile),board=\(board),seed=\(seed)" + (stateFile.map { ",state=\($0)" } ?? "")
+    }
+  }
+
+  /// An address that cannot be understood.
+  public struct ParseError: Error, CustomStringConvertible, Sendable, Hashable {
+    public let address: String
+    public let reason: String
+    public var description: String { "board address '\(address)': \(reason)" }
+  }
+
+  /// Parses an address.
+  ///
+  /// In an `emu:` address `state=` takes the rest of the string, commas included.
+  public init(_ text: String) throws(ParseError) {
+    guard let colon = text.firstIndex(of: ":") else {
+      throw ParseError(address: text, reason: "no scheme; known are \(Self.schemes)")
+    }
+    let rest = String(text[text.index(after: colon)...])
+    switch text[..<colon] {
+    case "usb": self = .usb(serial: rest.isEmpty ? nil : rest)
+    case "emu": self = .emulated(try Self.emulated(rest, address: text))
+    case "sock", "replay":
+      guard !rest.isEmpty else { throw ParseError(address: text, reason: "no path") }
+      self = text.hasPrefix("sock") ? .socket(path: rest) : .replay(path: rest)
+    default: throw ParseError(address: text, reason: "unknown scheme '\(text[..<colon])'; known are \(Self.schemes)")
+    }
+  }
+
+  private static let schemes = "usb:, usb:SERIAL, emu:KEY=VALUE,…, sock:PATH, replay:FILE"
+
+  private static func emulated(_ keys: String, address: String) throws(ParseError) -> EmulatedChip {
+    var chip = EmulatedChip()
+    var rest = Substring(keys)
+    var seen: Set<Substring> = []
+    while !rest.isEmpty {
+      guard let equals = rest.firstIndex(of: "=") else {
+        throw ParseError(address: address, reason: "'\(rest)' is not KEY=VALUE")
+      }
+      let key = rest[..<equals]
+      guard seen.insert(key).inserted else { throw ParseError(address: address, reason: "key '\(key)' stands twice") }
+      let tail = rest[rest.index(after: equals)...]
+      let end = key == "state" ? tail.endIndex : tail.firstIndex(of: ",") ?? tail.endIndex
+      let value = String(tail[..<end])
+      rest = end == tail.endIndex ? "" : tail[tail.index(after: end)...]
+      guard !value.isEmpty else { throw ParseError(address: address, reason: "key '\(key)' has no value") }
+      switch key {
+      case "profile": chip.profile = value
+      case "board": chip.board = value
+      case "state": chip.stateFile = value
+      case "seed":
+        guard let seed = UInt64(value) else {
+          throw ParseError(address: address, reason: "seed '\(value)' is not a whole number from 0 to \(UInt64.max)")
+        }
+        chip.seed = seed
+      default:
+        throw ParseError(address: address, reason: "unknown key '\(key)'; known are profile, board, seed, state")
+      }
+    }
+    return chip
+  }
+
+  public var description: String {
+    switch self {
+    case .usb(let serial): "usb:\(serial ?? "")"
+    case .emulated(let chip): chip.description
+    case .socket(let path): "sock:\(path)"
+    case .replay(let path): "replay:\(path)"
+    }
+  }
+}

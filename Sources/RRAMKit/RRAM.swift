@@ -1,0 +1,90 @@
+internal import Foundation
+public import Logging
+public import RRAMBoard
+public import RRAMEmulator
+internal import RRAMProfiles
+public import RRAMRecords
+internal import RRAMTransport
+
+/// Version of this toolkit.
+public let toolkitVersion = "0.1.0"
+
+/// The composition root: the one place that knows every kind of board.
+public enum RRAM {
+  /// Opens the board at `address` for the time of `body`, and makes it safe on every way out.
+  ///
+  /// ```swift
+  /// let matrix = try await RRAM.withBoard("emu:profile=cmo-hfox,seed=42") { board in
+  ///   try await board.read(CellBlock(macro: 0, shape: board.boardDescription.macros.shape))
+  /// }
+  /// ```
+  /// - Parameters:
+  ///   - home: where the limits records of real chips lie.
+  public static func withBoard<Result: Sendable>(
+    _ address: String, configuration: BoardConfiguration = BoardConfiguration(), home: RecordsHome = RecordsHome(),
+    logger: Logger = Logger(label: "rram.board"), _ body: (Board) async throws -> Result
+  ) async throws -> Result {
+    try await withBoard(
+      at: BoardAddress(address), configuration: configuration, home: home, logger: logger, body)
+  }
+
+  /// The same for an address that is parsed already.
+  public static func withBoard<Result: Sendable>(
+    at address: BoardAddress, configuration: BoardConfiguration = BoardConfiguration(),
+    home: RecordsHome = RecordsHome(), logger: Logger = Logger(label: "rram.board"),
+    _ body: (Board) async throws -> Result
+  ) async throws -> Result {
+    var configuration = configuration
+    if configuration.chipLimits == nil {
+      configuration.chipLimits = { info in try chipLimits(of: info, home: home) }
+    }
+    switch address {
+    case .emulated(let chip):
+      let emulated = try emulatedBoard(chip)
+      do {
+        let result = try await RRAMBoard.withBoard(
+          InMemoryLink(to: emulated, address: address.description), configuration: configuration, logger: logger, body)
+        await emulated.close()
+        return result
+      } catch {
+        await emulated.close()
+        throw error
+      }
+    case .socket(let path):
+      return try await RRAMBoard.withBoard(
+        UnixSocketTransport.open(path: path), configuration: configuration, logger: logger, body)
+    case .replay(let path):
+      return try await RRAMBoard.withBoard(
+        ReplayingTransport(path: path), configuration: configuration, logger: logger, body)
+    case .usb:
+      throw TransportError(.notFound, "no board found on USB", address: address.description)
+    }
+  }
+
+  /// Grounds the board at `address` by a request beside the frames; works while another process holds the board.
+  public static func makeSafe(_ address: BoardAddress, logger: Logger = Logger(label: "rram.board")) async throws {
+    switch address {
+    case .socket(let path):
+      _ = try await UnixSocketTransport.control(path: path, .safe)
+    default:
+      // Opening a session makes the board safe, and so does closing it.
+      try await withBoard(at: address, logger: logger) { _ in }
+    }
+  }
+
+  /// Powers up the emulated board that an `emu:` address describes.
+  public static func emulatedBoard(_ chip: BoardAddress.EmulatedChip) throws -> EmulatedBoard {
+    try EmulatedBoard(
+      profile: ChipProfile.load(nameOrPath: chip.profile), board: BoardDescription.load(nameOrPath: chip.board),
+      configuration: .init(seed: chip.seed, stateFile: chip.stateFile))
+  }
+
+  /// The host's own limits for a chip: its record, or reads only for a real chip without one.
+  ///
+  /// An emulated chip brings the limits of its profile along; these never apply to a real one.
+  static func chipLimits(of info: BoardInfo, home: RecordsHome) throws -> ChipLimits? {
+    let file = home.limitsFile(chip: info.chipID)
+    if FileManager.default.fileExists(atPath: file.path) { return try ChipLimits.load(path: file.path) }
+    return info.isEmulated ? nil : .readOnly
+  }
+}

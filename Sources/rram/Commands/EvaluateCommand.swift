@@ -1,0 +1,103 @@
+import ArgumentParser
+import RRAMKit
+
+struct EvaluateCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate", abstract: "Compare samples with data, and with the same run in software.",
+    discussion: """
+      Prints KL of the pooled coordinates (kl1d, the published metric), KL of the 2-D histograms (kl2d), sliced Wasserstein and energy \
+      distance, and the radius. With --model the same run is computed in software from the same start points and noise, and ratios \
+      chip/software are printed.
+      """)
+
+  @Argument(help: "Sample file (.npz) written by 'rram sample'.")
+  var samples: String
+
+  @Option(help: "Network of the software reference: ring, ring-hardware-aware, letters, or a file.")
+  var model: String?
+
+  @Option(
+    help: "Data to compare with: ring, letters, or a file (.npy, .npz). Default: the data the model was trained on.")
+  var against: String?
+
+  @Option(help: "Bins of an axis of the 2-D histogram.")
+  var bins: Int?
+
+  @Option(help: "Half width of the 2-D histogram, in units.")
+  var range: Double?
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if let bins, !(2...1000).contains(bins) { throw ValidationError("--bins \(bins): 2 to 1000 are possible") }
+    if let range, !(range > 0 && range.isFinite) {
+      throw ValidationError("--range \(range): a number above 0 is needed")
+    }
+  }
+
+  func run() async throws {
+    let file = try SampleFile(path: samples)
+    let model = try self.model.map { try ModelLibrary.scoreModel($0) }
+    let data = try EvaluationData(against ?? model?.metadata.data ?? file.defaultData)
+    let report = try file.evaluate(against: data, bins: bins, range: range, model: model)
+    try answer(EvaluateOutput(report: report), json: common.json)
+  }
+}
+
+extension SampleFile {
+  /// The data its model was trained on, as far as the metadata tells.
+  var defaultData: String {
+    (try? ModelLibrary.scoreModel(metadata.model).metadata.data) ?? (labels.contains { $0 >= 0 } ? "letters" : "ring")
+  }
+
+  /// The report of `rram evaluate`.
+  func evaluate(against data: EvaluationData, bins: Int? = nil, range: Double? = nil, model: ScoreModel?) throws
+    -> EvaluationReport
+  {
+    var data = data
+    if let bins { data.histogram.bins = bins }
+    if let range { data.histogram.halfWidth = range }
+    let ring = data.name == "ring" ? try ModelLibrary.scoreModel("ring") : nil
+    return try EvaluationReport(self, against: data, model: model, ring: ring)
+  }
+}
+
+struct EvaluateOutput: CommandOutput {
+  var report: EvaluationReport
+
+  func encode(to encoder: any Encoder) throws { try report.encode(to: encoder) }
+
+  var text: String {
+    let quality = report.quality
+    var rows = [["metric", "samples"]]
+    if report.software != nil { rows[0] += ["software", "ratio"] }
+    func row(_ name: String, _ value: KeyPath<SampleQuality, Double>, _ ratio: Double??) {
+      var row = [name, quality[keyPath: value].formatted(digits: 4)]
+      if let software = report.software {
+        row += [software[keyPath: value].formatted(digits: 4), (ratio ?? nil).formatted(digits: 3)]
+      }
+      rows.append(row)
+    }
+    row("KL1d", \.kl1d, report.ratio?.kl1d)
+    row("KL2d", \.kl2d, report.ratio?.kl2d)
+    row("sliced Wasserstein", \.slicedWasserstein, report.ratio?.slicedWasserstein)
+    row("energy distance", \.energyDistance, report.ratio?.energyDistance)
+    row("radius, mean", \.radiusMean, nil)
+    row("radius, σ", \.radiusStd, nil)
+    var lines = [
+      "\(quality.n) samples against \(quality.nData) points of \(report.data)"
+        + (quality.nonFinite > 0 ? ", \(quality.nonFinite) samples not finite" : ""),
+      table(rows),
+    ]
+    if let rms = report.rmsToSoftware { lines.append("rms to software \(rms.formatted(digits: 3)) units") }
+    if let toRing = report.ratioToRing {
+      lines.append(
+        "ratio to 'ring' in software: KL2d \(toRing.kl2d.formatted(digits: 3)), sliced Wasserstein \(toRing.slicedWasserstein.formatted(digits: 3))"
+      )
+    }
+    if report.sameModel == false {
+      lines.append("note: the samples were drawn from another model than the one compared with")
+    }
+    return lines.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,41 @@
+import ArgumentParser
+import RRAMKit
+
+struct ListCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the boards that are attached, and what can be emulated.")
+
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    try answer(
+      ListOutput(
+        boards: [], chipProfiles: ChipProfile.shippedNames, boardDescriptions: BoardDescription.shippedNames,
+        models: ModelLibrary.names),
+      json: common.json)
+  }
+}
+
+struct ListOutput: CommandOutput {
+  struct Board: Encodable {
+    var address: String
+    var serial: String
+  }
+
+  var boards: [Board]
+  var chipProfiles: [String]
+  var boardDescriptions: [String]
+  var models: [String]
+
+  var text: String {
+    let attached =
+      boards.isEmpty ? "no board found" : boards.map { "\($0.address)  \($0.serial)" }.joined(separator: "\n")
+    return """
+      \(attached)
+      emulated boards: emu:profile=PROFILE,board=BOARD,seed=N,state=FILE
+        profiles  \(chipProfiles.joined(separator: ", "))
+        boards    \(boardDescriptions.joined(separator: ", "))
+      models: \(models.joined(separator: ", "))
+      """
+  }
+}

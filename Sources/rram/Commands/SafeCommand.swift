@@ -1,0 +1,23 @@
+import ArgumentParser
+import RRAMKit
+
+struct SafeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "safe", abstract: "Abort everything and ground the array; works while another process holds the board."
+  )
+
+  @OptionGroup var options: BoardOptions
+
+  func run() async throws {
+    let address = try options.address()
+    try await RRAM.makeSafe(address, logger: options.common.logger)
+    try answer(SafeOutput(address: address.description, grounded: true), json: options.common.json)
+  }
+}
+
+struct SafeOutput: CommandOutput {
+  var address: String
+  var grounded: Bool
+
+  var text: String { "\(address): all lines grounded" }
+}

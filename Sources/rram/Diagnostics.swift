@@ -1,0 +1,130 @@
+import RRAMKit
+
+/// What the command line says about an error: one line, maybe one action, and the exit code.
+struct Diagnosis: Equatable {
+  var message: String
+  var hint: String?
+  var exitCode: Int32
+}
+
+/// Exit codes, as documented in `--help`.
+enum ExitStatus {
+  static let failure: Int32 = 1
+  static let outOfTolerance: Int32 = 3
+  static let usage: Int32 = 64
+  static let badInput: Int32 = 65
+  static let noBoard: Int32 = 69
+  static let busy: Int32 = 75
+  static let protocolMismatch: Int32 = 76
+  static let noPermission: Int32 = 77
+  static let interrupted: Int32 = 130
+}
+
+/// The one place where errors become words and codes for people; libraries state facts only.
+func diagnose(_ error: any Error) -> Diagnosis {
+  switch error {
+  case is CancellationError:
+    Diagnosis(message: "interrupted", exitCode: ExitStatus.interrupted)
+  case let error as BoardAddress.ParseError:
+    Diagnosis(message: "\(error)", hint: "see 'rram --help' for addresses", exitCode: ExitStatus.usage)
+  case let error as ProfileError:
+    Diagnosis(
+      message: "\(error)", exitCode: error.code == .unknownName ? ExitStatus.usage : ExitStatus.badInput)
+  case let error as FileError:
+    Diagnosis(message: "\(error)", exitCode: ExitStatus.badInput)
+  case let error as ModelError:
+    Diagnosis(
+      message: "\(error)",
+      exitCode: error.code == .unknownName || error.code == .invalidLabel ? ExitStatus.usage : ExitStatus.badInput)
+  case let error as RecordsError:
+    diagnose(error)
+  case let error as EmulatorError:
+    diagnose(error)
+  case let error as TransportError:
+    diagnose(error)
+  case let error as BoardError:
+    diagnose(error)
+  case let error as MappingError:
+    diagnose(error)
+  case let error as ScheduleError:
+    Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
+  case let error as SessionError:
+    diagnose(error)
+  case let error as CommandError:
+    Diagnosis(message: error.message, hint: error.hint, exitCode: error.exitCode)
+  default:
+    Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
+  }
+}
+
+/// An error that only the command line knows.
+struct CommandError: Error {
+  var message: String
+  var hint: String?
+  var exitCode: Int32
+}
+
+private func diagnose(_ error: RecordsError) -> Diagnosis {
+  switch error.code {
+  case .newerVersion: Diagnosis(message: "\(error)", hint: "update the toolkit", exitCode: ExitStatus.badInput)
+  case .malformed, .notFound: Diagnosis(message: "\(error)", exitCode: ExitStatus.badInput)
+  case .tool: Diagnosis(message: "\(error)", hint: "'tools/setup run' installs gnuplot", exitCode: ExitStatus.failure)
+  default: Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
+  }
+}
+
+private func diagnose(_ error: TransportError) -> Diagnosis {
+  let code: Int32 =
+    switch error.code {
+    case .notFound: ExitStatus.noBoard
+    case .busy, .timedOut: ExitStatus.busy
+    case .permission: ExitStatus.noPermission
+    case .protocolViolation: ExitStatus.protocolMismatch
+    case .badAddress: ExitStatus.usage
+    case .cancelled: ExitStatus.interrupted
+    default: ExitStatus.failure
+    }
+  let hint: String? =
+    switch error.code {
+    case .notFound where error.address.hasPrefix("usb:"):
+      "no board at hand? '--board emu:' emulates one"
+    case .notFound where error.address.hasPrefix("sock:"):
+      "'rram emulate --socket PATH' serves an emulated board there"
+    case .busy: "another process holds the board; end it first"
+    default: nil
+    }
+  return Diagnosis(message: "\(error)", hint: hint, exitCode: code)
+}
+
+private func diagnose(_ error: BoardError) -> Diagnosis {
+  switch error.code {
+  case .linkLost, .badDescription:
+    if let underlying = error.underlying, !(underlying is BoardError) {
+      let below = diagnose(underlying)
+      return Diagnosis(message: "\(error)", hint: below.hint, exitCode: below.exitCode)
+    }
+    return Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
+  case .busy, .timedOut, .replyLost: return Diagnosis(message: "\(error)", exitCode: ExitStatus.busy)
+  case .versionMismatch:
+    return Diagnosis(
+      message: "\(error)", hint: "update the side with the lower level: the firmware, or this toolkit",
+      exitCode: ExitStatus.protocolMismatch)
+  case .protocolViolation: return Diagnosis(message: "\(error)", exitCode: ExitStatus.protocolMismatch)
+  case .notSafe:
+    return Diagnosis(
+      message: "\(error)", hint: "the board's watchdog grounds the array by itself; 'rram safe' tries again",
+      exitCode: ExitStatus.failure)
+  default: return Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
+  }
+}
+
+private func diagnose(_ error: MappingError) -> Diagnosis {
+  let hint: String? =
+    switch error.code {
+    case .notFormed: "'rram form --for MODEL' forms the cells that a model needs"
+    case .notProgrammed, .changedSince, .unknownLabel, .otherModel: "'rram program MODEL' puts it there"
+    default: nil
+    }
+  let code = error.code == .malformedRecord ? ExitStatus.badInput : ExitStatus.failure
+  return Diagnosis(message: "\(error)", hint: hint, exitCode: code)
+}

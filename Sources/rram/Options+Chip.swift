@@ -1,0 +1,35 @@
+import ArgumentParser
+import RRAMKit
+
+/// Options of verbs that form or program.
+struct ChipOptions: ParsableArguments {
+  @Option(help: "Chip profile whose pulses are used. Default: the one that the board names.")
+  var profile: String?
+
+  /// The profile whose procedure the chip gets.
+  func profile(for board: Board, at address: BoardAddress) throws -> ChipProfile {
+    if let profile { return try ChipProfile.load(nameOrPath: profile) }
+    if case .emulated(let chip) = address { return try ChipProfile.load(nameOrPath: chip.profile) }
+    guard !board.info.chipProfile.isEmpty else {
+      throw CommandError(
+        message: "board \(board.address) does not say what chip it carries",
+        hint: "name its profile: --profile NAME or FILE", exitCode: ExitStatus.failure)
+    }
+    return try ChipProfile.load(nameOrPath: board.info.chipProfile)
+  }
+}
+
+extension ScoreModel {
+  /// The shipped model of that name, or the one in a file; says if metadata had to be assumed.
+  static func open(_ nameOrPath: String, _ common: CommonOptions) throws -> ScoreModel {
+    let model = try ModelLibrary.scoreModel(nameOrPath)
+    if let warning = model.warning, !common.quiet { note("warning: \(warning)") }
+    return model
+  }
+
+  /// Where this model goes on a board, away from cells that are known to be bad.
+  func plan(for board: Board, known: KnownCells) throws -> MappingPlan {
+    try MappingPlan(
+      network, on: board.boardDescription, window: board.limits.conductance, avoiding: known.unusable)
+  }
+}

@@ -1,0 +1,51 @@
+import ArgumentParser
+import Foundation
+import Logging
+import RRAMKit
+
+/// Options of every verb.
+struct CommonOptions: ParsableArguments {
+  @Flag(name: .long, help: "Print one JSON document on stdout.")
+  var json = false
+
+  @Flag(name: .shortAndLong, help: "Say more on stderr; -vv also shows every message.")
+  var verbose: Int
+
+  @Flag(name: .shortAndLong, help: "No progress and no notes on stderr.")
+  var quiet = false
+
+  /// A logger for the library; silent unless asked.
+  var logger: Logger {
+    var logger = Logger(label: "rram") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = verbose >= 2 ? .trace : verbose == 1 ? .info : .error
+    return logger
+  }
+}
+
+/// Options of verbs that talk to a board.
+struct BoardOptions: ParsableArguments {
+  @Option(
+    name: .long, help: "The board: usb:, usb:SERIAL, emu:…, sock:PATH, replay:FILE. Default: RRAM_BOARD, else usb:.")
+  var board: String?
+
+  @OptionGroup var common: CommonOptions
+
+  /// The address in force.
+  func address() throws -> BoardAddress {
+    try BoardAddress(board ?? ProcessInfo.processInfo.environment["RRAM_BOARD"] ?? "usb:")
+  }
+}
+
+/// Options of verbs that change or measure something.
+struct RunOptions: ParsableArguments {
+  @Option(name: .long, help: "Folder of this run's record. Default: a new one below $RRAM_HOME/runs.")
+  var runDir: String?
+
+  /// Opens the run's folder.
+  func open(settings: [String: String]) throws -> RunDirectory {
+    try RunDirectory(
+      home: RecordsHome(), folder: runDir.map { URL(filePath: $0, directoryHint: .isDirectory) },
+      toolkit: toolkitVersion,
+      command: CommandLine.arguments, settings: settings)
+  }
+}

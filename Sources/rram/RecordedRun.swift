@@ -1,0 +1,37 @@
+import Foundation
+import RRAMKit
+
+/// Opens the board, makes the run's record, and runs `body`; writes its end, good or bad, into the record.
+///
+/// The record comes after the board: a mistyped address leaves no empty run behind.
+func withRecordedBoard<Result: CommandOutput & Sendable>(
+  _ options: BoardOptions, _ runOptions: RunOptions, settings: [String: String],
+  _ body: (Board, RunDirectory) async throws -> Result
+) async throws -> Result {
+  try await RRAM.withBoard(at: options.address(), logger: options.common.logger) { board in
+    let record = try runOptions.open(settings: settings)
+    do {
+      try record.note(board)
+      let result = try await body(board, record)
+      try record.finish(exitStatus: Int(result.exitStatus))
+      return result
+    } catch {
+      // What is known of the failure goes into the record; the failure itself is what the user hears of.
+      try? record.events.append([.init("error", detail: "\(error)")])
+      try? record.finish(exitStatus: Int(diagnose(error).exitCode))
+      throw error
+    }
+  }
+}
+
+extension RunDirectory {
+  /// Notes who the board and the chip are, and what they permit.
+  fileprivate func note(_ board: Board) throws {
+    let info = board.info
+    try note(
+      board: .init(
+        address: info.address, serial: info.serial, name: info.board, firmware: info.firmwareVersion,
+        protocolLevel: info.protocolLevel, emulated: info.isEmulated),
+      chip: .init(id: info.chipID, profile: info.chipProfile), limits: board.limits)
+  }
+}
