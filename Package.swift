@@ -66,12 +66,16 @@ let package = Package(
         "RRAMUnits", "RRAMWire", "RRAMBoard", "RRAMModel", "RRAMMapping", "RRAMProfiles", "CAnalogKernel",
         "RRAMRecords", "RRAMFiles", logging,
       ]),
+    // The published STM32F407 board and its virtual twin.
+    .target(
+      name: "HDPMBoard", dependencies: ["RRAMUnits", "RRAMTransport", "RRAMModel", "RRAMPhysics", "RRAMProfiles"],
+      resources: [.copy("Resources/presets.csv")]),
     // Composition root and command line.
     .target(
       name: "RRAMKit",
       dependencies: [
         "RRAMUnits", "RRAMFiles", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard", "RRAMPhysics",
-        "RRAMEmulator", "RRAMModel", "RRAMRecords", "RRAMMapping", "RRAMSampling", logging,
+        "RRAMEmulator", "RRAMModel", "RRAMRecords", "RRAMMapping", "RRAMSampling", "HDPMBoard", logging,
       ]),
     .executableTarget(
       name: "rram",
@@ -100,6 +104,9 @@ let package = Package(
     .testTarget(
       name: "RRAMModelTests", dependencies: ["RRAMModel", "RRAMFiles", "RRAMUnits"],
       resources: [.copy("Resources")]),
+    .testTarget(
+      name: "HDPMBoardTests",
+      dependencies: ["RRAMUnits", "RRAMTransport", "RRAMModel", "RRAMPhysics", "RRAMProfiles", "HDPMBoard"]),
     .testTarget(
       name: "RRAMMappingTests",
       dependencies: [

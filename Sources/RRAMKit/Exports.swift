@@ -1,4 +1,5 @@
 // One import for users of the library: everything below, and the composition root.
+@_exported public import HDPMBoard
 @_exported public import RRAMBoard
 @_exported public import RRAMEmulator
 @_exported public import RRAMFiles
