@@ -51,11 +51,14 @@ public enum Pictures {
         script +=
           panel == 2
           ? "set palette defined (-1 '#2166ac', 0 '#f7f7f7', 1 '#b2182b')\n" : Gnuplot.palette + "\n"
-        let extent = content.1.filter(\.isFinite).map { abs($0) * 1e6 }.max() ?? 1
-        script += panel == 2 ? "set cbrange [-\(max(extent, 1e-3)):\(max(extent, 1e-3))]\n" : "set cbrange [*:*]\n"
+        let extent =
+          (panel == 2 ? content.1 : block.target + block.measured).filter(\.isFinite).map { abs($0) * 1e6 }.max() ?? 1
+        script +=
+          panel == 2 ? "set cbrange [-\(max(extent, 1e-3)):\(max(extent, 1e-3))]\n" : "set cbrange [0:\(extent)]\n"
         script += "set title '\(block.title.replacing("'", with: "''")): \(content.0) (µS)'\n"
         script +=
           "set xrange [-0.5:\(Double(block.shape.columns) - 0.5)]\nset yrange [\(Double(block.shape.rows) - 0.5):-0.5]\n"
+        script += "set xtics \(max(1, block.shape.columns / 6))\nset ytics \(max(1, block.shape.rows / 6))\n"
         script += "plot $\(name) using 1:2:3 with image\n"
       }
     }

@@ -179,7 +179,7 @@ struct DemoOutput: CommandOutput {
     chipRow("error at verify, σ") { error($0.program.error.verify) }
     chipRow("error 60 s later, σ") { error($0.program.error.after60s) }
     chipRow("weight error, rms of the largest") { "\($0.program.weightErrorPercent.formatted(digits: 3)) %" }
-    chipRow("chip time to program, 60 s included") { "\($0.program.chipSeconds.formatted(digits: 4)) s" }
+    chipRow("chip time to program") { "\($0.program.chipSeconds.formatted(digits: 4)) s" }
     chipRow("chip time a sample") { "\(($0.chipSecondsPerSample * 1e6).formatted(digits: 3)) µs" }
 
     let verdict =
