@@ -197,7 +197,7 @@ func open(
 func configuration(limits: ChipLimits? = nil, window: Int = 8) -> BoardConfiguration {
   var configuration = BoardConfiguration()
   configuration.sessionID = 1000
-  configuration.chipLimits = limits
+  if let limits { configuration.chipLimits = { _ in limits } }
   configuration.streamWindow = window
   return configuration
 }
