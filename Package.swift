@@ -20,6 +20,7 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
     // System libraries and C.
@@ -122,7 +123,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "rramTests",
-      dependencies: ["rram", "RRAMKit", .product(name: "Subprocess", package: "swift-subprocess")]),
+      dependencies: ["rram", "RRAMKit", .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system")]),
   ]
 )
 

@@ -1,5 +1,6 @@
 import Foundation
 import Subprocess
+import SystemPackage
 import Testing
 
 /// The chain a user runs, as separate commands on one emulated chip.
@@ -81,12 +82,12 @@ import Testing
       import json, sys, numpy
       f = numpy.load(sys.argv[1])
       m = json.loads(str(f["meta"]))
-      print(f["x"].shape, f["x"].dtype, f["xT"].shape, sorted(set(f["label"].tolist())), m["solver"], m["classLabel"])
+      print(f["x"].shape, f["x"].dtype, f["xT"].shape, sorted(set(f["label"].tolist())), m["solver"], m["class"])
       """
     let result = try await Subprocess.run(
       .path("/usr/bin/python3"), arguments: ["-c", script, bench.path("k.npz")], output: .string(limit: 4096),
       error: .string(limit: 4096))
-    #expect(result.standardOutput == "(64, 2) float32 (64, 2) [1] sde K\n", "\(result.standardError ?? "")")
+    #expect(result.standardOutput == "(64, 2) float32 (64, 2) [1] sde 1\n", "\(result.standardError)")
   }
 
   @Test func aWholeMacroIsReadWithAtMostThreeRequests() async throws {

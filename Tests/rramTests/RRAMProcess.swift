@@ -1,5 +1,6 @@
 import Foundation
 import Subprocess
+import SystemPackage
 import Testing
 
 /// What one run of the built `rram` said.
@@ -47,13 +48,13 @@ struct Workbench: ~Copyable {
 
   func rram(_ arguments: [String]) async throws -> CommandResult {
     let result = try await Subprocess.run(
-      .path(.init(Self.executable)), arguments: .init(arguments), environment: environment,
-      workingDirectory: .init(folder.path), output: .string(limit: 1 << 24), error: .string(limit: 1 << 20))
+      .path(FilePath(Self.executable)), arguments: .init(arguments), environment: environment,
+      workingDirectory: FilePath(folder.path), output: .string(limit: 1 << 24), error: .string(limit: 1 << 20))
     let status: Int
     switch result.terminationStatus {
     case .exited(let code): status = Int(code)
     case .signaled(let signal): status = 128 + Int(signal)
     }
-    return CommandResult(status: status, stdout: result.standardOutput ?? "", stderr: result.standardError ?? "")
+    return CommandResult(status: status, stdout: result.standardOutput, stderr: result.standardError)
   }
 }
