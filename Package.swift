@@ -123,7 +123,10 @@ let package = Package(
       ]),
     .testTarget(
       name: "rramTests",
-      dependencies: ["rram", "RRAMKit", .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "SystemPackage", package: "swift-system")]),
+      dependencies: [
+        "rram", "RRAMKit", .product(name: "Subprocess", package: "swift-subprocess"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ]),
   ]
 )
 
