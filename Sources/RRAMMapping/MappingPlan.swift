@@ -134,6 +134,11 @@ public struct MappingPlan: Sendable, Hashable, Codable {
       throw MappingError(
         .doesNotFit, "the network does not fit board '\(board.name)': " + missing.joined(separator: "; "))
     }
+    if let loop = board.closedLoop, loop.columnGainBits > UInt16.bitWidth {
+      throw MappingError(
+        .unsupportedBoard,
+        "the column gain of board '\(board.name)' has \(loop.columnGainBits) bits, the wire carries \(UInt16.bitWidth)")
+    }
     if let loop = board.closedLoop, loop.embeddingInjection != .afterGain {
       throw MappingError(
         .unsupportedBoard,

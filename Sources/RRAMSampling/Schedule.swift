@@ -46,6 +46,15 @@ public struct Schedule: Sendable, Hashable {
     guard network.dimensions == Self.dimensions else {
       throw ScheduleError(.channels, "x has \(network.dimensions) dimensions, the loop \(Self.dimensions) integrators")
     }
+    for (name, converter) in [
+      ("coefficient", loop.coefficient), ("embedding", loop.embedding), ("preset", loop.preset),
+      ("read-out", loop.readOut),
+    ] + (loop.offset.map { [("offset", $0)] } ?? []) where converter.bits > UInt16.bitWidth {
+      throw ScheduleError(
+        .converter,
+        "the \(name) converter of board '\(board.name)' has \(converter.bits) bits, the wire carries \(UInt16.bitWidth)"
+      )
+    }
     let tick = try Self.tick(ticks: ticks, loop: loop, board: board.name)
     self.ticks = ticks
     self.tick = tick

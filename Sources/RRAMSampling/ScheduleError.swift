@@ -13,6 +13,8 @@ public struct ScheduleError: Error, Sendable, CustomStringConvertible {
     public static let ticks = Code(rawValue: "ticks")
     /// The network needs more embedding channels or other dimensions than the board has.
     public static let channels = Code(rawValue: "channels")
+    /// A converter has more bits than a code of the wire, which is 16.
+    public static let converter = Code(rawValue: "converter")
   }
 
   public var code: Code

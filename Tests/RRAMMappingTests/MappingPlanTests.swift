@@ -120,6 +120,20 @@ import Testing
     #expect(error.description.contains("the board has 5 kΩ to 1 MΩ"))
   }
 
+  @Test("a board that injects embeddings before the gain, and an empty window, are refused")
+  func refusesBoard() throws {
+    var board = try Self.board()
+    board.closedLoop?.embeddingInjection = .current
+    let injection = try #require(throws: MappingError.self) {
+      try MappingPlan(Self.network(), on: board, window: Self.window)
+    }
+    #expect(injection.code == .unsupportedBoard)
+    let window = try #require(throws: MappingError.self) {
+      try MappingPlan(Self.network(), on: Self.board(), window: Siemens.zero...Siemens.zero)
+    }
+    #expect(window.code == .windowRefused)
+  }
+
   @Test("a network that does not fit says how many rows, columns and macros are missing")
   func doesNotFit() throws {
     var board = try Self.board()

@@ -120,6 +120,13 @@ import Testing
     #expect(short.description.contains("are 4e-08 seconds each"))
   }
 
+  @Test("converters with more bits than a code of the wire are refused")
+  func refusesWideConverter() throws {
+    let error = try #require(throws: ScheduleError.self) { try compile("ring", .ode, scale: 2) { $0.preset.bits = 18 } }
+    #expect(error.code == .converter)
+    #expect(error.description == "the preset converter of board 'parallel' has 18 bits, the wire carries 16")
+  }
+
   @Test("a board without a loop is refused")
   func refusesBoard() throws {
     let program = try SamplingProgram(ModelLibrary.scoreModel("ring"))
