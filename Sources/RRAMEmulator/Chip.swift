@@ -482,5 +482,8 @@ private struct LineDriver {
 
 extension RequestFailure {
   /// The physics refuses what firmware should have refused: a fault of the board, not of the request.
-  init(_ error: PhysicsError) { self.init(.failed, "the chip refuses: \(error)") }
+  init(_ error: PhysicsError) {
+    self.init(.failed, "the chip refuses: \(error)")
+    isFault = true
+  }
 }

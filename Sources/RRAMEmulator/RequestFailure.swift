@@ -6,6 +6,8 @@ struct RequestFailure: Error {
   var status: Status
   var detail: String
   var refusal: Refusal?
+  /// The hardware is at fault, not the request.
+  var isFault = false
 
   init(_ status: Status, _ detail: String) {
     self.status = status

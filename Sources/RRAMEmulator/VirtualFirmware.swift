@@ -329,6 +329,8 @@ final class VirtualFirmware {
   private func fail(_ entry: QueuedOperation, _ failure: RequestFailure) {
     queue.remove(entry)
     if failure.status == .failed { counters.failures += 1 }
+    // A driver that does what the firmware never asked for.
+    if failure.isFault { raise(.converter) }
     end(entry, failure.status, failure.detail, refusal: failure.refusal)
   }
 

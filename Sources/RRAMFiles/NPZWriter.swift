@@ -31,6 +31,8 @@ public struct NPZWriter: Sendable {
   public func bytes(file: String = "npz") throws(FileError) -> [UInt8] {
     var output: [UInt8] = []
     var directory: [UInt8] = []
+    // 256 bytes cover headers and names; growing by doubling would touch twice the memory.
+    if !deflated { output.reserveCapacity(entries.reduce(22) { $0 + $1.npy.count + 256 }) }
     for (name, npy) in entries {
       let packed = deflated ? try deflate(npy, file: file, entry: name) : npy
       guard output.count + packed.count < 0xFFFF_0000, npy.count < 0xFFFF_0000 else {
