@@ -115,6 +115,7 @@ final class Core: Sendable {
 
   struct State {
     var messages: [Message] = []
+    var link: DeviceLink?
     var isWoken = false
     var isStopping = false
     var hasEnded = false
@@ -138,10 +139,22 @@ final class Core: Sendable {
   func wake() { state.withLock(waking: true) { $0.isWoken = true } }
 
   func post(_ message: Message) {
-    state.withLock(waking: true) {
-      $0.messages.append(message)
-      $0.isWoken = true
+    state.withLock(waking: true) { s in
+      switch message {
+      case .up(let link): s.link = link
+      case .lost: s.link = nil
+      case .safe, .resync: break
+      }
+      s.messages.append(message)
+      s.isWoken = true
     }
+  }
+
+  /// The next bytes of the host, unless something happened that comes before them.
+  ///
+  /// Under the lock: what a host sends after a control request was answered must be seen after that request.
+  func read(_ link: DeviceLink) -> [UInt8]? {
+    state.withLock { $0.messages.isEmpty ? link.read() : nil }
   }
 
   func control(_ request: ControlRequest) -> [UInt8] {
@@ -155,7 +168,11 @@ final class Core: Sendable {
         s.snapshot.isEnergised = false
         s.snapshot.lastSafeCause = request == .safe ? .requested : .newSession
         s.snapshot.operations = 0
-        if request == .resync { s.snapshot.hasSession = false }
+        if request == .resync {
+          s.snapshot.hasSession = false
+          // What has come so far belongs to the frames that are to be forgotten.
+          while let link = s.link, link.read() != nil {}
+        }
         s.lastFed = now
         s.isWoken = true
         return []
@@ -247,7 +264,7 @@ private final class Runner: @unchecked Sendable {
 
   /// True if more bytes may wait.
   private func readLink() -> Bool {
-    guard let link, firmware.takesInput, let bytes = link.read() else { return false }
+    guard let link, firmware.takesInput, let bytes = core.read(link) else { return false }
     if firmware.receive(bytes) {
       let now = core.clock.now
       core.state.withLock { $0.lastFed = now }
