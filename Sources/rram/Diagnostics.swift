@@ -37,19 +37,22 @@ func diagnose(_ error: any Error) -> Diagnosis {
       message: "\(error)",
       exitCode: error.code == .unknownName || error.code == .invalidLabel ? ExitStatus.usage : ExitStatus.badInput)
   case let error as RecordsError:
-    diagnose(error)
+    records(error)
   case let error as EmulatorError:
-    diagnose(error)
+    emulator(error)
   case let error as TransportError:
-    diagnose(error)
+    transport(error)
   case let error as BoardError:
-    diagnose(error)
+    board(error)
   case let error as MappingError:
-    diagnose(error)
+    mapping(error)
   case let error as ScheduleError:
     Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
   case let error as SessionError:
-    diagnose(error)
+    Diagnosis(
+      message: "\(error)",
+      exitCode: error.code == .malformedFile || error.code == .presetOutOfRange
+        ? ExitStatus.badInput : ExitStatus.failure)
   case let error as CommandError:
     Diagnosis(message: error.message, hint: error.hint, exitCode: error.exitCode)
   default:
@@ -64,7 +67,7 @@ struct CommandError: Error {
   var exitCode: Int32
 }
 
-private func diagnose(_ error: RecordsError) -> Diagnosis {
+private func records(_ error: RecordsError) -> Diagnosis {
   switch error.code {
   case .newerVersion: Diagnosis(message: "\(error)", hint: "update the toolkit", exitCode: ExitStatus.badInput)
   case .malformed, .notFound: Diagnosis(message: "\(error)", exitCode: ExitStatus.badInput)
@@ -73,7 +76,7 @@ private func diagnose(_ error: RecordsError) -> Diagnosis {
   }
 }
 
-private func diagnose(_ error: TransportError) -> Diagnosis {
+private func transport(_ error: TransportError) -> Diagnosis {
   let code: Int32 =
     switch error.code {
     case .notFound: ExitStatus.noBoard
@@ -96,7 +99,7 @@ private func diagnose(_ error: TransportError) -> Diagnosis {
   return Diagnosis(message: "\(error)", hint: hint, exitCode: code)
 }
 
-private func diagnose(_ error: BoardError) -> Diagnosis {
+private func board(_ error: BoardError) -> Diagnosis {
   switch error.code {
   case .linkLost, .badDescription:
     if let underlying = error.underlying, !(underlying is BoardError) {
@@ -118,7 +121,7 @@ private func diagnose(_ error: BoardError) -> Diagnosis {
   }
 }
 
-private func diagnose(_ error: MappingError) -> Diagnosis {
+private func mapping(_ error: MappingError) -> Diagnosis {
   let hint: String? =
     switch error.code {
     case .notFormed: "'rram form --for MODEL' forms the cells that a model needs"
@@ -127,4 +130,20 @@ private func diagnose(_ error: MappingError) -> Diagnosis {
     }
   let code = error.code == .malformedRecord ? ExitStatus.badInput : ExitStatus.failure
   return Diagnosis(message: "\(error)", hint: hint, exitCode: code)
+}
+
+private func emulator(_ error: EmulatorError) -> Diagnosis {
+  switch error.code {
+  case .busy:
+    Diagnosis(
+      message: "\(error)", hint: "one process at a time uses a chip; 'rram emulate' serves one to others",
+      exitCode: ExitStatus.busy)
+  case .newerVersion: Diagnosis(message: "\(error)", hint: "update the toolkit", exitCode: ExitStatus.badInput)
+  case .mismatch:
+    Diagnosis(
+      message: "\(error)", hint: "give the profile, board and seed the file was made with, or another state=FILE",
+      exitCode: ExitStatus.badInput)
+  case .damaged, .file: Diagnosis(message: "\(error)", exitCode: ExitStatus.badInput)
+  default: Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
+  }
 }

@@ -22,7 +22,7 @@ import Testing
     Case(arguments: ["info", "--board", "sock:/nonexistent/board"], status: 69, says: ["/nonexistent/board"]),
     Case(arguments: ["sample", "ring", "-n", "0", "--board", "emu:"], status: 64, says: ["-n", "0"]),
     Case(arguments: ["sample", "ring", "-n", "-5", "--board", "emu:"], status: 64, says: ["-5"]),
-    Case(arguments: ["sample", "ring", "-n", "10", "--board", "emu:"], status: 1, says: ["not"]),
+    Case(arguments: ["sample", "ring", "-n", "10", "--board", "emu:"], status: 1, says: ["no network was programmed"]),
     Case(arguments: ["program", "ring", "--board", "emu:"], status: 1, says: ["form"]),
     Case(arguments: ["program", "nosuch", "--board", "emu:"], status: 64, says: ["nosuch", "ring", "letters"]),
     Case(

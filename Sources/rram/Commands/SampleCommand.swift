@@ -13,7 +13,7 @@ struct SampleCommand: AsyncParsableCommand {
   @Argument(help: "ring, ring-hardware-aware, letters, or a file (.safetensors, .npz).")
   var model: String
 
-  @Option(name: .customShort("n"), help: "How many samples.")
+  @Option(name: .customShort("n"), parsing: .unconditional, help: "How many samples.")
   var count = 1000
 
   @Option(name: .shortAndLong, help: "Sample file (.npz). Default: samples.npz in the run's folder.")

@@ -1,0 +1,93 @@
+import Foundation
+import Glibc
+import RRAMKit
+import Subprocess
+import SystemPackage
+import Testing
+
+/// A board in another process: what a crash of the host must not do.
+@Suite struct SocketTests {
+  /// SIGKILL of the host in the middle of a write: the board grounds the array by itself, and the chip's file stays whole.
+  @Test(.timeLimit(.minutes(2))) func aKilledHostLeavesTheArrayGroundedAndTheChipWhole() async throws {
+    let bench = try Workbench()
+    let socket = bench.path("b")
+    let chip = "emu:profile=cmo-hfox,seed=9,state=\(bench.path("die.npz"))"
+    try await serving(chip, on: socket, bench) { board in
+      #expect(try await bench.rram("form", "--for", "ring", "--board", board).status == 0)
+      // A window that no cell can keep makes the write long; the first event of the run shows that it is under way.
+      let run = try await Subprocess.run(
+        .path(FilePath(Workbench.executable)),
+        arguments: [
+          "program", "ring", "--tolerance", "0.0001", "--maximum-pulses", "10000", "--board", board, "--run-dir",
+          bench.path("killed"),
+        ],
+        environment: bench.environment, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20)
+      ) { execution in
+        try await status(of: socket) { $0.isEnergised && $0.operations > 0 }
+        try execution.send(signal: .kill)
+      }
+      #expect(run.terminationStatus == .signaled(SIGKILL))
+      // Nobody asks the board to: it grounds the array because its host is gone.
+      let status = try await status(of: socket) { !$0.isEnergised }
+      #expect(status.operations == 0)
+      #expect([SafeCause.linkLost, .watchdog].contains(status.lastSafeCause))
+      let manifest = try #require(FileManager.default.contents(atPath: bench.path("killed/manifest.json")))
+      let record = try #require(try JSONSerialization.jsonObject(with: manifest) as? [String: Any])
+      #expect(record["exitStatus"] == nil, "a killed run has no end")
+    }
+    // The file opens and still holds a formed chip; what was half written is not taken for a network.
+    let reading = try await bench.rram("read", "--macro", "0", "--board", chip, "--json")
+    #expect(reading.status == 0, "\(reading.stderr)")
+    #expect(try #require(try reading.json()["maximum_uS"] as? Double) > 5)
+    #expect(try await bench.rram("sample", "ring", "-n", "8", "--board", chip).status == 1)
+  }
+
+  @Test(.timeLimit(.minutes(1))) func safeWorksWhileAnotherProcessHoldsTheBoard() async throws {
+    let bench = try Workbench()
+    let socket = bench.path("b")
+    try await serving("emu:profile=cmo-hfox,seed=9", on: socket, bench) { board in
+      #expect(try await bench.rram("form", "--for", "ring", "--board", board).status == 0)
+      let run = try await Subprocess.run(
+        .path(FilePath(Workbench.executable)),
+        arguments: ["program", "ring", "--tolerance", "0.0001", "--maximum-pulses", "10000", "--board", board],
+        environment: bench.environment, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20)
+      ) { _ in
+        try await status(of: socket) { $0.isEnergised && $0.operations > 0 }
+        let safe = try await bench.rram("safe", "--board", board)
+        #expect(safe.status == 0, "\(safe.stderr)")
+      }
+      #expect(run.terminationStatus == .exited(1), "\(run.standardError)")
+      #expect(run.standardError.contains("abort"), "\(run.standardError)")
+    }
+  }
+
+  /// Asks the board beside its frames until its state is as wanted; the test's time limit bounds the wait.
+  @discardableResult
+  private func status(of socket: String, is wanted: (BoardStatus) -> Bool) async throws -> BoardStatus {
+    while true {
+      let status = try BoardStatus(bytes: try await UnixSocketTransport.control(path: socket, .status))
+      if wanted(status) { return status }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+  }
+
+  /// Serves `chip` at `socket` by `rram emulate` while `body` runs.
+  private func serving(
+    _ chip: String, on socket: String, _ bench: borrowing Workbench, _ body: (_ board: String) async throws -> Void
+  ) async throws {
+    _ = try await Subprocess.run(
+      .path(FilePath(Workbench.executable)), arguments: ["emulate", "--socket", socket, "--board", chip],
+      environment: bench.environment, output: .sequence, error: .discarded
+    ) { server in
+      // Its first line says that it serves.
+      for try await _ in server.standardOutput.strings() { break }
+      do {
+        try await body("sock:\(socket)")
+      } catch {
+        try? server.send(signal: .terminate)
+        throw error
+      }
+      try server.send(signal: .terminate)
+    }
+  }
+}
