@@ -21,14 +21,14 @@ import Testing
           "program", "ring", "--tolerance", "0.0001", "--maximum-pulses", "10000", "--board", board, "--run-dir",
           bench.path("killed"),
         ],
-        environment: bench.environment, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20)
+        environment: bench.environment, input: .none, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20)
       ) { execution in
-        try await status(of: socket) { $0.isEnergised && $0.operations > 0 }
+        try await waitForStatus(at: socket) { $0.isEnergised && $0.operations > 0 }
         try execution.send(signal: .kill)
       }
       #expect(run.terminationStatus == .signaled(SIGKILL))
       // Nobody asks the board to: it grounds the array because its host is gone.
-      let status = try await status(of: socket) { !$0.isEnergised }
+      let status = try await waitForStatus(at: socket) { !$0.isEnergised }
       #expect(status.operations == 0)
       #expect([SafeCause.linkLost, .watchdog].contains(status.lastSafeCause))
       let manifest = try #require(FileManager.default.contents(atPath: bench.path("killed/manifest.json")))
@@ -50,9 +50,9 @@ import Testing
       let run = try await Subprocess.run(
         .path(FilePath(Workbench.executable)),
         arguments: ["program", "ring", "--tolerance", "0.0001", "--maximum-pulses", "10000", "--board", board],
-        environment: bench.environment, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20)
+        environment: bench.environment, input: .none, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20)
       ) { _ in
-        try await status(of: socket) { $0.isEnergised && $0.operations > 0 }
+        try await waitForStatus(at: socket) { $0.isEnergised && $0.operations > 0 }
         let safe = try await bench.rram("safe", "--board", board)
         #expect(safe.status == 0, "\(safe.stderr)")
       }
@@ -63,7 +63,7 @@ import Testing
 
   /// Asks the board beside its frames until its state is as wanted; the test's time limit bounds the wait.
   @discardableResult
-  private func status(of socket: String, is wanted: (BoardStatus) -> Bool) async throws -> BoardStatus {
+  private func waitForStatus(at socket: String, _ wanted: (BoardStatus) -> Bool) async throws -> BoardStatus {
     while true {
       let status = try BoardStatus(bytes: try await UnixSocketTransport.control(path: socket, .status))
       if wanted(status) { return status }
@@ -77,7 +77,7 @@ import Testing
   ) async throws {
     _ = try await Subprocess.run(
       .path(FilePath(Workbench.executable)), arguments: ["emulate", "--socket", socket, "--board", chip],
-      environment: bench.environment, output: .sequence, error: .discarded
+      environment: bench.environment, input: .none, output: .sequence, error: .discarded
     ) { server in
       // Its first line says that it serves.
       for try await _ in server.standardOutput.strings() { break }
