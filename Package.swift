@@ -121,6 +121,8 @@ let package = Package(
         "RRAMRecords", "RRAMMapping",
         "RRAMSampling", "RRAMEmulator",
       ]),
+    .testTarget(name: "RRAMRecordsTests", dependencies: ["RRAMUnits", "RRAMRecords"]),
+    .testTarget(name: "RRAMKitTests", dependencies: ["RRAMKit"]),
     .testTarget(
       name: "rramTests",
       dependencies: [

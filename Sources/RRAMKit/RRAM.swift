@@ -2,7 +2,7 @@ internal import Foundation
 public import Logging
 public import RRAMBoard
 public import RRAMEmulator
-internal import RRAMProfiles
+public import RRAMProfiles
 public import RRAMRecords
 internal import RRAMTransport
 
@@ -36,7 +36,9 @@ public enum RRAM {
   ) async throws -> Result {
     var configuration = configuration
     if configuration.chipLimits == nil {
-      configuration.chipLimits = { info in try chipLimits(of: info, home: home) }
+      configuration.chipLimits = { info in
+        try chipLimits(chip: info.chipID, emulated: info.isEmulated, home: home)
+      }
     }
     switch address {
     case .emulated(let chip):
@@ -82,9 +84,9 @@ public enum RRAM {
   /// The host's own limits for a chip: its record, or reads only for a real chip without one.
   ///
   /// An emulated chip brings the limits of its profile along; these never apply to a real one.
-  static func chipLimits(of info: BoardInfo, home: RecordsHome) throws -> ChipLimits? {
-    let file = home.limitsFile(chip: info.chipID)
+  public static func chipLimits(chip id: String, emulated: Bool, home: RecordsHome) throws -> ChipLimits? {
+    let file = home.limitsFile(chip: id)
     if FileManager.default.fileExists(atPath: file.path) { return try ChipLimits.load(path: file.path) }
-    return info.isEmulated ? nil : .readOnly
+    return emulated ? nil : .readOnly
   }
 }

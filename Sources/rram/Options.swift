@@ -31,8 +31,8 @@ struct BoardOptions: ParsableArguments {
   @OptionGroup var common: CommonOptions
 
   /// The address in force.
-  func address() throws -> BoardAddress {
-    try BoardAddress(board ?? ProcessInfo.processInfo.environment["RRAM_BOARD"] ?? "usb:")
+  func address(default fallback: String = "usb:") throws -> BoardAddress {
+    try BoardAddress(board ?? ProcessInfo.processInfo.environment["RRAM_BOARD"] ?? fallback)
   }
 }
 

@@ -42,6 +42,29 @@ import Testing
     #expect(try await bench.rram("sample", "ring", "-n", "8", "--board", chip).status == 1)
   }
 
+  /// Ctrl-C once: what is under way is aborted, the array grounded, and only then the process ends.
+  @Test(.timeLimit(.minutes(1)), arguments: [Signal.interrupt, .terminate]) func aSignalMakesSafe(signal: Signal)
+    async throws
+  {
+    let bench = try Workbench()
+    let socket = bench.path("b")
+    try await serving("emu:profile=cmo-hfox,seed=9", on: socket, bench) { board in
+      #expect(try await bench.rram("form", "--for", "ring", "--board", board).status == 0)
+      let run = try await Subprocess.run(
+        .path(FilePath(Workbench.executable)),
+        arguments: ["program", "ring", "--tolerance", "0.0001", "--maximum-pulses", "10000", "--board", board],
+        environment: bench.environment, input: .none, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20)
+      ) { execution in
+        try await waitForStatus(at: socket) { $0.isEnergised && $0.operations > 0 }
+        try execution.send(signal: signal)
+      }
+      #expect(run.terminationStatus == .exited(130), "\(run.standardError)")
+      let status = try await waitForStatus(at: socket) { _ in true }
+      #expect(!status.isEnergised && status.operations == 0)
+      #expect(status.lastSafeCause == .requested)
+    }
+  }
+
   @Test(.timeLimit(.minutes(1))) func safeWorksWhileAnotherProcessHoldsTheBoard() async throws {
     let bench = try Workbench()
     let socket = bench.path("b")

@@ -14,9 +14,10 @@ struct EmulateCommand: AsyncParsableCommand {
   @OptionGroup var options: BoardOptions
 
   func run() async throws {
-    guard case .emulated(let chip) = try BoardAddress(options.board ?? "emu:") else {
+    let address = try options.address(default: "emu:")
+    guard case .emulated(let chip) = address else {
       throw CommandError(
-        message: "'\(options.board ?? "")' cannot be served", hint: "only emu: addresses can",
+        message: "'\(address)' cannot be served", hint: "only emu: addresses can",
         exitCode: ExitStatus.usage)
     }
     let board = try RRAM.emulatedBoard(chip)
