@@ -22,6 +22,9 @@ struct ProgramCommand: AsyncParsableCommand {
   @Option(help: "Largest number of pulses a cell. Default: the chip profile's.")
   var maximumPulses: Int?
 
+  @Option(help: "Largest number of changes of direction a cell. Default: the chip profile's.")
+  var maximumReversals: Int?
+
   @Option(help: "Exit with 3 if less than this share of the usable cells is in tolerance, %.")
   var minInTolerance = 99.0
 
@@ -35,6 +38,9 @@ struct ProgramCommand: AsyncParsableCommand {
     }
     if let maximumPulses, maximumPulses < 1 {
       throw ValidationError("--maximum-pulses \(maximumPulses): at least 1 is needed")
+    }
+    if let maximumReversals, maximumReversals < 0 {
+      throw ValidationError("--maximum-reversals \(maximumReversals): 0 or more are possible")
     }
     guard (0...100).contains(minInTolerance) else {
       throw ValidationError("--min-in-tolerance \(minInTolerance): a percentage is needed")
@@ -57,9 +63,11 @@ struct ProgramCommand: AsyncParsableCommand {
       var programOptions = ProgramOptions(profile)
       if let tolerance { programOptions.tolerance = .microsiemens(tolerance) }
       if let maximumPulses { programOptions.maximumPulses = maximumPulses }
+      if let maximumReversals { programOptions.maximumReversals = maximumReversals }
       programOptions.followUp = follow
       try record.note(setting: "tolerance_uS", "\(programOptions.tolerance.microsiemens)")
       try record.note(setting: "maximumPulses", "\(programOptions.maximumPulses)")
+      try record.note(setting: "maximumReversals", "\(programOptions.maximumReversals)")
       let program = try await board.program(plan, model: model, options: programOptions, home: home) {
         progress.show($0)
       }
