@@ -289,7 +289,8 @@ struct RunLoopTests {
     let rest = try await host.responses(to: stream)
     #expect(rest.last?.status == .aborted)
     let state = try await host.request(GetOperation(operationID: id))
-    let sent = try rest.reduce(part.count) { $0 + (try $1.response(as: RunResults.self).count) }
+    // The frame that says ABORTED carries results only if some had not been sent.
+    let sent = rest.reduce(part.count) { $0 + ($1.body.flatMap(RunResults.init)?.count ?? 0) }
     #expect(state.finished == sent && sent < 4000)
     await host.board.close()
   }
