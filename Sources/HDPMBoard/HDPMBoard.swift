@@ -232,13 +232,15 @@ public actor HDPMBoard {
 }
 
 extension HDPMBoard {
-  /// What happens in a queue of runs, in this order a run: `progress`, then maybe `adapterLost` and `adapterBack`, then `missing` if a
-  /// scope was asked for and saw nothing.
+  /// What happens in a queue of runs, in this order a run: `progress`, maybe `adapterLost` and `adapterBack`, then with a scope
+  /// `captured` or `missing`.
   public enum QueueEvent: Sendable {
     /// So many of all runs are requested; the rest takes this long at least.
     case progress(finished: Int, total: Int, timeLeft: Duration)
     case adapterLost(TransportError)
     case adapterBack(after: Duration)
+    /// The capture of a run, in order.
+    case captured(run: Int, ScopeCapture)
     /// No capture came for the run that was requested at this time; it is requested again.
     case missing(run: Int)
   }
@@ -294,6 +296,7 @@ extension HDPMBoard {
           let patience = max((lastGo ?? clock.now) + configuration.spacing, clock.now) - .milliseconds(20)
           if let capture = try await scope.next(until: patience) {
             report.captures.append(capture)
+            onEvent(.captured(run: finished, capture))
             finished += 1
             missesInARow = 0
           } else {

@@ -23,6 +23,8 @@ public struct HDPMError: Error, Sendable, Hashable, CustomStringConvertible {
     public static let notConfigured = Code(rawValue: "notConfigured")
     /// A scope capture that cannot be used.
     public static let capture = Code(rawValue: "capture")
+    /// Something that the published firmware cannot do.
+    public static let unsupported = Code(rawValue: "unsupported")
     /// Runs were requested, but no captures came.
     public static let noCapture = Code(rawValue: "noCapture")
   }

@@ -199,12 +199,16 @@ public struct HDPMSchedule: Sendable {
       } else {
         fits = "it fits at no v_bias: coefficient \(settings.coefficient)"
       }
+      let written = first.written
+      let effect =
+        written.channel == first.channel
+        ? "wraps to \(Self.rounded(Float(written.code) / 2048 - 1)) of full scale"
+        : "writes channel \(written.channel) instead"
       throw HDPMError(
         .overflow,
         "preset \(settings.preset.name) at v_bias \(settings.bias.volts): channel \(first.channel) overflows at "
           + "t = \(time) s (\(overflowed.count) words on \(channels.joined(separator: ", ")); up to "
-          + "\(Self.rounded(largest.value)) of full scale on \(largest.channel)) and writes channel "
-          + "\(first.written.channel) instead; \(fits)")
+          + "\(Self.rounded(largest.value)) of full scale on \(largest.channel)) and \(effect); \(fits)")
     }
     let excursions = expectedNoiseExcursions
     if excursions >= Self.tolerableExcursions {

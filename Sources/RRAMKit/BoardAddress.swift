@@ -1,4 +1,4 @@
-/// Where a board is: `usb:`, `usb:SERIAL`, `emu:KEY=VALUE,…`, `sock:PATH` or `replay:FILE`.
+/// Where a board is: `usb:`, `usb:SERIAL`, `emu:KEY=VALUE,…`, `sock:PATH`, `replay:FILE`, `hdpm:PORT` or `hdpm-emu:KEY=VALUE,…`.
 public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
   /// A board on USB; `nil` = the only one.
   case usb(serial: String?)
@@ -8,6 +8,10 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
   case socket(path: String)
   /// A recording that is played back.
   case replay(path: String)
+  /// The published STM32F407 board on a serial port.
+  case hdpm(port: String)
+  /// The virtual twin of that board in this process, in virtual time.
+  case emulatedHDPM(EmulatedHDPM)
 
   /// The keys of an `emu:` address.
   public struct EmulatedChip: Sendable, Hashable, CustomStringConvertible {
@@ -49,6 +53,10 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
     switch text[..<colon] {
     case "usb": self = .usb(serial: rest.isEmpty ? nil : rest)
     case "emu": self = .emulated(try Self.emulated(rest, address: text))
+    case "hdpm":
+      guard !rest.isEmpty else { throw ParseError(address: text, reason: "no serial port, for example /dev/ttyUSB0") }
+      self = .hdpm(port: rest)
+    case "hdpm-emu": self = .emulatedHDPM(try Self.emulatedHDPM(rest, address: text))
     case "sock", "replay":
       guard !rest.isEmpty else { throw ParseError(address: text, reason: "no path") }
       self = text.hasPrefix("sock") ? .socket(path: rest) : .replay(path: rest)
@@ -56,37 +64,53 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
-  private static let schemes = "usb:, usb:SERIAL, emu:KEY=VALUE,…, sock:PATH, replay:FILE"
+  private static let schemes =
+    "usb:, usb:SERIAL, emu:KEY=VALUE,…, sock:PATH, replay:FILE, hdpm:PORT, hdpm-emu:KEY=VALUE,…"
 
   private static func emulated(_ keys: String, address: String) throws(ParseError) -> EmulatedChip {
     var chip = EmulatedChip()
-    var rest = Substring(keys)
-    var seen: Set<Substring> = []
-    while !rest.isEmpty {
-      guard let equals = rest.firstIndex(of: "=") else {
-        throw ParseError(address: address, reason: "'\(rest)' is not KEY=VALUE")
-      }
-      let key = rest[..<equals]
-      guard seen.insert(key).inserted else { throw ParseError(address: address, reason: "key '\(key)' stands twice") }
-      let tail = rest[rest.index(after: equals)...]
-      let end = key == "state" ? tail.endIndex : tail.firstIndex(of: ",") ?? tail.endIndex
-      let value = String(tail[..<end])
-      rest = end == tail.endIndex ? "" : tail[tail.index(after: end)...]
-      guard !value.isEmpty else { throw ParseError(address: address, reason: "key '\(key)' has no value") }
+    for (key, value) in try pairs(keys, address: address, last: "state") {
       switch key {
       case "profile": chip.profile = value
       case "board": chip.board = value
       case "state": chip.stateFile = value
-      case "seed":
-        guard let seed = UInt64(value) else {
-          throw ParseError(address: address, reason: "seed '\(value)' is not a whole number from 0 to \(UInt64.max)")
-        }
-        chip.seed = seed
+      case "seed": chip.seed = try seed(value, address: address)
       default:
         throw ParseError(address: address, reason: "unknown key '\(key)'; known are profile, board, seed, state")
       }
     }
     return chip
+  }
+
+  static func seed(_ value: String, address: String) throws(ParseError) -> UInt64 {
+    guard let seed = UInt64(value) else {
+      throw ParseError(address: address, reason: "seed '\(value)' is not a whole number from 0 to \(UInt64.max)")
+    }
+    return seed
+  }
+
+  /// KEY=VALUE pairs between commas; the value of `last` takes the rest of the string.
+  static func pairs(
+    _ keys: String, address: String, last: Substring? = nil
+  ) throws(ParseError) -> [(key: Substring, value: String)] {
+    var pairs: [(key: Substring, value: String)] = []
+    var rest = Substring(keys)
+    while !rest.isEmpty {
+      guard let equals = rest.firstIndex(of: "=") else {
+        throw ParseError(address: address, reason: "'\(rest)' is not KEY=VALUE")
+      }
+      let key = rest[..<equals]
+      guard !pairs.contains(where: { $0.key == key }) else {
+        throw ParseError(address: address, reason: "key '\(key)' stands twice")
+      }
+      let tail = rest[rest.index(after: equals)...]
+      let end = key == last ? tail.endIndex : tail.firstIndex(of: ",") ?? tail.endIndex
+      let value = String(tail[..<end])
+      rest = end == tail.endIndex ? "" : tail[tail.index(after: end)...]
+      guard !value.isEmpty else { throw ParseError(address: address, reason: "key '\(key)' has no value") }
+      pairs.append((key, value))
+    }
+    return pairs
   }
 
   public var description: String {
@@ -95,6 +119,8 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
     case .emulated(let chip): chip.description
     case .socket(let path): "sock:\(path)"
     case .replay(let path): "replay:\(path)"
+    case .hdpm(let port): "hdpm:\(port)"
+    case .emulatedHDPM(let board): board.description
     }
   }
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import HDPMBoard
 public import Logging
 public import RRAMBoard
 public import RRAMEmulator
@@ -58,6 +59,10 @@ public enum RRAM {
     case .replay(let path):
       return try await RRAMBoard.withBoard(
         ReplayingTransport(path: path), configuration: configuration, logger: logger, body)
+    case .hdpm, .emulatedHDPM:
+      throw HDPMError(
+        .unsupported,
+        "\(address): the published board draws samples and nothing else; it forms, programs, reads and aborts nothing")
     case .usb:
       throw TransportError(.notFound, "no board found on USB", address: address.description)
     }

@@ -67,6 +67,29 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
     self.profile = profile
   }
 
+  /// For samples that were not drawn with a schedule of this toolkit.
+  public init(
+    model: String, modelSHA256: String, process: DiffusionProcess, solver: ReverseEquation, ticks: Int,
+    classLabel: Int?, seed: UInt64, board: String, profile: String?
+  ) {
+    self.model = model
+    self.modelSHA256 = modelSHA256
+    switch process {
+    case .variancePreserving(let beta0, let beta1, let scale):
+      sde = "vp"
+      self.beta0 = beta0
+      self.beta1 = beta1
+      self.scale = scale
+    }
+    self.solver = solver
+    self.ticks = ticks
+    self.classLabel = classLabel
+    w = 0
+    seeds = Seeds(noise: seed)
+    self.board = board
+    self.profile = profile
+  }
+
   public func encode(to encoder: any Encoder) throws {
     // Spelled out because the synthesised form would leave out what is nil.
     var container = encoder.container(keyedBy: CodingKeys.self)

@@ -53,6 +53,8 @@ func diagnose(_ error: any Error) -> Diagnosis {
       message: "\(error)",
       exitCode: error.code == .malformedFile || error.code == .presetOutOfRange
         ? ExitStatus.badInput : ExitStatus.failure)
+  case let error as HDPMError:
+    diagnose(error)
   case let error as CommandError:
     Diagnosis(message: error.message, hint: error.hint, exitCode: error.exitCode)
   default:
@@ -146,4 +148,25 @@ private func emulator(_ error: EmulatorError) -> Diagnosis {
   case .damaged, .file: Diagnosis(message: "\(error)", exitCode: ExitStatus.badInput)
   default: Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
   }
+}
+
+private func diagnose(_ error: HDPMError) -> Diagnosis {
+  let code: Int32 =
+    switch error.code {
+    case .unknownPreset, .value: ExitStatus.usage
+    case .coefficients, .capture: ExitStatus.badInput
+    case .silent, .busy: ExitStatus.busy
+    case .wrongAnswer: ExitStatus.protocolMismatch
+    default: ExitStatus.failure
+    }
+  let hint: String? =
+    switch error.code {
+    case .overflow: "'rram hdpm schedule PRESET --allow-overflow' tells what each channel would do"
+    case .silent: "is this the board's port, and is the board powered?"
+    case .wrongAnswer: "is this the board's port, and does nothing else use it?"
+    case .noCapture: "does the scope trigger on S1 and write into this folder?"
+    case .unsupported: "its verbs are 'rram sample' and 'rram hdpm'"
+    default: nil
+    }
+  return Diagnosis(message: "\(error)", hint: hint, exitCode: code)
 }

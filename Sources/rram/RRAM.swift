@@ -12,6 +12,7 @@ struct RRAMCommand: AsyncParsableCommand {
     discussion: """
       Boards are named by --board ADDRESS, before or after the verb, or by RRAM_BOARD:
         usb:  usb:SERIAL  emu:profile=cmo-hfox,board=parallel,seed=0,state=FILE  sock:PATH  replay:FILE
+        hdpm:PORT (the published STM32F407 board)  hdpm-emu:model=ring,profile=cmo-hfox,seed=0
       'emu:' alone emulates a cmo-hfox chip in memory; with state=FILE the chip is kept between commands.
 
       Exit codes: 0 ok, 1 failure or wrong chip state, 3 ran but out of tolerance, 64 usage, 65 bad input file, 69 no board, \
@@ -21,7 +22,7 @@ struct RRAMCommand: AsyncParsableCommand {
     subcommands: [
       ListCommand.self, InfoCommand.self, FormCommand.self, ReadCommand.self, ProgramCommand.self, VerifyCommand.self,
       WaitCommand.self, SampleCommand.self, EvaluateCommand.self, SafeCommand.self, EmulateCommand.self,
-      DemoCommand.self,
+      DemoCommand.self, HDPMCommand.self,
     ])
 
   static func main() async {

@@ -4,16 +4,32 @@ import RRAMKit
 
 struct EmulateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "emulate", abstract: "Serve an emulated board on a Unix socket, until interrupted.",
-    discussion:
-      "Serves the chip of --board emu:…; other processes reach it as --board sock:PATH. The socket has mode 0600.")
+    commandName: "emulate",
+    abstract: "Serve an emulated board on a Unix socket or a pseudo-terminal, until interrupted.",
+    discussion: """
+      Serves the chip of --board emu:…; other processes reach it as --board sock:PATH. The socket has mode 0600. With --hdpm-pty the twin \
+      of the published board, --board hdpm-emu:…, is served on a pseudo-terminal; it is reached as --board hdpm:PATH, and by any \
+      terminal program.
+      """)
 
   @Option(help: "Path of the socket.")
-  var socket: String
+  var socket: String?
+
+  @Flag(help: "Serve the published board's twin on a pseudo-terminal.")
+  var hdpmPty = false
+
+  @Option(help: "With --hdpm-pty: folder that gets one capture a run.")
+  var scope: String?
 
   @OptionGroup var options: BoardOptions
 
+  func validate() throws {
+    guard hdpmPty != (socket != nil) else { throw ValidationError("either --socket PATH or --hdpm-pty is needed") }
+    guard hdpmPty || scope == nil else { throw ValidationError("--scope belongs to --hdpm-pty") }
+  }
+
   func run() async throws {
+    guard let socket else { return try await servePublishedBoard() }
     let address = try options.address(default: "emu:")
     guard case .emulated(let chip) = address else {
       throw CommandError(

@@ -10,8 +10,9 @@ struct SampleCommand: AsyncParsableCommand {
       file. A conditional network without --class draws its classes in equal shares.
       """)
 
-  @Argument(help: "ring, ring-hardware-aware, letters, or a file (.safetensors, .npz).")
-  var model: String
+  @Argument(
+    help: "ring, ring-hardware-aware, letters, or a file (.safetensors, .npz). Needed for all but hdpm: and hdpm-emu:.")
+  var model: String?
 
   @Option(name: .customShort("n"), parsing: .unconditional, help: "How many samples.")
   var count = 1000
@@ -37,6 +38,17 @@ struct SampleCommand: AsyncParsableCommand {
   @Option(help: "File (.npy, float, (n, 2)) of start points x(0), in units.")
   var start: String?
 
+  @Option(help: "Published board: the preset that is played.")
+  var preset = "0"
+
+  @Option(help: "Published board: folder into which an oscilloscope writes one capture (.csv, .npz) a run.")
+  var scope: String?
+
+  @Option(
+    help: "Published board: seconds since it was powered up; lets runs step around the wraps of its tick counter.")
+  var uptime: Double?
+
+  @OptionGroup(title: "Published board (hdpm:)") var published: PublishedBoardOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var runOptions: RunOptions
 
@@ -44,13 +56,25 @@ struct SampleCommand: AsyncParsableCommand {
     guard count > 0 else { throw ValidationError("-n \(count): at least 1 sample is needed") }
     guard count <= 100_000_000 else { throw ValidationError("-n \(count): at most 100 million samples a run") }
     guard ticks > 0 else { throw ValidationError("--ticks \(ticks): at least 1 is needed") }
+    if let uptime, !(uptime >= 0 && uptime < 1e9) {
+      throw ValidationError("--uptime \(uptime): seconds of at least 0 are needed")
+    }
     if let scale, !(scale > 0 && scale.isFinite) {
       throw ValidationError("--scale \(scale): a number above 0 is needed")
     }
   }
 
   func run() async throws {
-    let model = try ScoreModel.open(self.model, options.common)
+    let address = try options.address()
+    switch address {
+    case .hdpm, .emulatedHDPM: return try await runOnPublishedBoard(at: address)
+    default: break
+    }
+    guard let modelName = self.model else {
+      throw CommandError(
+        message: "no model is named", hint: "for example 'rram sample ring'", exitCode: ExitStatus.usage)
+    }
+    let model = try ScoreModel.open(modelName, options.common)
     let batches = try self.batches(of: model)
     let startPoints = try start.map { try self.startPoints(from: $0) }
     let programs = try batches.map { batch in

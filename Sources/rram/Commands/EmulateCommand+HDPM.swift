@@ -1,0 +1,56 @@
+import Foundation
+import RRAMKit
+import Synchronization
+
+extension EmulateCommand {
+  /// Serves the virtual published board on a pseudo-terminal, until interrupted.
+  func servePublishedBoard() async throws {
+    guard case .emulatedHDPM(let description) = try BoardAddress(options.board ?? "hdpm-emu:") else {
+      throw CommandError(
+        message: "'\(options.board ?? "")' cannot be served by --hdpm-pty", hint: "only hdpm-emu: addresses can",
+        exitCode: ExitStatus.usage)
+    }
+    let captures = try scope.map { try CaptureFolder($0) }
+    let pty = try HDPMPty(try RRAM.virtualHDPM(description)) { result in
+      do {
+        let (run, capture) = try result.get()
+        if let file = try captures?.keep(capture) { note("run \(run): \(file)") }
+      } catch {
+        note("error: \(diagnose(error).message)")
+      }
+    }
+    try answer(
+      EmulateOutput(board: description.description, address: "hdpm:\(pty.path)"), json: options.common.json)
+    while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+    pty.close()
+    throw CancellationError()
+  }
+}
+
+/// A folder that gets one capture a run, each under a number that is free.
+private final class CaptureFolder: Sendable {
+  private let path: String
+  private let next = Mutex(0)
+
+  init(_ path: String) throws {
+    self.path = path
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue else {
+      throw CommandError(message: "--scope \(path): no such folder", exitCode: ExitStatus.badInput)
+    }
+  }
+
+  /// Writes the capture under the next free name.
+  func keep(_ capture: ScopeCapture) throws -> String {
+    let file = next.withLock { next in
+      var name: String
+      repeat {
+        name = path + "/" + String(format: "run-%06d.csv", next)
+        next += 1
+      } while FileManager.default.fileExists(atPath: name)
+      return name
+    }
+    try AtomicFile.write(Array(capture.csv.utf8), to: file)
+    return file
+  }
+}
