@@ -49,8 +49,10 @@ public final class HDPMPty: Sendable {
     cfsetospeed(&settings, speed_t(B9600))
     tcsetattr(terminal, TCSANOW, &settings)
     self.path = path
+    // The board is powered up before anybody can open the terminal.
+    let clock = SystemSerialClock()
     let thread = Thread { [weak self] in
-      var server = Server(board: board, master: master, terminal: terminal, onCapture: onCapture)
+      var server = Server(board: board, master: master, terminal: terminal, onCapture: onCapture, clock: clock)
       server.run { self?.isClosing.load(ordering: .acquiring) ?? true }
       Glibc.close(terminal)
       Glibc.close(master)
@@ -67,7 +69,7 @@ public final class HDPMPty: Sendable {
     let master: Int32
     let terminal: Int32
     let onCapture: @Sendable (Result<(run: Int, capture: ScopeCapture), any Error>) -> Void
-    let clock = SystemSerialClock()
+    let clock: SystemSerialClock
     var released = Duration.zero
 
     mutating func run(isClosing: () -> Bool) {

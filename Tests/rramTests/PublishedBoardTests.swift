@@ -28,7 +28,7 @@ import Testing
     BadInputTests.Case(
       arguments: ["sample", "--board", "hdpm:/dev/ttyRRAM-none"], status: 69, says: ["/dev/ttyRRAM-none"]),
     BadInputTests.Case(
-      arguments: ["sample", "--board", "hdpm:/dev/null"], status: 64, says: ["/dev/null", "no serial port"]),
+      arguments: ["sample", "--board", "hdpm:/dev/null"], status: 64, says: ["/dev/null", "not a serial port"]),
     BadInputTests.Case(
       arguments: ["info", "--board", "hdpm-emu:"], status: 1, says: ["draws samples and nothing else"]),
     BadInputTests.Case(arguments: ["sample", "--board", "emu:"], status: 64, says: ["no model"]),
