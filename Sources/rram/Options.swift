@@ -25,7 +25,10 @@ struct CommonOptions: ParsableArguments {
 /// Options of verbs that talk to a board.
 struct BoardOptions: ParsableArguments {
   @Option(
-    name: .long, help: "The board: usb:, usb:SERIAL, emu:…, sock:PATH, replay:FILE, hdpm:PORT, hdpm-emu:…. Default: RRAM_BOARD, else usb:.")
+    name: .long,
+    help:
+      "The board: usb:, usb:SERIAL, emu:…, sock:PATH, replay:FILE, hdpm:PORT, hdpm-emu:…. Default: RRAM_BOARD, else usb:."
+  )
   var board: String?
 
   @OptionGroup var common: CommonOptions

@@ -5,9 +5,10 @@ import Synchronization
 extension EmulateCommand {
   /// Serves the virtual published board on a pseudo-terminal, until interrupted.
   func servePublishedBoard() async throws {
-    guard case .emulatedHDPM(let description) = try BoardAddress(options.board ?? "hdpm-emu:") else {
+    let address = try options.address(default: "hdpm-emu:")
+    guard case .emulatedHDPM(let description) = address else {
       throw CommandError(
-        message: "'\(options.board ?? "")' cannot be served by --hdpm-pty", hint: "only hdpm-emu: addresses can",
+        message: "'\(address)' cannot be served by --hdpm-pty", hint: "only hdpm-emu: addresses can",
         exitCode: ExitStatus.usage)
     }
     let captures = try scope.map { try CaptureFolder($0) }

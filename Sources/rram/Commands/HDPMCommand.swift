@@ -164,7 +164,7 @@ struct HDPMScheduleOutput: CommandOutput {
   }
 
   var preset: String
-  var bias_V: Double
+  var bias: Double
   var coefficient: Double
   var ticks: Int
   var writeOrder: [String]
@@ -177,15 +177,23 @@ struct HDPMScheduleOutput: CommandOutput {
   var strays: [Stray]
   var effects: [Effect]
   /// The largest v_bias at which nothing overflows.
-  var largestBias_V: Double?
+  var largestBias: Double?
   var expectedNoiseExcursions: Double
   var plot: String?
   var wordsFile: String?
 
+  enum CodingKeys: String, CodingKey {
+    case preset
+    case bias = "bias_V"
+    case coefficient, ticks, writeOrder, words, overflowed, clipped, glitches, strays, effects
+    case largestBias = "largestBias_V"
+    case expectedNoiseExcursions, plot, wordsFile
+  }
+
   init(_ schedule: HDPMSchedule, plot: String?, wordsFile: String?) {
     let settings = schedule.settings
     preset = String(settings.preset.name)
-    bias_V = settings.bias.volts.rawValue
+    bias = settings.bias.volts.rawValue
     coefficient = Double(settings.coefficient)
     ticks = HDPMSchedule.activeTicks + 1
     writeOrder = HDPMSchedule.channels.map { "\($0)" }
@@ -206,7 +214,7 @@ struct HDPMScheduleOutput: CommandOutput {
         channel: "\($0.channel)", role: $0.role, heldTicks: $0.held, disturbedTicks: $0.disturbed,
         wrappedTicks: $0.wrapped, clippedTicks: $0.clipped)
     }
-    largestBias_V = HDPMSchedule.largestFittingBias(settings)?.volts.rawValue
+    largestBias = HDPMSchedule.largestFittingBias(settings)?.volts.rawValue
     expectedNoiseExcursions = schedule.expectedNoiseExcursions
     self.plot = plot
     self.wordsFile = wordsFile
@@ -214,7 +222,7 @@ struct HDPMScheduleOutput: CommandOutput {
 
   var text: String {
     var lines = [
-      "preset \(preset) at v_bias \(Volts(bias_V)): \(words.count) ticks of \(writeOrder.count) words, \(overflowed) overflow, "
+      "preset \(preset) at v_bias \(Volts(bias)): \(words.count) ticks of \(writeOrder.count) words, \(overflowed) overflow, "
         + "\(clipped) clip, \(glitches) from the sine's error"
     ]
     for effect in effects {
@@ -233,7 +241,7 @@ struct HDPMScheduleOutput: CommandOutput {
     }
     if overflowed > 0 {
       lines.append(
-        largestBias_V.map { "the largest v_bias at which nothing overflows is \(Volts($0))" }
+        largestBias.map { "the largest v_bias at which nothing overflows is \(Volts($0))" }
           ?? "it overflows at every v_bias")
     }
     if expectedNoiseExcursions >= HDPMSchedule.tolerableExcursions {

@@ -133,11 +133,16 @@ extension SampleCommand {
 struct HDPMSampleOutput: CommandOutput {
   /// What the board's answers confirmed; null where it confirmed nothing.
   struct Confirmed: Encodable {
-    var bias_V: Double?
+    var bias: Double?
     var coefficient: Double?
     var noiseScale: Double?
     var offsets: [Double]?
     var presetEchoed: String?
+
+    enum CodingKeys: String, CodingKey {
+      case bias = "bias_V"
+      case coefficient, noiseScale, offsets, presetEchoed
+    }
   }
 
   struct Energy: Encodable {
@@ -153,7 +158,7 @@ struct HDPMSampleOutput: CommandOutput {
   var classLabel: Int?
   var ticks = HDPMSchedule.activeTicks
   var preset: String
-  var bias_V: Double
+  var bias: Double
   /// Runs whose `Go` was answered; no answer says that a run began.
   var requested: Int
   var unanswered: Int
@@ -170,8 +175,9 @@ struct HDPMSampleOutput: CommandOutput {
   var file: String?
 
   enum CodingKeys: String, CodingKey {
-    case samples, solver, classLabel, ticks, preset, bias_V, requested, unanswered, missing, reconnections, possiblyLost
+    case samples, solver, classLabel, ticks, preset, requested, unanswered, missing, reconnections, possiblyLost
     case clippedWords, glitchWords, confirmed, chipSecondsPerSample, hostSeconds, dutyCycle, busSeconds, file
+    case bias = "bias_V"
     case energyPerSample = "energyPerSample_J"
   }
 
@@ -182,7 +188,7 @@ struct HDPMSampleOutput: CommandOutput {
     samples = report.captures.count
     self.classLabel = classLabel
     preset = String(settings.preset.name)
-    bias_V = settings.bias.volts.rawValue
+    bias = settings.bias.volts.rawValue
     requested = report.requested
     unanswered = report.unanswered
     missing = report.missing
@@ -191,7 +197,7 @@ struct HDPMSampleOutput: CommandOutput {
     clippedWords = schedule.clipped.count
     glitchWords = schedule.glitches.count
     confirmed = Confirmed(
-      bias_V: state.bias?.volts.rawValue, coefficient: state.coefficient.map(Double.init),
+      bias: state.bias?.volts.rawValue, coefficient: state.coefficient.map(Double.init),
       noiseScale: state.noiseScale.map(Double.init), offsets: state.offsets.map { [Double($0.x), Double($0.y)] },
       presetEchoed: state.presetEchoed.map { String($0) })
     chipSecondsPerSample = report.duration.seconds / Double(max(1, report.requested))
@@ -210,7 +216,7 @@ struct HDPMSampleOutput: CommandOutput {
     try container.encode(classLabel, forKey: .classLabel)
     try container.encode(ticks, forKey: .ticks)
     try container.encode(preset, forKey: .preset)
-    try container.encode(bias_V, forKey: .bias_V)
+    try container.encode(bias, forKey: .bias)
     try container.encode(requested, forKey: .requested)
     try container.encode(unanswered, forKey: .unanswered)
     try container.encode(missing, forKey: .missing)
@@ -229,7 +235,7 @@ struct HDPMSampleOutput: CommandOutput {
 
   var text: String {
     var lines = [
-      "\(requested) runs of preset \(preset) at v_bias \(Volts(bias_V)) requested, \(chipSecondsPerSample.formatted(digits: 4)) s each"
+      "\(requested) runs of preset \(preset) at v_bias \(Volts(bias)) requested, \(chipSecondsPerSample.formatted(digits: 4)) s each"
     ]
     if let file {
       lines.append("\(samples) samples from captures: \(file)")
