@@ -136,10 +136,10 @@ final class Core: Sendable {
     state = Monitor(State())
   }
 
-  func wake() { state.withLock(waking: true) { $0.isWoken = true } }
+  func wake() { state.withLock { $0.isWoken = true } }
 
   func post(_ message: Message) {
-    state.withLock(waking: true) { s in
+    state.withLock { s in
       switch message {
       case .up(let link): s.link = link
       case .lost: s.link = nil
@@ -160,7 +160,7 @@ final class Core: Sendable {
   func control(_ request: ControlRequest) -> [UInt8] {
     let now = clock.now
     let bootID = bootID
-    return state.withLock(waking: true) { s in
+    return state.withLock { s in
       switch request {
       case .safe, .resync:
         if !s.hasEnded { s.messages.append(request == .safe ? .safe : .resync) }
@@ -188,7 +188,7 @@ final class Core: Sendable {
   }
 
   func stop() {
-    state.withLock(waking: true) {
+    state.withLock {
       $0.isStopping = true
       $0.isWoken = true
     }
@@ -196,7 +196,7 @@ final class Core: Sendable {
 
   func close() async {
     await withCheckedContinuation { continuation in
-      let ended = state.withLock(waking: true) { s in
+      let ended = state.withLock { s in
         s.isStopping = true
         s.isWoken = true
         if !s.hasEnded { s.closers.append(continuation) }
@@ -229,7 +229,7 @@ private final class Runner: @unchecked Sendable {
     var isBusy = false
     while true {
       let limit: Duration? = isBusy ? .zero : firmware.isEnergised ? Self.watchdogInterval : nil
-      core.state.wait(atMost: limit) { $0.isWoken }
+      _ = core.state.wait(atMost: limit) { $0.isWoken ? true : nil }
       let (messages, stops) = core.state.withLock { s in
         defer {
           s.messages = []

@@ -4,12 +4,12 @@ internal import Glibc
 ///
 /// `Synchronization.Mutex` has no condition variable, and a virtual board waits on threads of its own.
 /// `@unchecked Sendable`: `state` is touched only between lock and unlock of `mutex`.
-final class Monitor<State>: @unchecked Sendable {
+package final class Monitor<State>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   private var state: State
 
-  init(_ state: sending State) {
+  package init(_ state: sending State) {
     self.state = state
     mutex = .allocate(capacity: 1)
     mutex.initialize(to: pthread_mutex_t())
@@ -34,7 +34,7 @@ final class Monitor<State>: @unchecked Sendable {
   }
 
   /// Runs `body` under the lock and wakes the waiting threads.
-  func withLock<R>(_ body: (inout State) -> R) -> R {
+  package func withLock<R>(_ body: (inout State) -> R) -> R {
     pthread_mutex_lock(mutex)
     defer {
       pthread_cond_broadcast(condition)
@@ -46,7 +46,7 @@ final class Monitor<State>: @unchecked Sendable {
   /// Blocks the calling thread until `body` gives a value, or `limit` has passed (`nil`: for ever).
   ///
   /// `body` runs under the lock after each change. Never called on the cooperative pool.
-  func wait<R>(atMost limit: Duration?, until body: (inout State) -> R?) -> R? {
+  package func wait<R>(atMost limit: Duration?, until body: (inout State) -> R?) -> R? {
     var deadline = timespec()
     if let limit {
       clock_gettime(CLOCK_MONOTONIC, &deadline)
@@ -74,7 +74,7 @@ final class Monitor<State>: @unchecked Sendable {
 /// Runs `body` on a new, detached thread.
 ///
 /// - Returns: 0, or the error number of `pthread_create`.
-func startThread(_ body: @escaping @Sendable () -> Void) -> Int32 {
+package func startThread(_ body: @escaping @Sendable () -> Void) -> Int32 {
   final class Start {
     let body: @Sendable () -> Void
     init(body: @escaping @Sendable () -> Void) { self.body = body }
