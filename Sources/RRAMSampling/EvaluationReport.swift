@@ -25,10 +25,11 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
   ///
   /// - Parameters:
   ///   - model: the network whose software run is the reference; nil compares with data only.
+  ///   - method: how the software steps an ODE.
   ///   - ring: the shipped `ring` network, for ``ratioToRing``.
   public init(
     _ file: SampleFile, against data: EvaluationData, model: ScoreModel? = nil, ring: ScoreModel? = nil,
-    threads: Int? = nil
+    method: DigitalSolver.Method = .heun, threads: Int? = nil
   ) throws {
     let labels = data.labels == nil ? nil : file.labels
     let (overall, classes) = try SampleMetrics.quality(of: file.x, labels: labels, against: data, threads: threads)
@@ -38,7 +39,7 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
     self.classes = classes
     softwareClasses = [:]
     guard let model else { return }
-    let reference = try file.softwareReference(for: model, threads: threads)
+    let reference = try file.softwareReference(for: model, method: method, threads: threads)
     let (software, softwareClasses) = try SampleMetrics.quality(
       of: reference, labels: labels, against: data, threads: threads)
     self.software = software
@@ -51,7 +52,7 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
     if ring.sha256 == model.sha256, ring.metadata.process == file.metadata.process {
       ratioToRing = ratio
     } else {
-      let reference = try file.softwareReference(for: ring, ownProcess: true, threads: threads)
+      let reference = try file.softwareReference(for: ring, ownProcess: true, method: method, threads: threads)
       ratioToRing = overall.ratio(
         to: try SampleMetrics.quality(of: reference, labels: nil, against: data, threads: threads).overall)
     }

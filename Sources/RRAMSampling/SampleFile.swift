@@ -207,17 +207,24 @@ public struct SampleFile: Sendable, Hashable {
 
   /// The same run in software, float32: same realised start points, same classes, same noise.
   ///
-  /// ODE: Heun, 200 steps. SDE: the held noise of seed and sample number, two Heun steps in each of the run's ticks.
+  /// ODE: 200 steps. SDE: the held noise of seed and sample number, two Heun steps in each of the run's ticks.
   ///
   /// - Parameters:
   ///   - model: its network; its own process if `ownProcess`, otherwise the run's.
+  ///   - method: how an ODE is stepped; Heun is the reference, `eulerPublished` the notebooks' grid.
+  /// - Throws: ``SessionError`` `invalidArgument` for another method than Heun on samples of the SDE.
   /// - Returns: shape (n, 2), in the order of the file.
-  public func softwareReference(for model: ScoreModel, ownProcess: Bool = false, threads: Int? = nil) throws -> [Float]
-  {
+  public func softwareReference(
+    for model: ScoreModel, ownProcess: Bool = false, method: DigitalSolver.Method = .heun, threads: Int? = nil
+  ) throws -> [Float] {
+    guard metadata.solver == .ode || method == .heun else {
+      throw SessionError(
+        .invalidArgument, "solver '\(method.rawValue)': samples of the SDE have a reference by heun only")
+    }
     let process = ownProcess ? model.metadata.process : metadata.process
     let solver =
       metadata.solver == .ode
-      ? DigitalSolver(equation: .ode, method: .heun, steps: 200)
+      ? DigitalSolver(equation: .ode, method: method, steps: 200)
       : DigitalSolver(equation: .sde, method: .heun, steps: metadata.ticks)
     let seed = metadata.seeds.noise
     var result = [Float](repeating: 0, count: x.count)

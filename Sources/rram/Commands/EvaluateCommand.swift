@@ -1,5 +1,5 @@
-import ArgumentParser
-import RRAMKit
+public import ArgumentParser
+public import RRAMKit
 
 struct EvaluateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,6 +15,9 @@ struct EvaluateCommand: AsyncParsableCommand {
 
   @Option(help: "Network of the software reference: ring, ring-hardware-aware, letters, or a file.")
   var model: String?
+
+  @Option(help: "How the software steps the ODE, 200 steps; euler-published uses the notebooks' own grid.")
+  var solver: DigitalSolver.Method = .heun
 
   @Option(
     help: "Data to compare with: ring, letters, or a file (.npy, .npz). Default: the data the model was trained on.")
@@ -39,10 +42,12 @@ struct EvaluateCommand: AsyncParsableCommand {
     let file = try SampleFile(path: samples)
     let model = try self.model.map { try ModelLibrary.scoreModel($0) }
     let data = try EvaluationData(against ?? model?.metadata.data ?? file.defaultData)
-    let report = try file.evaluate(against: data, bins: bins, range: range, model: model)
+    let report = try file.evaluate(against: data, bins: bins, range: range, model: model, method: solver)
     try answer(EvaluateOutput(report: report), json: common.json)
   }
 }
+
+extension DigitalSolver.Method: ExpressibleByArgument {}
 
 extension SampleFile {
   /// The data its model was trained on, as far as the metadata tells.
@@ -51,14 +56,15 @@ extension SampleFile {
   }
 
   /// The report of `rram evaluate`.
-  func evaluate(against data: EvaluationData, bins: Int? = nil, range: Double? = nil, model: ScoreModel?) throws
-    -> EvaluationReport
-  {
+  func evaluate(
+    against data: EvaluationData, bins: Int? = nil, range: Double? = nil, model: ScoreModel?,
+    method: DigitalSolver.Method = .heun
+  ) throws -> EvaluationReport {
     var data = data
     if let bins { data.histogram.bins = bins }
     if let range { data.histogram.halfWidth = range }
     let ring = data.name == "ring" ? try ModelLibrary.scoreModel("ring") : nil
-    return try EvaluationReport(self, against: data, model: model, ring: ring)
+    return try EvaluationReport(self, against: data, model: model, ring: ring, method: method)
   }
 }
 
