@@ -181,7 +181,7 @@ public struct HDPMFirmware: Sendable {
         tick: runTick, t: runTime, settings, noise: SIMD2(Float(normals.0), Float(normals.1)))
       runTime = HDPMSchedule.next(runTime)
     } else {
-      frame = HDPMSchedule.closingFrame
+      frame = HDPMSchedule.closingFrame(after: run.words.suffix(HDPMSchedule.wordsPerTick), settings)
     }
     for word in frame { converters.write(word) }
     run.words += frame

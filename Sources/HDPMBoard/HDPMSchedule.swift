@@ -78,7 +78,7 @@ public struct HDPMSchedule: Sendable {
       words += Self.frame(tick: tick, t: t, settings)
       t = Self.next(t)
     }
-    words += Self.closingFrame
+    words += Self.closingFrame(after: words.suffix(Self.wordsPerTick), settings)
     self.words = words
   }
 
@@ -118,9 +118,15 @@ public struct HDPMSchedule: Sendable {
     }
   }
 
-  /// The frame of zeros behind the last tick.
-  static let closingFrame: [Word] = channels.map {
-    word(0, tick: activeTicks, channel: $0, noisy: false, glitch: false)
+  /// The frame of zeros behind the last tick; after a run with noise 9C and 9D keep the random value of that tick.
+  static func closingFrame(after last: ArraySlice<Word>, _ settings: HDPMSettings) -> [Word] {
+    channels.indices.map { index in
+      guard settings.noise, index >= 16, var word = last.dropFirst(index).first else {
+        return word(0, tick: activeTicks, channel: channels[index], noisy: false, glitch: false)
+      }
+      word.tick = activeTicks
+      return word
+    }
   }
 
   /// code = trunc(2048·(1 + v)); codes below 0 become 0 (the conversion saturates), the upper end is not checked.

@@ -75,6 +75,9 @@ import Testing
     let early = noise.prefix(60)
     let rms = (early.reduce(0) { $0 + $1 * $1 } / 60).squareRoot()
     #expect((0.25...0.6).contains(rms))
+    #expect(run.played[241][16...] == run.played[240][16...])
+    #expect(run.played[241][..<16].allSatisfy { $0 == 2048 })
+    #expect(run.played[241][16] != 2048)
   }
 
   @Test func answersAndWordsDoNotDependOnHowTimeIsCut() {

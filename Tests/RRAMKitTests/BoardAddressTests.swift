@@ -2,6 +2,15 @@ import RRAMKit
 import Testing
 
 @Suite struct BoardAddressTests {
+  static let ownFirmware: BoardAddress.EmulatedHDPM = {
+    var board = BoardAddress.EmulatedHDPM()
+    board.model = "letters"
+    board.profile = "ideal"
+    board.seed = 7
+    board.firmware = .model
+    return board
+  }()
+
   @Test(arguments: [
     ("emu:", BoardAddress.emulated(.init())),
     ("emu:profile=ideal,seed=42", .emulated(.init(profile: "ideal", seed: 42))),
@@ -10,6 +19,8 @@ import Testing
       .emulated(.init(board: "multiplexed", stateFile: "/a,b=c.npz"))
     ),
     ("usb:", .usb(serial: nil)), ("usb:RR-0042", .usb(serial: "RR-0042")),
+    ("hdpm:/dev/ttyUSB0", .hdpm(port: "/dev/ttyUSB0")), ("hdpm-emu:", .emulatedHDPM(.init())),
+    ("hdpm-emu:model=letters,profile=ideal,seed=7,firmware=model", .emulatedHDPM(Self.ownFirmware)),
     ("sock:/run/rram", .socket(path: "/run/rram")), ("replay:log.jsonl", .replay(path: "log.jsonl")),
   ])
   func addressesAreUnderstoodAndWrittenBack(text: String, address: BoardAddress) throws {
@@ -21,6 +32,8 @@ import Testing
     ("board", "no scheme"), ("serial:x", "unknown scheme 'serial'"), ("emu:seed", "'seed' is not KEY=VALUE"),
     ("emu:seed=x", "'x' is not a whole number"), ("emu:seed=1,seed=2", "stands twice"),
     ("emu:color=1", "known are profile"),
+    ("hdpm:", "no serial port"), ("hdpm-emu:board=x", "known are model, profile, seed, firmware"),
+    ("hdpm-emu:firmware=x", "published and model"), ("hdpm-emu:seed=-1", "'-1' is not a whole number"),
     ("emu:profile=", "has no value"), ("sock:", "no path"),
   ])
   func othersAreRefusedWithTheReason(text: String, reason: String) {

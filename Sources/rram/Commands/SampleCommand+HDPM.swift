@@ -45,13 +45,19 @@ extension SampleCommand {
         "model": model?.name ?? "unknown", "address": "\(address)",
       ])
       var captures: [ScopeCapture] = []
-      func keep() throws -> String? {
+      try record.note(
+        board: .init(
+          address: "\(address)", serial: "", name: "hdpm", firmware: "published", protocolLevel: 0,
+          emulated: virtual != nil),
+        chip: .init(id: "", profile: virtual?.profile ?? ""), limits: nil)
+      func keep(report: Bool) throws -> String? {
         guard !captures.isEmpty else { return nil }
         let samples = SampleFile(
           captures, unitVoltage: settings.unitVoltage, model: model, label: classNumber, seed: virtual?.seed ?? 0,
           profile: virtual?.profile)
         let file = output ?? record.file("samples.npz").path
         try samples.write(to: file)
+        if report { try record.keep(samples) }
         return file
       }
       do {
@@ -60,7 +66,7 @@ extension SampleCommand {
           show(event, on: progress, in: record)
         }
         progress.clear()
-        let path = try keep()
+        let path = try keep(report: true)
         try record.events.append([.init("sample", detail: "\(report.requested) runs requested")])
         try record.finish(exitStatus: 0)
         return HDPMSampleOutput(
@@ -69,7 +75,9 @@ extension SampleCommand {
       } catch {
         progress.clear()
         // What was measured before is worth keeping.
-        if let path = try? keep(), !options.common.quiet { note("\(captures.count) samples of before: \(path)") }
+        if let path = try? keep(report: false), !options.common.quiet {
+          note("\(captures.count) samples of before: \(path)")
+        }
         try? record.events.append([.init("error", detail: "\(error)")])
         try? record.finish(exitStatus: Int(diagnose(error).exitCode))
         throw error

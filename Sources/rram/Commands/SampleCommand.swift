@@ -168,7 +168,7 @@ extension ReverseEquation: ExpressibleByArgument {}
 
 extension RunDirectory {
   /// Picture and report of a sample file.
-  fileprivate func keep(_ samples: SampleFile) throws {
+  func keep(_ samples: SampleFile) throws {
     let picture = file("samples.svg")
     try Pictures.pointClouds(
       [("\(samples.metadata.model), \(samples.count) samples", samples.x)], halfWidth: 1.5, to: picture, format: .svg)
