@@ -15,6 +15,8 @@ public struct HDPMAnalogLoop: Sendable {
 
   /// Integration steps a tick.
   private static let substeps = 4
+  /// Units; assumed: ±5 V supplies at the default v_bias.
+  private static let rail: Float = 50
   /// Names the stream of programming errors: "HDPN".
   private static let programmingTag: UInt32 = 0x4844_504E
 
@@ -49,7 +51,9 @@ public struct HDPMAnalogLoop: Sendable {
       return LoopNetwork.Layer(
         inputs: layer.inputs, outputs: layer.outputs, weights: weights, embeddingColumn: index < 2 ? 0 : nil)
     }
-    loop = try ClosedLoop(network: LoopNetwork(layers: layers, amplitude: network.amplitude))
+    loop = try ClosedLoop(
+      network: LoopNetwork(layers: layers, amplitude: network.amplitude),
+      limits: LoopLimits(amplifierRail: Self.rail, integratorRail: Self.rail))
     self.rate = Float(rate)
     self.seed = seed
   }

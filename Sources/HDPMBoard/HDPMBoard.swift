@@ -232,8 +232,8 @@ public actor HDPMBoard {
 }
 
 extension HDPMBoard {
-  /// What happens in a queue of runs, in this order a run: `progress`, maybe `adapterLost` and `adapterBack`, then with a scope
-  /// `captured` or `missing`.
+  /// What happens in a queue of runs, in this order a run: `progress`, maybe `adapterLost`, then with a scope `captured` or
+  /// `missing`; `adapterBack` comes before the next `progress`.
   public enum QueueEvent: Sendable {
     /// So many of all runs are requested; the rest takes this long at least.
     case progress(finished: Int, total: Int, timeLeft: Duration)
@@ -276,7 +276,12 @@ extension HDPMBoard {
       var report = QueueReport()
       var finished = 0
       var missesInARow = 0
+      var lost: TransportError?
       while finished < count {
+        if let cause = lost {
+          try await reconnect(settings, cause, &report, onEvent)
+          lost = nil
+        }
         let left = earliestGo - clock.now + configuration.spacing * (count - finished - 1) + configuration.silence
         onEvent(.progress(finished: finished, total: count, timeLeft: left))
         var answered = false
@@ -288,12 +293,13 @@ extension HDPMBoard {
           try await keepSilent(since: time)
         } catch let error as TransportError where error.code == .closed {
           if !answered { report.unanswered += 1 }
+          // What was requested goes on without the adapter; it is needed for the next Go only.
           onEvent(.adapterLost(error))
-          try await reconnect(settings, error, &report, onEvent)
+          lost = error
         }
         if let scope {
           // The next Go may not come earlier anyway, so a slow scope costs nothing.
-          let patience = max((lastGo ?? clock.now) + configuration.spacing, clock.now) - .milliseconds(20)
+          let patience = (lastGo ?? clock.now) + configuration.spacing - .milliseconds(20)
           if let capture = try await scope.next(until: patience) {
             report.captures.append(capture)
             onEvent(.captured(run: finished, capture))

@@ -21,7 +21,7 @@ public final class HDPMPty: Sendable {
   ///   analog part failed with.
   public init(
     _ board: VirtualHDPM,
-    onCapture: @escaping @Sendable (Result<(run: Int, capture: ScopeCapture), any Error>) -> Void
+    onCapture: @escaping @Sendable (Int, Result<ScopeCapture, any Error>) -> Void
   ) throws(TransportError) {
     let address = "hdpm-emu: on a pseudo-terminal"
     // What posix_openpt(3), unlockpt(3) and ptsname(3) do, which the Glibc module does not show.
@@ -68,7 +68,7 @@ public final class HDPMPty: Sendable {
     var board: VirtualHDPM
     let master: Int32
     let terminal: Int32
-    let onCapture: @Sendable (Result<(run: Int, capture: ScopeCapture), any Error>) -> Void
+    let onCapture: @Sendable (Int, Result<ScopeCapture, any Error>) -> Void
     let clock: SystemSerialClock
     var released = Duration.zero
 
@@ -94,13 +94,9 @@ public final class HDPMPty: Sendable {
     }
 
     private mutating func play(to time: Duration) {
-      do {
-        let result = try board.advance(to: time)
-        send(result.bytes)
-        for capture in result.captures { onCapture(.success(capture)) }
-      } catch {
-        onCapture(.failure(error))
-      }
+      let result = board.advance(to: time)
+      send(result.bytes)
+      for (run, capture) in result.captures { onCapture(run, capture) }
     }
 
     /// A client that was killed leaves its exclusive mark behind, but not its lock.

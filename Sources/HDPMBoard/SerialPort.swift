@@ -21,14 +21,16 @@ public final class SerialPort: SerialLine {
   ///
   /// - Throws: `notFound` if there is no such file, `busy` if another process holds it, `permission`, or `badAddress` if the file is no
   ///   serial port.
-  public static func open(path: String, address: String, clock: any SerialClock) throws(TransportError) -> SerialPort {
+  public static func open(
+    path: String, address: String, clock: any SerialClock
+  ) async throws(TransportError) -> SerialPort {
     let descriptor = Glibc.open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else {
       let number = errno
       throw TransportError(errno: number, "cannot open the serial port", address: address)
     }
     do throws(TransportError) {
-      try prepare(descriptor, address: address)
+      try await prepare(descriptor, address: address)
     } catch {
       Glibc.close(descriptor)
       throw error
@@ -44,19 +46,18 @@ public final class SerialPort: SerialLine {
     queue = DispatchQueue(label: "rram.serial")
   }
 
-  private static func prepare(_ descriptor: Int32, address: String) throws(TransportError) {
+  private static func prepare(_ descriptor: Int32, address: String) async throws(TransportError) {
     guard isatty(descriptor) == 1 else {
       throw TransportError(.badAddress, "the file is not a serial port", address: address)
     }
     // TIOCEXCL stops other users' later open(2), not root's and not earlier ones: the lock covers these among programs that ask.
-    var locked = flock(descriptor, LOCK_EX | LOCK_NB)
-    for _ in 0..<3 where locked != 0 && errno == EWOULDBLOCK {
+    var number = Self.lock(descriptor)
+    for _ in 0..<3 where number == EWOULDBLOCK {
       // A virtual board looks for the lock now and then, for microseconds.
-      usleep(20_000)
-      locked = flock(descriptor, LOCK_EX | LOCK_NB)
+      try? await Task.sleep(for: .milliseconds(20))
+      number = Self.lock(descriptor)
     }
-    guard locked == 0 else {
-      let number = errno
+    guard number == 0 else {
       let code: TransportError.Code = number == EWOULDBLOCK ? .busy : .io
       throw TransportError(code, "another process holds the serial port", address: address, errno: number)
     }
@@ -81,6 +82,11 @@ public final class SerialPort: SerialLine {
       actual.c_cflag & tcflag_t(CSIZE) == tcflag_t(CS8)
     else { throw TransportError(.io, "the adapter does not take 9600 8N1", address: address) }
     tcflush(descriptor, TCIOFLUSH)
+  }
+
+  /// Takes the lock if it is free; the system's error number if not.
+  private static func lock(_ descriptor: Int32) -> Int32 {
+    flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno
   }
 
   deinit { Self.release(descriptor.withLock { $0 }) }

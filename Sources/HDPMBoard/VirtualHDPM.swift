@@ -12,10 +12,13 @@ public struct VirtualHDPM: Sendable {
   public mutating func receive(_ bytes: [UInt8]) { firmware.receive(bytes) }
 
   /// Lets board time pass; returns what the board says, and a capture of every run that ended.
-  public mutating func advance(to time: Duration) throws -> (
-    bytes: [UInt8], captures: [(run: Int, capture: ScopeCapture)]
-  ) {
+  public mutating func advance(
+    to time: Duration
+  ) -> (bytes: [UInt8], captures: [(run: Int, capture: Result<ScopeCapture, any Error>)]) {
     let bytes = firmware.advance(to: time)
-    return (bytes, try firmware.takeFinishedRuns().map { (run: $0.number, capture: try analog.capture($0)) })
+    return (
+      bytes,
+      firmware.takeFinishedRuns().map { run in (run.number, Result { try analog.capture(run) }) }
+    )
   }
 }

@@ -95,6 +95,10 @@ private func transport(_ error: TransportError) -> Diagnosis {
       "no board at hand? '--board emu:' emulates one"
     case .notFound where error.address.hasPrefix("sock:"):
       "'rram emulate --socket PATH' serves an emulated board there"
+    case .notFound where error.address.hasPrefix("hdpm:"):
+      "serial adapters show as /dev/ttyUSB… and, by name, in /dev/serial/by-id; 'hdpm-emu:' is the board's twin"
+    case .permission where error.address.hasPrefix("hdpm:"):
+      "serial ports belong to a group, often dialout: 'sudo usermod -aG dialout $USER', then log in again"
     case .busy: "another process holds the board; end it first"
     default: nil
     }

@@ -16,9 +16,9 @@ import Testing
   static func run(_ board: inout VirtualHDPM, count: Int) throws -> [ScopeCapture] {
     var captures: [ScopeCapture] = []
     for _ in 0..<count {
-      _ = try board.advance(to: board.firmware.time + .milliseconds(5100))
+      _ = board.advance(to: board.firmware.time + .milliseconds(5100))
       board.receive(Array("Go\r\n".utf8))
-      captures += try board.advance(to: board.firmware.time + .milliseconds(1300)).captures.map { $0.capture }
+      captures += try board.advance(to: board.firmware.time + .milliseconds(1300)).captures.map { try $0.capture.get() }
     }
     return captures
   }

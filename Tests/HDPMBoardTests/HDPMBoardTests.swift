@@ -195,6 +195,17 @@ final class ScriptedLine: SerialLine, SerialClock {
     }
   }
 
+  @Test func theLastRunNeedsNoAdapterAnyMore() async throws {
+    // The second Go leaves at 10.04 s; the adapter never comes back.
+    let link = try virtualLink(unplugged: [.milliseconds(10_500)..<(.seconds(10_000))])
+    let board = try await driver(link)
+    try await board.configure(settings())
+    let report = try await board.requestRuns(2, scope: link)
+    #expect(report.captures.count == 2)
+    #expect(report.reconnections == 0)
+    #expect(link.now < .seconds(20))
+  }
+
   @Test func anAdapterThatDoesNotComeBackEndsTheQueue() async throws {
     let link = try virtualLink(unplugged: [.seconds(24)..<(.seconds(10000))])
     let board = try await driver(link)

@@ -1,4 +1,5 @@
 import HDPMBoard
+import RRAMUnits
 import Testing
 
 @Suite struct HDPMFirmwareTests {
@@ -96,5 +97,25 @@ import Testing
     while steps.time < .seconds(12) { answers[1] += steps.advance(to: steps.time + .microseconds(700)) }
     #expect(answers[0] == answers[1])
     #expect(whole.takeFinishedRuns().map { $0.words } == steps.takeFinishedRuns().map { $0.words })
+  }
+
+  @Test(arguments: [1, 2, 3] as [UInt64]) func noBytesStopTheBoard(seed: UInt64) throws {
+    var stream = PhiloxStream(seed: seed, stream: (0, 0, 0))
+    var board = HDPMFirmware()
+    let starts = ["In", "Go", "O", "C", "D", "N", "", "\r", "\r\n"].map { Array($0.utf8) }
+    for _ in 0..<3000 {
+      var bytes = starts[Int(stream.nextWord() % 9)]
+      for _ in 0..<stream.nextWord() % 7 { bytes.append(UInt8(truncatingIfNeeded: stream.nextWord())) }
+      if stream.nextWord() % 4 > 0 { bytes += [0x0D, 0x0A] }
+      board.receive(bytes)
+      _ = board.advance(to: board.time + .milliseconds(Int(stream.nextWord() % 3000)))
+    }
+    #expect(!board.takeFinishedRuns().isEmpty)
+    // Whatever came before, two full commands bring it back.
+    _ = board.advance(to: board.time + .seconds(2))
+    for _ in 0..<2 { Self.send("D1", to: &board) }
+    board.receive(Array("C123\r\n".utf8))
+    let answer = board.advance(to: board.time + .seconds(1))
+    #expect(String(decoding: answer, as: UTF8.self) == "Coef: 1.230000\r\n")
   }
 }

@@ -12,9 +12,9 @@ extension EmulateCommand {
         exitCode: ExitStatus.usage)
     }
     let captures = try scope.map { try CaptureFolder($0) }
-    let pty = try HDPMPty(try RRAM.virtualHDPM(description)) { result in
+    let pty = try HDPMPty(try RRAM.virtualHDPM(description)) { run, result in
       do {
-        let (run, capture) = try result.get()
+        let capture = try result.get()
         if let file = try captures?.keep(capture) { note("run \(run): \(file)") }
       } catch {
         note("error: \(diagnose(error).message)")

@@ -115,7 +115,7 @@ extension HDPMSchedule {
     let played = self.played
     var tables: [Gnuplot.Table] = []
     var script =
-      "set multiplot layout 4,1 title 'preset \(settings.preset.name), v\\\\_bias \(settings.bias.volts)'\n"
+      "set multiplot layout 4,1 title 'preset \(settings.preset.name), bias \(settings.bias.volts)'\n"
       + "set xrange [0:1.21]\nset yrange [-1.1:1.1]\nset xlabel 't (s)'\nset ylabel 'of full scale'\nset key outside right\n"
     for (row, channels) in [[0, 1, 16, 17], [2, 3, 4, 5, 6], [7, 8, 9, 10, 11], [12, 13, 14, 15]].enumerated() {
       var curves: [String] = []
