@@ -1,4 +1,5 @@
 public import RRAMBoard
+public import RRAMModel
 internal import RRAMProfiles
 public import RRAMUnits
 internal import RRAMWire
@@ -22,20 +23,51 @@ extension Board {
     progress: (@Sendable (MappingEvent) -> Void)? = nil
   ) async throws -> FormReport {
     let tally = await Tally(self)
+    var outcome = FormOutcome()
+    try await form(blocks, options: options, excluding: excluding, into: &outcome, progress: progress)
+    return outcome.report(try await tally.passed())
+  }
+
+  /// Forms the cells that a network needs, and moves its placement off cells that do not form, until it stands on good ones.
+  ///
+  /// - Parameters:
+  ///   - window: conductances the network's targets may have.
+  ///   - known: the chip's unusable cells; those found now are entered.
+  /// - Returns: the placement, whose cells are all formed unless no better one was left, and what forming took.
+  /// - Throws: ``MappingError`` if the network does not fit; `BoardError`.
+  public func form(
+    for network: ScoreNetwork, window: ClosedRange<Siemens>, options: FormOptions, known: inout KnownCells,
+    progress: (@Sendable (MappingEvent) -> Void)? = nil
+  ) async throws -> (plan: MappingPlan, report: FormReport) {
+    let tally = await Tally(self)
+    var outcome = FormOutcome()
+    var plan = try MappingPlan(network, on: boardDescription, window: window, avoiding: known.unusable)
+    while true {
+      let before = known.unusable
+      try await form(plan.layers.map(\.block), options: options, excluding: before, into: &outcome, progress: progress)
+      known.enter(outcome.failures)
+      let next = try MappingPlan(network, on: boardDescription, window: window, avoiding: known.unusable)
+      // Each round either finds new bad cells or ends, and a chip has a finite number of cells.
+      if known.unusable == before || next == plan { return (next, outcome.report(try await tally.passed())) }
+      plan = next
+    }
+  }
+
+  private func form(
+    _ blocks: [CellBlock], options: FormOptions, excluding: Set<CellAddress>, into outcome: inout FormOutcome,
+    progress: (@Sendable (MappingEvent) -> Void)?
+  ) async throws {
     let bias = defaultReadBias(averages: options.averages)
-    var (cells, alreadyFormed, formed, reads) = (0, 0, 0, 0)
-    var pulses: [Int] = []
-    var voltages: [Double] = []
-    var failures: [CellFailure] = []
     for (index, block) in blocks.enumerated() {
       let conductance = try await read(block, bias: bias)
-      reads += block.cellCount
+      outcome.reads += block.cellCount
       var mask = CellMask(cellCount: block.cellCount)
       for cell in 0..<block.cellCount {
-        if excluding.contains(block.address(at: cell)) { continue }
-        cells += 1
+        let address = block.address(at: cell)
+        // A placement that moved covers cells of the one before.
+        if excluding.contains(address) || !outcome.visited.insert(address).inserted { continue }
         if Double(conductance[cell]) >= options.formedAbove.rawValue {
-          alreadyFormed += 1
+          outcome.alreadyFormed += 1
         } else {
           mask[cell] = true
         }
@@ -47,15 +79,28 @@ extension Board {
       let report = try await form(request, permissions: .forming) {
         progress?(.forming(block, index: index, count: blocks.count, $0))
       }
-      formed += report.convergedCount
-      reads += report.totalReads
-      pulses += report.pulses.map { Int($0) }
-      voltages += report.formingVoltage.map { Double($0) }
-      failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
+      outcome.formed += report.convergedCount
+      outcome.reads += report.totalReads
+      outcome.pulses += report.pulses.map { Int($0) }
+      outcome.voltages += report.formingVoltage.map { Double($0) }
+      outcome.failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
     }
-    let passed = try await tally.passed()
-    return FormReport(
-      cells: cells, alreadyFormed: alreadyFormed, formed: formed, formingVoltage: .init(voltages),
+  }
+}
+
+/// What became of cells so far.
+private struct FormOutcome {
+  var visited: Set<CellAddress> = []
+  var alreadyFormed = 0
+  var formed = 0
+  var reads = 0
+  var pulses: [Int] = []
+  var voltages: [Double] = []
+  var failures: [CellFailure] = []
+
+  func report(_ passed: Tally.Passed) -> FormReport {
+    FormReport(
+      cells: visited.count, alreadyFormed: alreadyFormed, formed: formed, formingVoltage: .init(voltages),
       pulses: CountStatistics(pulses), reads: reads, requests: passed.requests, chipSeconds: passed.chipSeconds,
       busSeconds: passed.busSeconds, hostSeconds: passed.hostSeconds, failures: failures)
   }

@@ -14,7 +14,7 @@ extension Board {
   /// - Parameters:
   ///   - home: where the record is kept under its label; nil keeps it nowhere, and sampling will refuse the chip.
   /// - Returns: the record with its report.
-  /// - Throws: ``MappingError`` `notFormed` before the first pulse if more than half of the cells are pristine; `BoardError`.
+  /// - Throws: ``MappingError`` `notFormed` before the first pulse if more than 1 % of the cells are pristine; `BoardError`.
   public func program(
     _ plan: MappingPlan, model: ScoreModel, options: ProgramOptions, home: RecordsHome?,
     progress: (@Sendable (MappingEvent) -> Void)? = nil
@@ -118,7 +118,7 @@ extension Board {
     }
   }
 
-  /// Refuses a chip that has not been formed; single pristine cells are left to the write's own report.
+  /// Refuses a placement of which more than 1 % has not been formed; single pristine cells are left to the write's own report.
   private func checkFormed(
     _ plan: MappingPlan, options: ProgramOptions, progress: (@Sendable (MappingEvent) -> Void)?
   ) async throws -> Int {
@@ -127,7 +127,7 @@ extension Board {
     let pristine = values.reduce(0) { sum, layer in
       sum + layer.count { Double($0) < options.formedAbove.rawValue }
     }
-    guard pristine * 2 <= plan.cellCount else {
+    guard pristine * 100 <= plan.cellCount else {
       throw MappingError(
         .notFormed,
         "chip \(info.chipID) of \(address): \(pristine) of the \(plan.cellCount) cells of the placement conduct less than "

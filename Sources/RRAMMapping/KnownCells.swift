@@ -16,12 +16,15 @@ public struct KnownCells: Sendable, Hashable, Codable {
   public var unusable: Set<CellAddress> { Set(failures.map(\.address)) }
 
   /// Reasons that a further attempt does not change.
-  static let lastingReasons: Set<String> = ["stuck low", "stuck high", "not formed"]
+  private static let lastingReasons: Set<String> = ["stuck low", "stuck high", "not formed"]
+
+  /// True for a reason that a further attempt does not change.
+  public static func isLasting(_ reason: String) -> Bool { lastingReasons.contains(reason) }
 
   /// Enters failures that last, and forgets cells that were found good since.
   public mutating func enter(_ found: [CellFailure], good: [CellAddress] = []) {
     let good = Set(good)
-    let lasting = found.filter { Self.lastingReasons.contains($0.reason) }
+    let lasting = found.filter { Self.isLasting($0.reason) }
     let replaced = Set(lasting.map(\.address))
     failures.removeAll { good.contains($0.address) || replaced.contains($0.address) }
     failures += lasting

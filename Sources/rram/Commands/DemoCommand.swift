@@ -71,13 +71,10 @@ struct DemoCommand: AsyncParsableCommand {
       let profile = try ChipProfile.load(nameOrPath: chip.profile)
       say("\(name): forming the cells of its placement on \(board.info.chipID)")
       var known = KnownCells()
-      let first = try model.plan(for: board, known: known)
-      let forming = try await board.form(first.layers.map(\.block), options: FormOptions(profile)) { progress.show($0) }
-      known.enter(forming.failures)
-      say("\(name): programming \(first.cellCount) cells by write-verify, then 60 s of chip time")
-      let plan = try MappingPlan(
-        model.network, on: board.boardDescription, window: board.limits.conductance, avoiding: known.unusable)
-      if plan != first { _ = try await board.form(plan.layers.map(\.block), options: FormOptions(profile)) }
+      let plan = try await board.form(
+        for: model.network, window: board.limits.conductance, options: FormOptions(profile), known: &known
+      ) { progress.show($0) }.plan
+      say("\(name): programming \(plan.cellCount) cells by write-verify, then 60 s of chip time")
       var options = ProgramOptions(profile)
       options.followUp = .oneMinute
       let program = try await board.program(plan, model: model, options: options, home: home) { progress.show($0) }

@@ -26,12 +26,19 @@ struct FormCommand: AsyncParsableCommand {
       let profile = try chip.profile(for: board, at: address)
       let home = RecordsHome()
       var known = try KnownCells.load(chip: board.info.chipID, home: home)
-      let blocks = try model.map { try $0.plan(for: board, known: known).layers.map(\.block) } ?? board.allCells
-      let report = try await board.form(blocks, options: FormOptions(profile), excluding: known.unusable) {
-        progress.show($0)
+      let formOptions = FormOptions(profile)
+      let report: FormReport
+      if let model {
+        report = try await board.form(
+          for: model.network, window: board.limits.conductance, options: formOptions, known: &known
+        ) { progress.show($0) }.report
+      } else {
+        report = try await board.form(board.allCells, options: formOptions, excluding: known.unusable) {
+          progress.show($0)
+        }
+        known.enter(report.failures)
       }
       progress.clear()
-      known.enter(report.failures)
       try known.save(chip: board.info.chipID, home: home)
       try record.events.append(
         report.failures.map { .init("form", cell: $0.address, detail: $0.reason) }

@@ -77,6 +77,11 @@ struct ProgramCommand: AsyncParsableCommand {
       try record.keep(program)
       return ProgramOutput(report: program.report, model: model.name, minInTolerance: minInTolerance)
     }
+    if !options.common.quiet, output.report.failures.contains(where: { KnownCells.isLasting($0.reason) }) {
+      note(
+        "hint: these cells are remembered; 'rram form --for \(self.model)' and 'rram program \(self.model)' put the network elsewhere"
+      )
+    }
     try answer(output, json: options.common.json)
   }
 }
