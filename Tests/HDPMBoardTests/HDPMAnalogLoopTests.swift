@@ -36,7 +36,7 @@ import Testing
       .sample(model.network, process: model.metadata.process, start: start)
     let error = zip(points.flatMap { $0.sample }, software).reduce(Float(0)) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
     // Coefficients are held for 5 ms and have 12 bits; 20 samples of seed 5.
-    #expect((error / 40).squareRoot() < 0.03)
+    #expect((error / 40).squareRoot() < 0.002)
   }
 
   @Test func programmingErrorsMoveTheSamplesAndComeFromTheSeed() throws {

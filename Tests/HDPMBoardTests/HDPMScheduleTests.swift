@@ -67,6 +67,7 @@ import Testing
 
   @Test(arguments: HDPMSettings.Bias.allCases)
   func everyWordIsWithinOneCodeOfTheClosedForms(bias: HDPMSettings.Bias) {
+    var different = 0
     for preset in HDPMPreset.all {
       let schedule = Self.schedule(preset, bias) {
         $0.coefficient = 0.37
@@ -79,6 +80,7 @@ import Testing
           if word.fit == .glitch { continue }
           let code = max(0, 2048 * (1 + value))
           let sent = max(0, 2048 * (1 + Double(word.value)))
+          if sent.rounded(.down) != code.rounded(.down) { different += 1 }
           #expect(abs(sent.rounded(.down) - code.rounded(.down)) <= 1, "\(preset.name) \(tick) \(word.channel)")
           if word.fit == .fits {
             #expect(abs(Double(word.written.code) - code.rounded(.down)) <= 1, "\(preset.name) \(tick) \(word.channel)")
@@ -87,6 +89,8 @@ import Testing
         }
       }
     }
+    // Rounding alone moves few words over an edge; a constant that is slightly wrong moves many.
+    #expect(different < HDPMPreset.all.count * HDPMSchedule.activeTicks * HDPMSchedule.wordsPerTick / 50)
   }
 
   @Test func anOverflowWritesTheNextChannelFromAAndCAndWrapsOnBAndD() {
