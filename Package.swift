@@ -25,6 +25,8 @@ let package = Package(
   targets: [
     // System libraries and C.
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CLibUSB", pkgConfig: "libusb-1.0", providers: [.apt(["libusb-1.0-0-dev"])]),
+    .systemLibrary(name: "CLibudev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
     .target(name: "CAnalogKernel"),
     // Ground.
     .target(name: "RRAMUnits"),
@@ -38,6 +40,7 @@ let package = Package(
       name: "RRAMWire",
       dependencies: ["RRAMUnits", "CZlib", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
     .target(name: "RRAMTransport", dependencies: ["RRAMUnits"]),
+    .target(name: "RRAMUSB", dependencies: ["RRAMUnits", "RRAMTransport", "CLibUSB", "CLibudev", logging]),
     // Device layer and the emulated device.
     .target(
       name: "RRAMBoard",
@@ -75,8 +78,8 @@ let package = Package(
     .target(
       name: "RRAMKit",
       dependencies: [
-        "RRAMUnits", "RRAMFiles", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard", "RRAMPhysics",
-        "RRAMEmulator", "RRAMModel", "RRAMRecords", "RRAMMapping", "RRAMSampling", "HDPMBoard", logging,
+        "RRAMUnits", "RRAMFiles", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMUSB", "RRAMBoard",
+        "RRAMPhysics", "RRAMEmulator", "RRAMModel", "RRAMRecords", "RRAMMapping", "RRAMSampling", "HDPMBoard", logging,
       ]),
     .executableTarget(
       name: "rram",
@@ -98,6 +101,7 @@ let package = Package(
         "RRAMUnits", "RRAMFiles", "RRAMWire", "RRAMTransport", "RRAMPhysics", "RRAMProfiles", "RRAMEmulator",
       ]),
     .testTarget(name: "RRAMTransportTests", dependencies: ["RRAMTransport"]),
+    .testTarget(name: "RRAMUSBTests", dependencies: ["RRAMTransport", "RRAMUSB"]),
     .testTarget(
       name: "RRAMBoardTests",
       dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard", "RRAMEmulator"]),
@@ -132,7 +136,25 @@ let package = Package(
   ]
 )
 
-for target in package.targets where target.type != .system && target.name != "CAnalogKernel" {
+// The mocked USB tests link umockdev, and a library that stands before libc in the whole test bundle: only where tools/test
+// found both.
+if Context.environment["RRAM_USB_MOCK"] != nil {
+  package.targets += [
+    .systemLibrary(
+      name: "CUMockdev", path: "Tests/CUMockdev", pkgConfig: "umockdev-1.0", providers: [.apt(["libumockdev-dev"])]),
+    .target(
+      name: "CUSBMock", dependencies: ["CUMockdev"], path: "Tests/CUSBMock",
+      linkerSettings: [.linkedLibrary(":libumockdev-preload.so.0")]),
+    .testTarget(
+      name: "RRAMUSBMockTests",
+      dependencies: [
+        "CUSBMock", "RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMUSB", "RRAMBoard", "RRAMEmulator",
+        "RRAMKit", "rram",
+      ]),
+  ]
+}
+
+for target in package.targets where target.type != .system && !["CAnalogKernel", "CUSBMock"].contains(target.name) {
   target.swiftSettings =
     (target.swiftSettings ?? []) + [
       .swiftLanguageMode(.v6),

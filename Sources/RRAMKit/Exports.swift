@@ -10,5 +10,6 @@
 @_exported public import RRAMRecords
 @_exported public import RRAMSampling
 @_exported public import RRAMTransport
+@_exported public import RRAMUSB
 @_exported public import RRAMUnits
 @_exported public import RRAMWire

@@ -6,6 +6,8 @@ public import RRAMEmulator
 public import RRAMProfiles
 public import RRAMRecords
 internal import RRAMTransport
+public import RRAMUSB
+internal import RRAMWire
 
 /// Version of this toolkit.
 public let toolkitVersion = "0.1.0"
@@ -63,9 +65,34 @@ public enum RRAM {
       throw HDPMError(
         .unsupported,
         "\(address): the published board draws samples and nothing else; it forms, programs, reads and aborts nothing")
-    case .usb:
-      throw TransportError(.notFound, "no board found on USB", address: address.description)
+    case .usb(let serial):
+      return try await RRAMBoard.withBoard(
+        openUSB(serial, logger: logger), configuration: configuration, logger: logger, body)
     }
+  }
+
+  /// The boards that are plugged in, without opening them; none where the machine has no USB.
+  public static func attachedBoards() throws -> [USBDevice] {
+    let context: USBContext
+    do throws(TransportError) {
+      context = try USBContext()
+    } catch {
+      guard error.code == .notFound else { throw error }
+      return []
+    }
+    return try context.devices()
+  }
+
+  /// Opens a board on USB if its protocol level, which is known beforehand, can be spoken at all.
+  private static func openUSB(_ serial: String?, logger: Logger) async throws -> USBTransport {
+    let device = try await USBTransport.find(serial: serial)
+    guard device.protocolLevel >= ProtocolLevel.minimum else {
+      throw BoardError(
+        .versionMismatch,
+        "the firmware speaks protocol level \(device.protocolLevel) at most, this host \(ProtocolLevel.minimum) to "
+          + "\(ProtocolLevel.current)", address: device.address)
+    }
+    return try await USBTransport.open(device, logger: logger)
   }
 
   /// Grounds the board at `address` by a request beside the frames; works while another process holds the board.
@@ -73,6 +100,8 @@ public enum RRAM {
     switch address {
     case .socket(let path):
       _ = try await UnixSocketTransport.control(path: path, .safe)
+    case .usb(let serial):
+      _ = try await USBTransport.control(serial: serial, .safe)
     default:
       // Opening a session makes the board safe, and so does closing it.
       try await withBoard(at: address, logger: logger) { _ in }

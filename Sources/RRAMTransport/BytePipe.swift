@@ -1,14 +1,14 @@
 /// A bounded queue of bytes between two sides, each of which may be a task or a thread.
 ///
 /// Keeps the pieces as they were put in. Once ended, what is inside can still be taken; then the reason is thrown.
-final class BytePipe: Sendable {
-  enum Taken: Sendable {
+package final class BytePipe: Sendable {
+  package enum Taken: Sendable {
     case bytes([UInt8])
     case empty
     case ended(TransportError)
   }
 
-  enum Put: Sendable {
+  package enum Put: Sendable {
     case accepted
     case full
     case ended(TransportError)
@@ -68,7 +68,7 @@ final class BytePipe: Sendable {
   ///   - address: named in errors.
   ///   - bytesArrived: called after each accepted piece and at the end, outside the lock, on the putting side.
   ///   - roomFreed: called after each taken piece, outside the lock, on the taking side.
-  init(
+  package init(
     capacity: Int, address: String, bytesArrived: @escaping @Sendable () -> Void = {},
     roomFreed: @escaping @Sendable () -> Void = {}
   ) {
@@ -80,13 +80,13 @@ final class BytePipe: Sendable {
 
   deinit { precondition(state.withLock { $0.waiters.isEmpty }, "a pipe died under a waiting task") }
 
-  var end: TransportError? { state.withLock { $0.end } }
-  var hasRoom: Bool { state.withLock { $0.end == nil && $0.buffered < capacity } }
-  var isEmpty: Bool { state.withLock { $0.buffered == 0 } }
+  package var end: TransportError? { state.withLock { $0.end } }
+  package var hasRoom: Bool { state.withLock { $0.end == nil && $0.buffered < capacity } }
+  package var isEmpty: Bool { state.withLock { $0.buffered == 0 } }
 
   // MARK: without waiting
 
-  func tryTake() -> Taken {
+  package func tryTake() -> Taken {
     let (taken, waiters) = state.withLock { s in
       let taken = s.take()
       if case .bytes = taken { return (taken, s.takeWaiters()) }
@@ -97,7 +97,7 @@ final class BytePipe: Sendable {
   }
 
   /// Puts `bytes` in if there is room; `force` ignores the bound (the caller has checked ``hasRoom``).
-  func tryPut(_ bytes: [UInt8], force: Bool = false) -> Put {
+  package func tryPut(_ bytes: [UInt8], force: Bool = false) -> Put {
     let capacity = force ? Int.max : capacity
     let (put, waiters) = state.withLock { s in
       let put = s.put(bytes, capacity: capacity)
@@ -109,7 +109,7 @@ final class BytePipe: Sendable {
   }
 
   /// Ends the pipe with a reason; only the first one counts. `discarding` drops what is inside.
-  func finish(_ reason: TransportError, discarding: Bool = false) {
+  package func finish(_ reason: TransportError, discarding: Bool = false) {
     let waiters = state.withLock { s in
       if s.end == nil { s.end = reason }
       if discarding {
@@ -125,7 +125,7 @@ final class BytePipe: Sendable {
 
   // MARK: waiting as a task
 
-  func take() async throws(TransportError) -> [UInt8] {
+  package func take() async throws(TransportError) -> [UInt8] {
     while true {
       switch tryTake() {
       case .bytes(let bytes): return bytes
@@ -135,7 +135,7 @@ final class BytePipe: Sendable {
     }
   }
 
-  func put(_ bytes: [UInt8]) async throws(TransportError) {
+  package func put(_ bytes: [UInt8]) async throws(TransportError) {
     while true {
       switch tryPut(bytes) {
       case .accepted: return
@@ -172,7 +172,7 @@ final class BytePipe: Sendable {
   // MARK: waiting as a thread
 
   /// Blocks the calling thread, at most for `limit`; `.empty` if nothing came.
-  func takeBlocking(atMost limit: Duration?) -> Taken {
+  package func takeBlocking(atMost limit: Duration?) -> Taken {
     let result = state.wait(atMost: limit) { s -> (Taken, [CheckedContinuation<Void, Never>])? in
       let taken = s.take()
       if case .empty = taken { return nil }
@@ -184,7 +184,7 @@ final class BytePipe: Sendable {
   }
 
   /// Blocks the calling thread, at most for `limit`; `.full` if no room came.
-  func putBlocking(_ bytes: [UInt8], atMost limit: Duration?) -> Put {
+  package func putBlocking(_ bytes: [UInt8], atMost limit: Duration?) -> Put {
     let capacity = capacity
     let result = state.wait(atMost: limit) { s -> (Put, [CheckedContinuation<Void, Never>])? in
       let put = s.put(bytes, capacity: capacity)

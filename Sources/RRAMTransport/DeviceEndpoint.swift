@@ -23,8 +23,8 @@ extension DeviceEndpoint {
 
 /// The board's end of a link: two bounded byte queues and a doorbell.
 public final class DeviceLink: Sendable {
-  let inbound: BytePipe
-  let outbound: BytePipe
+  package let inbound: BytePipe
+  package let outbound: BytePipe
   private let doorbell: @Sendable (Doorbell) -> Void
 
   /// Bytes each direction holds before the writer has to wait.
@@ -35,7 +35,8 @@ public final class DeviceLink: Sendable {
     self.init(endpoint: endpoint, capacity: capacity, address: "test")
   }
 
-  init(
+  /// For carriers: what to call when the board has written, has read, or rings.
+  package init(
     endpoint: any DeviceEndpoint, capacity: Int, address: String, outboundArrived: @escaping @Sendable () -> Void = {},
     inboundFreed: @escaping @Sendable () -> Void = {}, doorbell: @escaping @Sendable (Doorbell) -> Void = { _ in }
   ) {

@@ -14,6 +14,8 @@ public struct TransportError: Error, Sendable, Hashable, CustomStringConvertible
     public static let timedOut = Code(rawValue: "timed out")
     /// No board at this address.
     public static let notFound = Code(rawValue: "not found")
+    /// Several boards fit the address.
+    public static let ambiguous = Code(rawValue: "ambiguous")
     /// Somebody else holds the board or the address.
     public static let busy = Code(rawValue: "busy")
     /// The system forbids it.
@@ -38,11 +40,32 @@ public struct TransportError: Error, Sendable, Hashable, CustomStringConvertible
   /// The system's error number, where it gave one.
   public var errno: Int32?
 
-  public init(_ code: Code, _ message: String, address: String, errno: Int32? = nil) {
+  /// The number of the library that failed, where it gave one.
+  public var library: LibraryCode?
+
+  /// What a library below said: its name, its number and its own words for it.
+  public struct LibraryCode: Sendable, Hashable, CustomStringConvertible {
+    public var name: String
+    public var number: Int32
+    public var text: String
+
+    public init(name: String, number: Int32, text: String) {
+      self.name = name
+      self.number = number
+      self.text = text
+    }
+
+    public var description: String { "\(text) (\(name) \(number))" }
+  }
+
+  public init(
+    _ code: Code, _ message: String, address: String, errno: Int32? = nil, library: LibraryCode? = nil
+  ) {
     self.code = code
     self.message = message
     self.address = address
     self.errno = errno
+    self.library = library
   }
 
   /// Maps an error number of the system once, keeping the number.
@@ -61,6 +84,7 @@ public struct TransportError: Error, Sendable, Hashable, CustomStringConvertible
   }
 
   public var description: String {
+    if let library { return "\(address): \(message): \(library)" }
     guard let errno else { return "\(address): \(message)" }
     return "\(address): \(message): \(systemText(errno)) (errno \(errno))"
   }

@@ -85,7 +85,7 @@ private func transport(_ error: TransportError) -> Diagnosis {
     case .busy, .timedOut: ExitStatus.busy
     case .permission: ExitStatus.noPermission
     case .protocolViolation: ExitStatus.protocolMismatch
-    case .badAddress: ExitStatus.usage
+    case .badAddress, .ambiguous: ExitStatus.usage
     case .cancelled: ExitStatus.interrupted
     default: ExitStatus.failure
     }
@@ -99,6 +99,9 @@ private func transport(_ error: TransportError) -> Diagnosis {
       "serial adapters show as /dev/ttyUSB… and, by name, in /dev/serial/by-id; 'hdpm-emu:' is the board's twin"
     case .permission where error.address.hasPrefix("hdpm:"):
       "serial ports belong to a group, often dialout: 'sudo usermod -aG dialout $USER', then log in again"
+    case .ambiguous: "name one: '--board usb:SERIAL'"
+    case .permission where error.address.hasPrefix("usb:"):
+      "'tools/setup usb' installs the rule that lets group plugdev use the board; then plug it in again"
     case .busy: "another process holds the board; end it first"
     default: nil
     }

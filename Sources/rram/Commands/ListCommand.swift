@@ -10,7 +10,8 @@ struct ListCommand: AsyncParsableCommand {
   func run() async throws {
     try answer(
       ListOutput(
-        boards: [], chipProfiles: ChipProfile.shippedNames, boardDescriptions: BoardDescription.shippedNames,
+        boards: RRAM.attachedBoards().map(ListOutput.Board.init), chipProfiles: ChipProfile.shippedNames,
+        boardDescriptions: BoardDescription.shippedNames,
         models: ModelLibrary.names),
       json: common.json)
   }
@@ -19,7 +20,20 @@ struct ListCommand: AsyncParsableCommand {
 struct ListOutput: CommandOutput {
   struct Board: Encodable {
     var address: String
-    var serial: String
+    var serial: String?
+    /// Where it is plugged in, as the kernel names it.
+    var port: String
+    var product: String?
+    /// The highest protocol level of its firmware.
+    var protocolLevel: Int
+
+    init(_ device: USBDevice) {
+      address = device.address
+      serial = device.serial
+      port = device.port
+      product = device.product
+      protocolLevel = device.protocolLevel
+    }
   }
 
   var boards: [Board]
@@ -29,7 +43,10 @@ struct ListOutput: CommandOutput {
 
   var text: String {
     let attached =
-      boards.isEmpty ? "no board found" : boards.map { "\($0.address)  \($0.serial)" }.joined(separator: "\n")
+      boards.isEmpty
+      ? "no board found"
+      : boards.map { "\($0.address)  \($0.product ?? "board") at port \($0.port), protocol level \($0.protocolLevel)" }
+        .joined(separator: "\n")
     return """
       \(attached)
       emulated boards: emu:profile=PROFILE,board=BOARD,seed=N,state=FILE

@@ -1,0 +1,99 @@
+import RRAMBoard
+import RRAMKit
+import RRAMTransport
+import RRAMUSB
+import RRAMUnits
+import RRAMWire
+import Testing
+
+@testable import rram
+
+extension MockedKernel {
+  /// The device layer against virtual firmware, over the real libusb.
+  @Suite struct BoardOverUSBTests {
+    @Test(.timeLimit(.minutes(1))) func aWholeMacroIsRead() async throws {
+      let device = try MockBoard.emulated(serial: "RR-1")
+      try await withBoards(device) { context in
+        try await RRAMBoard.withBoard(try await USBTransport.open(context: context)) { board in
+          #expect(board.address == "usb:RR-1")
+          let values = try await board.read(CellBlock(macro: 0, shape: MacroShape(rows: 64, columns: 64)))
+          #expect(values.count == 4096)
+          #expect(values.allSatisfy { $0.isFinite })
+        }
+      }
+      #expect(device.traffic.controls == [.resync])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func safeWorksWhileTheBoardIsHeld() async throws {
+      let device = try MockBoard.emulated(serial: "RR-1")
+      try await withBoards(device) { context in
+        try await RRAMBoard.withBoard(try await USBTransport.open(context: context)) { board in
+          _ = try await board.read(CellBlock(macro: 0, shape: MacroShape(rows: 8, columns: 8)))
+          let held = await failure { try await RRAM.withBoard("usb:") { _ in } }
+          #expect(held?.code == .busy)
+          #expect(held.map { diagnose($0).exitCode } == ExitStatus.busy)
+          try await RRAM.makeSafe(.usb(serial: nil))
+          let bytes = try await USBTransport.control(context: context, .status)
+          let status = try BoardStatus(bytes: bytes)
+          #expect(status.isGrounded)
+          #expect(status.hasSession, "who holds the board keeps the session")
+          #expect(status.lastSafeCause == .requested)
+          #expect(status.bootID == board.info.bootID)
+          // The session goes on.
+          _ = try await board.read(CellBlock(macro: 0, shape: MacroShape(rows: 8, columns: 8)))
+        }
+      }
+      #expect(device.traffic.controls == [.resync, .safe, .status])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func aPulledCableEndsTheSessionAndTheNextOneWorks() async throws {
+      let device = try MockBoard.emulated(serial: "RR-1")
+      device.plug()
+      let failed = await #expect(throws: BoardError.self) {
+        try await RRAM.withBoard("usb:RR-1") { board in
+          device.unplug()
+          _ = try await board.read(CellBlock(macro: 0, shape: MacroShape(rows: 8, columns: 8)))
+        }
+      }
+      #expect(failed?.code == .linkLost)
+      device.plug()
+      try await RRAM.withBoard("usb:RR-1") { board in
+        let heartbeat = try await board.heartbeat()
+        #expect(heartbeat.lastSafeCause == .newSession)
+      }
+      device.unplug()
+    }
+
+    @Test(.timeLimit(.minutes(1))) func addressesAndTheirExitCodes() async throws {
+      func code(_ address: String) async -> Int32? {
+        do {
+          try await RRAM.withBoard(address) { _ in }
+          return nil
+        } catch {
+          return diagnose(error).exitCode
+        }
+      }
+      #expect(await code("usb:") == ExitStatus.noBoard)
+      #expect(try RRAM.attachedBoards().isEmpty)
+      let (first, second) = (try MockBoard.emulated(serial: "RR-1"), try MockBoard.emulated(serial: "RR-2"))
+      try await withBoards(first, second) { _ in
+        let attached = try RRAM.attachedBoards()
+        #expect(attached.map(\.address) == ["usb:RR-1", "usb:RR-2"])
+        #expect(await code("usb:") == ExitStatus.usage)
+        #expect(await code("usb:RR-2") == nil)
+        #expect(await code("usb:RR-3") == ExitStatus.noBoard)
+      }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func firmwareBelowTheLowestLevelIsRefusedUnopened() async throws {
+      let device = try MockBoard.emulated(serial: "RR-1", bcdDevice: 0x0000)
+      try await withBoards(device) { _ in
+        let error = await #expect(throws: BoardError.self) { try await RRAM.withBoard("usb:") { _ in } }
+        #expect(error?.code == .versionMismatch)
+        #expect(error.map { diagnose($0).exitCode } == ExitStatus.protocolMismatch)
+        #expect(error?.message.contains("level 0") == true)
+        #expect(device.traffic.controls.isEmpty)
+      }
+    }
+  }
+}
