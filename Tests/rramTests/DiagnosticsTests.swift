@@ -21,6 +21,7 @@ import Testing
     Case(EmulatorError(.newerVersion, "version 9", file: "die.npz"), 65),
     Case(TransportError(.notFound, "no board found on USB", address: "usb:"), 69),
     Case(TransportError(.permission, "cannot open", address: "usb:"), 77),
+    Case(TransportError(.ambiguous, "2 boards fit this address: A, B", address: "usb:"), 64),
     Case(TransportError(.timedOut, "no answer", address: "usb:"), 75),
     Case(BoardError(.versionMismatch, "level 2, this host 1 to 1", address: "emu:"), 76),
     Case(BoardError(.limitRefused, "bit line 3 V", address: "emu:"), 1),
