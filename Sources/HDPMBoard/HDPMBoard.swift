@@ -276,26 +276,31 @@ extension HDPMBoard {
       var report = QueueReport()
       var finished = 0
       var missesInARow = 0
-      var lost: TransportError?
+      var lost: (cause: TransportError, at: Duration)?
       while finished < count {
-        if let cause = lost {
-          try await reconnect(settings, cause, &report, onEvent)
+        if let (cause, time) = lost {
+          try await reconnect(settings, cause, since: time, &report, onEvent)
           lost = nil
         }
         let left = earliestGo - clock.now + configuration.spacing * (count - finished - 1) + configuration.silence
         onEvent(.progress(finished: finished, total: count, timeLeft: left))
+        var sent = false
         var answered = false
         do {
           try await clock.sleep(until: earliestGo)
+          // An adapter that was pulled out since the last run shows here, before anything is sent.
+          _ = try await line.read(until: clock.now)
+          sent = true
           let time = try await go()
           answered = true
           report.requested += 1
           try await keepSilent(since: time)
         } catch let error as TransportError where error.code == .closed {
-          if !answered { report.unanswered += 1 }
           // What was requested goes on without the adapter; it is needed for the next Go only.
           onEvent(.adapterLost(error))
-          lost = error
+          lost = (error, clock.now)
+          if !sent { continue }
+          if !answered { report.unanswered += 1 }
         }
         if let scope {
           // The next Go may not come earlier anyway, so a slow scope costs nothing.
@@ -330,10 +335,10 @@ extension HDPMBoard {
   }
 
   private func reconnect(
-    _ settings: HDPMSettings, _ cause: TransportError, _ report: inout QueueReport, _ onEvent: (QueueEvent) -> Void
+    _ settings: HDPMSettings, _ cause: TransportError, since lost: Duration, _ report: inout QueueReport,
+    _ onEvent: (QueueEvent) -> Void
   ) async throws {
     let commands = try settings.commands()
-    let lost = clock.now
     await line.close()
     var latest = cause
     while clock.now - lost < configuration.reconnectTime {

@@ -167,6 +167,10 @@ final class ScriptedLine: SerialLine, SerialClock {
     #expect(report.captures.count == 10)
     #expect(report.reconnections == 1)
     #expect(events == ["lost", "back"])
+    // Nothing was sent into the void.
+    #expect(report.requested == 10)
+    #expect(report.missing == 0)
+    #expect(report.unanswered == 0)
     #expect(link.pendingCaptures == 0)
   }
 
