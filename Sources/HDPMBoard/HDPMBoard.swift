@@ -40,6 +40,12 @@ public actor HDPMBoard {
     public init() {}
   }
 
+  /// 1001 ticks, and one millisecond for rounding: a `Go` that is sent this long after the answer to the one before is honoured however late
+  /// the host, the adapter or the board were with that.
+  private static let guardTime = Duration.milliseconds(5006)
+  /// 242 ticks, one to begin with, and a millisecond.
+  private static let runTime = Duration.milliseconds(1216)
+
   /// The tick counter wraps this often.
   public static let wrapInterval = Duration.seconds(600)
 
@@ -48,7 +54,9 @@ public actor HDPMBoard {
   private let openLine: @Sendable () async throws(TransportError) -> any SerialLine
   private var line: any SerialLine
   private var openedAt: Duration
+  /// When the latest `Go` was sent, and when its answer was complete: the board has executed it between the two.
   private var lastGo: Duration?
+  private var lastAnswer: Duration?
   private var isSynchronised = false
   private var isBusy = false
   private var settings: HDPMSettings?
@@ -99,7 +107,8 @@ public actor HDPMBoard {
 
   /// Earliest time at which the board honours a `Go`, as far as the driver can know.
   public var earliestGo: Duration {
-    let guarded = max(openedAt, lastGo ?? openedAt) + configuration.spacing
+    var guarded = max(openedAt, lastGo ?? openedAt) + configuration.spacing
+    if let lastAnswer { guarded = max(guarded, lastAnswer + Self.guardTime) }
     let time = max(guarded, clock.now)
     guard let powerUp = configuration.powerUp else { return time }
     return Self.stepAround(time, powerUp: powerUp, spacing: configuration.spacing, margin: configuration.powerUpMargin)
@@ -123,7 +132,7 @@ public actor HDPMBoard {
 
   private func send(_ commands: [HDPMCommand], of settings: HDPMSettings) async throws {
     // A run of another program, or one before the adapter came back, may still be going on.
-    try await clock.sleep(until: max(openedAt, lastGo ?? openedAt) + configuration.silence)
+    try await clock.sleep(until: max(openedAt + configuration.silence, runEnd))
     for command in commands {
       try Task.checkCancellation()
       try await exchange(command)
@@ -153,7 +162,8 @@ public actor HDPMBoard {
       if answer == HDPMCommand.go.answer {
         // What was left there was a Go: a run may have begun.
         lastGo = clock.now
-        try await clock.sleep(until: clock.now + configuration.silence)
+        lastAnswer = clock.now
+        try await clock.sleep(until: runEnd)
       }
       let second = try await self.answer(to: command)
       if second == command.answer { return }
@@ -207,14 +217,21 @@ public actor HDPMBoard {
     let time = clock.now
     lastGo = time
     try await exchange(.go)
+    lastAnswer = clock.now
     return time
+  }
+
+  /// When the latest run, if there was one, must have ended.
+  private var runEnd: Duration {
+    guard let lastGo else { return openedAt }
+    return max(lastGo + configuration.silence, (lastAnswer ?? lastGo) + Self.runTime)
   }
 
   /// Listens until the run must have ended; the board says nothing then.
   private func keepSilent(since time: Duration) async throws {
     do throws(TransportError) {
-      while clock.now < time + configuration.silence {
-        let bytes = try await line.read(until: time + configuration.silence)
+      while clock.now < runEnd {
+        let bytes = try await line.read(until: runEnd)
         guard bytes.isEmpty else {
           throw TransportError(
             .protocolViolation, "the board said \(Self.quoted(bytes)) during a run", address: line.address)

@@ -70,13 +70,10 @@ public final class HDPMPty: Sendable {
     let terminal: Int32
     let onCapture: @Sendable (Int, Result<ScopeCapture, any Error>) -> Void
     let clock: SystemSerialClock
-    var released = Duration.zero
 
     mutating func run(isClosing: () -> Bool) {
       while !isClosing() {
-        let now = clock.now
-        play(to: now)
-        releaseStaleHold(now)
+        play(to: clock.now)
         var wait: Int32 = 100
         if let next = board.firmware.nextEvent {
           let left = next - clock.now
@@ -97,16 +94,6 @@ public final class HDPMPty: Sendable {
       let result = board.advance(to: time)
       send(result.bytes)
       for (run, capture) in result.captures { onCapture(run, capture) }
-    }
-
-    /// A client that was killed leaves its exclusive mark behind, but not its lock.
-    private mutating func releaseStaleHold(_ now: Duration) {
-      guard now - released > .seconds(1) else { return }
-      released = now
-      if flock(terminal, LOCK_EX | LOCK_NB) == 0 {
-        _ = ioctl(terminal, UInt(TIOCNXCL), 0)
-        _ = flock(terminal, LOCK_UN)
-      }
     }
 
     /// A full terminal loses bytes, as a line that nobody listens to does.

@@ -23,14 +23,14 @@ public final class SerialPort: SerialLine {
   ///   serial port.
   public static func open(
     path: String, address: String, clock: any SerialClock
-  ) async throws(TransportError) -> SerialPort {
+  ) throws(TransportError) -> SerialPort {
     let descriptor = Glibc.open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else {
       let number = errno
       throw TransportError(errno: number, "cannot open the serial port", address: address)
     }
     do throws(TransportError) {
-      try await prepare(descriptor, address: address)
+      try prepare(descriptor, address: address)
     } catch {
       Glibc.close(descriptor)
       throw error
@@ -46,22 +46,18 @@ public final class SerialPort: SerialLine {
     queue = DispatchQueue(label: "rram.serial")
   }
 
-  private static func prepare(_ descriptor: Int32, address: String) async throws(TransportError) {
+  private static func prepare(_ descriptor: Int32, address: String) throws(TransportError) {
     guard isatty(descriptor) == 1 else {
       throw TransportError(.badAddress, "the file is not a serial port", address: address)
     }
-    // TIOCEXCL stops other users' later open(2), not root's and not earlier ones: the lock covers these among programs that ask.
-    var number = Self.lock(descriptor)
-    for _ in 0..<3 where number == EWOULDBLOCK {
-      // A virtual board looks for the lock now and then, for microseconds.
-      try? await Task.sleep(for: .milliseconds(20))
-      number = Self.lock(descriptor)
-    }
-    guard number == 0 else {
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      let number = errno
       let code: TransportError.Code = number == EWOULDBLOCK ? .busy : .io
       throw TransportError(code, "another process holds the serial port", address: address, errno: number)
     }
-    guard ioctl(descriptor, UInt(TIOCEXCL), 0) == 0 else {
+    // The lock serves among programs that ask for it, the mark among those that do not; root passes the mark. On a pseudo-terminal the mark
+    // would outlive a client that was killed, because the server has it open as well.
+    if !isPseudoTerminal(descriptor), ioctl(descriptor, UInt(TIOCEXCL), 0) != 0 {
       throw TransportError(errno: errno, "cannot hold the serial port exclusively", address: address)
     }
     var settings = termios()
@@ -84,16 +80,17 @@ public final class SerialPort: SerialLine {
     tcflush(descriptor, TCIOFLUSH)
   }
 
-  /// Takes the lock if it is free; the system's error number if not.
-  private static func lock(_ descriptor: Int32) -> Int32 {
-    flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno
+  /// Major numbers 136 to 143 (Linux's devices.txt).
+  private static func isPseudoTerminal(_ descriptor: Int32) -> Bool {
+    var status = stat()
+    return fstat(descriptor, &status) == 0 && (136...143).contains((status.st_rdev >> 8) & 0xFFF)
   }
 
   deinit { Self.release(descriptor.withLock { $0 }) }
 
   private static func release(_ descriptor: Int32) {
     guard descriptor >= 0 else { return }
-    // The mark outlives this descriptor while others are open.
+    // The mark would outlive this descriptor while another process has the port open.
     _ = ioctl(descriptor, UInt(TIOCNXCL), 0)
     Glibc.close(descriptor)
   }

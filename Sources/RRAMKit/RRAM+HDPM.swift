@@ -55,7 +55,7 @@ extension RRAM {
       source = try scope.map { try ScopeDirectory($0, clock: clock) }
       let name = address.description
       board = try await HDPMBoard(clock: clock, configuration: configuration) { () throws(TransportError) in
-        try await SerialPort.open(path: port, address: name, clock: clock)
+        try SerialPort.open(path: port, address: name, clock: clock)
       }
     default:
       throw HDPMError(.unsupported, "\(address) is no published board; hdpm:PORT and hdpm-emu: are")

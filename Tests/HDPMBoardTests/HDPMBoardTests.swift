@@ -29,6 +29,19 @@ func settings(_ preset: String = "0", _ change: (inout HDPMSettings) -> Void = {
   return settings
 }
 
+/// The same link with a host or an adapter that is now and then late with what it sends.
+struct LateLine: SerialLine {
+  let link: VirtualHDPMLink
+  var address: String { link.address }
+  func write(_ bytes: [UInt8]) async throws(TransportError) {
+    let delay = link.sent.count % 3 == 0 ? Duration.milliseconds(80) : .zero
+    try? await link.sleep(until: link.now + delay)
+    try await link.write(bytes)
+  }
+  func read(until deadline: Duration) async throws(TransportError) -> [UInt8] { try await link.read(until: deadline) }
+  func close() async {}
+}
+
 /// A line that answers every write with the next of its answers, in virtual time.
 final class ScriptedLine: SerialLine, SerialClock {
   let address = "hdpm:/dev/ttyS9"
@@ -116,6 +129,15 @@ final class ScriptedLine: SerialLine, SerialClock {
     #expect(left.last == .zero)
     // What was announced at the start is what it took.
     #expect(left[0] >= report.duration * 0.99 && left[0] <= report.duration * 1.01)
+  }
+
+  @Test func aHostThatIsLateWithSomeCommandsLosesNoRun() async throws {
+    let link = try virtualLink()
+    let board = try await HDPMBoard(clock: link) { () throws(TransportError) in LateLine(link: link) }
+    try await board.configure(settings())
+    let report = try await board.requestRuns(60, scope: link)
+    #expect(report.captures.count == 60)
+    #expect(report.missing == 0)
   }
 
   @Test func runsStepAroundTheWrapsOfTheTickCounter() async throws {

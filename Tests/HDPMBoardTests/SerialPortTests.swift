@@ -6,8 +6,8 @@ import Testing
 
 /// Real ports: the pseudo-terminal of a virtual board.
 @Suite struct SerialPortTests {
-  static func open(_ path: String) async throws -> SerialPort {
-    try await SerialPort.open(path: path, address: "hdpm:\(path)", clock: SystemSerialClock())
+  static func open(_ path: String) throws -> SerialPort {
+    try SerialPort.open(path: path, address: "hdpm:\(path)", clock: SystemSerialClock())
   }
 
   static func pty() throws -> HDPMPty {
@@ -19,7 +19,7 @@ import Testing
     let pty = try Self.pty()
     defer { pty.close() }
     let clock = SystemSerialClock()
-    let port = try await SerialPort.open(path: pty.path, address: "hdpm:\(pty.path)", clock: clock)
+    let port = try SerialPort.open(path: pty.path, address: "hdpm:\(pty.path)", clock: clock)
     for (command, answer) in [
       ("C050\r\n", "Coef: 0.500000\r\n"), ("O5050\r\n", "Offset set1: 0.000000\nOffset set2: 0.000000\r\n"),
     ] {
@@ -37,18 +37,17 @@ import Testing
   @Test func aPortThatIsHeldIsBusyAndFreeAgainAfterwards() async throws {
     let pty = try Self.pty()
     defer { pty.close() }
-    let port = try await Self.open(pty.path)
-    // As root the lock refuses it, else the exclusive mark.
-    await #expect { try await Self.open(pty.path) } throws: { ($0 as? TransportError)?.code == .busy }
+    let port = try Self.open(pty.path)
+    #expect { try Self.open(pty.path) } throws: { ($0 as? TransportError)?.code == .busy }
     await port.close()
     await #expect { try await port.write([0x0D]) } throws: { ($0 as? TransportError)?.code == .closed }
-    await (try await Self.open(pty.path)).close()
+    await (try Self.open(pty.path)).close()
   }
 
   @Test func anAdapterThatGoesAwayIsNoticed() async throws {
     let pty = try Self.pty()
     let clock = SystemSerialClock()
-    let port = try await SerialPort.open(path: pty.path, address: "hdpm:\(pty.path)", clock: clock)
+    let port = try SerialPort.open(path: pty.path, address: "hdpm:\(pty.path)", clock: clock)
     pty.close()
     await #expect {
       _ = try await port.read(until: clock.now + .seconds(10))
@@ -62,9 +61,9 @@ import Testing
     ("/dev/ttyRRAM-none", TransportError.Code.notFound, "cannot open the serial port"),
     ("/dev/null", TransportError.Code.badAddress, "the file is not a serial port"),
   ])
-  func whatIsNoPortIsRefused(path: String, code: TransportError.Code, reason: String) async {
-    await #expect {
-      try await Self.open(path)
+  func whatIsNoPortIsRefused(path: String, code: TransportError.Code, reason: String) {
+    #expect {
+      try Self.open(path)
     } throws: {
       ($0 as? TransportError)?.code == code && "\($0)".hasPrefix("hdpm:\(path): \(reason)")
     }
