@@ -1,4 +1,5 @@
 internal import DequeModule
+internal import RRAMProfiles
 public import RRAMWire
 
 /// The tables the converters play, one entry a tick.
@@ -67,6 +68,7 @@ extension Board {
   public func configureLoop(_ layers: [LoopLayer]) async throws {
     try require(.closedLoop, for: "configuring the loop")
     for layer in layers { try check.check(layer.block) }
+    try check.checkLoop(boardDescription.closedLoop, layers.first?.block)
     _ = try await exchange(ConfigureLoop(layers: layers))
   }
 

@@ -74,6 +74,21 @@ public struct LimitCheck: Sendable {
       throw BoardError(
         .badArgument, "forming \(block): stop conductance \(request.stopConductance) is not above 0", address: address)
     }
+    guard request.stopConductance <= limits.conductance.upperBound else {
+      throw refused(
+        .conductance, request.stopConductance.rawValue, 0, limits.conductance.upperBound.rawValue, block)
+    }
+    // Every step of the ramp is a pulse to the cell.
+    let steps = ((request.ramp.stop - request.ramp.start) / request.ramp.step).rounded(.down)
+    try check(count: steps.isFinite ? max(0, Int(min(steps, 1e9))) + 1 : 1, block)
+  }
+
+  /// In the closed loop no voltage is asked for: what rows can reach is their clamp, and that must lie within the limits.
+  public func checkLoop(_ loop: BoardDescription.ClosedLoop?, _ block: CellBlock?) throws(BoardError) {
+    guard let loop else { return }
+    if !(loop.rowClamp <= limits.bitLine) {
+      throw refused(.bitLine, loop.rowClamp.rawValue, 0, limits.bitLine.rawValue, block)
+    }
   }
 
   public func check(_ request: WriteVerify) throws(BoardError) {

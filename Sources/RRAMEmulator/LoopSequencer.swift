@@ -175,8 +175,10 @@ final class LoopSequencer {
   }
 
   private func store(_ part: UploadSchedule) -> Int {
-    let known = schedules.firstIndex { $0.id == part.scheduleID && $0.ticks == part.ticks && $0.tick == part.tick }
-    // The same id with another length or tick is a new schedule.
+    // A part for a schedule that is complete, or of another length or tick, begins a new one under the same id.
+    let known = schedules.firstIndex {
+      $0.id == part.scheduleID && $0.ticks == part.ticks && $0.tick == part.tick && $0.receivedCount < $0.ticks
+    }
     var schedule =
       known.map { schedules[$0] }
       ?? Schedule(

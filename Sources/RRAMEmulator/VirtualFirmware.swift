@@ -137,12 +137,15 @@ final class VirtualFirmware {
   @discardableResult
   func makeSafe(_ cause: SafeCause, answering: Bool = true) -> Int {
     let ended = queue.entries
-    queue.removeAll()
-    for entry in ended { end(entry, .aborted, "ended by \(cause)", answering: answering) }
     let changed = isEnergised || !ended.isEmpty
+    // The array first: telling the host and the disk can wait.
     isEnergised = false
     lines.ground()
     lastSafeCause = cause
+    queue.removeAll()
+    for entry in ended {
+      end(entry, .aborted, "ended because the board was made safe (cause: \(cause))", answering: answering)
+    }
     if cause == .watchdog { counters.watchdogTrips += 1 }
     save(everything: true)
     if changed { send(event: .enteredSafe(cause)) }
@@ -308,7 +311,10 @@ final class VirtualFirmware {
       return try loop.uploadOperation(upload)
     case .runLoop(let run):
       let loop = try requireLoop()
-      return try RunLoopOperation(run, loop, chip, frameBytes: frameBytes)
+      // Network and schedule are those of its turn: the requests before it may still change them.
+      return DeferredOperation(macros: .all, total: run.samples) { chip throws(RequestFailure) in
+        try RunLoopOperation(run, loop, chip, frameBytes: frameBytes)
+      }
     default: throw RequestFailure(.unknownRequest, "\(request.body.name) is no operation")
     }
   }
@@ -329,9 +335,10 @@ final class VirtualFirmware {
   private func fail(_ entry: QueuedOperation, _ failure: RequestFailure) {
     queue.remove(entry)
     if failure.status == .failed { counters.failures += 1 }
-    // A driver that does what the firmware never asked for.
+    // A driver that does what the firmware never asked for: nothing may go on with it.
     if failure.isFault { raise(.converter) }
     end(entry, failure.status, failure.detail, refusal: failure.refusal)
+    if failure.isFault { makeSafe(.fault) }
   }
 
   private func advance(_ entry: QueuedOperation) {
@@ -374,6 +381,11 @@ final class VirtualFirmware {
     guard let (body, isLast) = entry.waiting, entry.credit != 0 else { return }
     guard isLast else {
       entry.waiting = nil
+      // What a host hears of cells is on disk: a chip that dies now must not know less than its host.
+      if case .cellResults(let results) = body, results.count > 0, let failure = save() {
+        fail(entry, RequestFailure(.failed, "\(failure)"))
+        return
+      }
       if let credit = entry.credit { entry.credit = credit - 1 }
       entry.sentBytes += respond(entry.sequence, isLast: false, body)
       return

@@ -45,7 +45,7 @@ extension Board {
     while true {
       let before = known.unusable
       try await form(plan.layers.map(\.block), options: options, excluding: before, into: &outcome, progress: progress)
-      known.enter(outcome.failures)
+      known.enter(outcome.failures, forming: true)
       let next = try MappingPlan(network, on: boardDescription, window: window, avoiding: known.unusable)
       // Each round either finds new bad cells or ends, and a chip has a finite number of cells.
       if known.unusable == before || next == plan { return (next, outcome.report(try await tally.passed())) }

@@ -1,6 +1,7 @@
 internal import Foundation
 public import RRAMRecords
 public import RRAMUnits
+internal import RRAMWire
 
 /// The cells of a chip that were found unusable: `cells.json` in the chip's folder of the records.
 public struct KnownCells: Sendable, Hashable, Codable {
@@ -16,17 +17,20 @@ public struct KnownCells: Sendable, Hashable, Codable {
   public var unusable: Set<CellAddress> { Set(failures.map(\.address)) }
 
   /// Reasons that a further attempt does not change.
-  private static let lastingReasons: Set<String> = ["stuck low", "stuck high", "not formed"]
+  static let lastingReasons: Set<String> = ["stuck low", "stuck high"]
 
-  /// True for a reason that a further attempt does not change.
+  /// True if a write found the cell to be beyond writing.
+  ///
+  /// A write also meets cells that nobody has formed yet; only forming tells whether they can be.
   public static func isLasting(_ reason: String) -> Bool { lastingReasons.contains(reason) }
 
-  /// Enters failures that last, and forgets cells that were found good since.
-  public mutating func enter(_ found: [CellFailure], good: [CellAddress] = []) {
-    let good = Set(good)
-    let lasting = found.filter { Self.isLasting($0.reason) }
+  /// Enters the failures that last; others are left out.
+  ///
+  /// - Parameter forming: true if they come from forming, where a cell that did not form stays so.
+  public mutating func enter(_ found: [CellFailure], forming: Bool = false) {
+    let lasting = found.filter { Self.isLasting($0.reason) || forming && $0.reason == CellReason.notFormed.description }
     let replaced = Set(lasting.map(\.address))
-    failures.removeAll { good.contains($0.address) || replaced.contains($0.address) }
+    failures.removeAll { replaced.contains($0.address) }
     failures += lasting
     failures.sort { ($0.macro, $0.row, $0.column) < ($1.macro, $1.row, $1.column) }
   }

@@ -82,7 +82,8 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
     guard let data = try home.program(label: first.label, chip: chip) else {
       throw MappingError(
         .unknownLabel,
-        "chip \(chip) of \(board.address): macro \(first.macro) carries label \(label), which \(home.root.path) does not know"
+        "chip \(chip) of \(board.address): macro \(first.macro) carries label \(label), which \(home.root.path) "
+          + "does not know: it was programmed from elsewhere, or programming was interrupted"
       )
     }
     let record = try read(data, label: label)
@@ -103,8 +104,8 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
       guard actual.writeCounter == expected.writeCounter else {
         throw MappingError(
           .changedSince,
-          "\(place) was changed after '\(record.model)' was programmed: write counter \(actual.writeCounter), then "
-            + "\(expected.writeCounter)")
+          "\(place) was changed after '\(record.model)' was programmed: its write counter is \(actual.writeCounter), and "
+            + "was \(expected.writeCounter)")
       }
     }
     if let model, model.sha256 != record.modelSHA256 {

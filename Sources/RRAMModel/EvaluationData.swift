@@ -64,6 +64,11 @@ public struct EvaluationData: Sendable {
     if let bad = values.firstNonFinite {
       throw ModelError(.nonFinite, path, key: "x", reason: "point \(bad.index / 2) is \(bad.value)")
     }
+    // Moments and distances of such points would not be finite.
+    if let far = values.firstIndex(where: { abs($0) > 1e6 }) {
+      throw ModelError(
+        .nonFinite, path, key: "x", reason: "point \(far / 2) has a coordinate of \(values[far]), beyond ±1e6")
+    }
     points = values
     self.labels = labels
   }

@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// What went wrong with a record on disk.
 public struct RecordsError: Error, CustomStringConvertible, Sendable {
   public struct Code: Sendable, Hashable {
@@ -27,6 +29,7 @@ public struct RecordsError: Error, CustomStringConvertible, Sendable {
   }
 
   public var description: String {
-    "\(path): \(reason)" + (underlying.map { ": \($0)" } ?? "")
+    // Foundation's errors print their whole dictionary unless asked for their sentence.
+    "\(path): \(reason)" + (underlying.map { ": \(($0 as? CocoaError)?.localizedDescription ?? "\($0)")" } ?? "")
   }
 }

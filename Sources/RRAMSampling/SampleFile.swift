@@ -197,8 +197,14 @@ public struct SampleFile: Sendable, Hashable {
     guard metadata.schema <= 1 else {
       throw SessionError(.malformedFile, "\(path), 'meta': layout \(metadata.schema) is newer than this toolkit's 1")
     }
-    guard metadata.ticks > 0, metadata.scale > 0, metadata.scale.isFinite else {
-      throw SessionError(.malformedFile, "\(path), 'meta': \(metadata.ticks) ticks, β scale \(metadata.scale)")
+    // Bounds far beyond any board's, so that a hostile file costs neither memory nor time.
+    guard (1...65_536).contains(metadata.ticks), metadata.scale > 0, metadata.scale <= 1e3,
+      (0...1e3).contains(metadata.beta0), (0...1e3).contains(metadata.beta1)
+    else {
+      throw SessionError(
+        .malformedFile,
+        "\(path), 'meta': \(metadata.ticks) ticks, β \(metadata.beta0) to \(metadata.beta1), scale \(metadata.scale); "
+          + "1 to 65536 ticks and numbers up to 1000 are possible")
     }
     if let bad = xT.firstIndex(where: { !$0.isFinite }) {
       throw SessionError(.malformedFile, "\(path), 'xT': point \(bad / 2) is \(xT[bad])")

@@ -54,8 +54,10 @@ public final class UnixSocketServer: Sendable {
   public func close() async {
     isClosing.store(true, ordering: .releasing)
     waker.wake()
-    // Ends with an error by design: the pipe only marks the end of the thread.
-    _ = try? await ended.take()
+    // Ends with an error by design: the pipe only marks the end of the thread. A cancelled caller waits as well, or the
+    // socket file would be left behind.
+    let ended = ended
+    await Task { _ = try? await ended.take() }.value
   }
 
   /// One accepted connection; touched by the server's thread only.

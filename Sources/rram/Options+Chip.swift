@@ -6,10 +6,15 @@ struct ChipOptions: ParsableArguments {
   @Option(help: "Chip profile whose pulses are used. Default: the one that the board names.")
   var profile: String?
 
-  /// The profile whose procedure the chip gets.
-  func profile(for board: Board, at address: BoardAddress) throws -> ChipProfile {
+  /// The profile that the command line or an emulated board's address names; to be read before the board is opened.
+  func namedProfile(at address: BoardAddress) throws -> ChipProfile? {
     if let profile { return try ChipProfile.load(nameOrPath: profile) }
     if case .emulated(let chip) = address { return try ChipProfile.load(nameOrPath: chip.profile) }
+    return nil
+  }
+
+  /// The profile of the chip that a board says it carries.
+  static func profile(of board: Board) throws -> ChipProfile {
     guard !board.info.chipProfile.isEmpty else {
       throw CommandError(
         message: "board \(board.address) does not say what chip it carries",

@@ -39,6 +39,15 @@ struct BoardOptions: ParsableArguments {
   }
 }
 
+/// Refuses a file that could not be written when the work is done.
+func checkWritable(_ path: String?) throws {
+  guard let path else { return }
+  let folder = URL(filePath: path).deletingLastPathComponent().path
+  guard FileManager.default.isWritableFile(atPath: folder) else {
+    throw CommandError(message: "\(path): the folder \(folder) cannot be written to", exitCode: ExitStatus.badInput)
+  }
+}
+
 /// Options of verbs that change or measure something.
 struct RunOptions: ParsableArguments {
   @Option(name: .long, help: "Folder of this run's record. Default: a new one below $RRAM_HOME/runs.")
@@ -49,6 +58,6 @@ struct RunOptions: ParsableArguments {
     try RunDirectory(
       home: RecordsHome(), folder: runDir.map { URL(filePath: $0, directoryHint: .isDirectory) },
       toolkit: toolkitVersion,
-      command: CommandLine.arguments, settings: settings)
+      command: ["rram"] + hoistGlobalOptions(Array(CommandLine.arguments.dropFirst())), settings: settings)
   }
 }

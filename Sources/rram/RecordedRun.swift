@@ -17,9 +17,22 @@ func withRecordedBoard<Result: CommandOutput & Sendable>(
       return result
     } catch {
       // What is known of the failure goes into the record; the failure itself is what the user hears of.
-      try? record.events.append([.init("error", detail: "\(error)")])
+      if let partial = (error as? BoardError)?.partial { try? record.events.append(partial.events) }
+      try? record.events.append([.init("error", detail: diagnose(error).message)])
       try? record.finish(exitStatus: Int(diagnose(error).exitCode))
       throw error
+    }
+  }
+}
+
+extension CellReport {
+  /// What an operation that ended early had found out of each cell.
+  fileprivate var events: [EventLog.Event] {
+    addresses.indices.filter { reads[$0] > 0 || pulses[$0] > 0 }.map { index in
+      .init(
+        "partial", cell: addresses[index],
+        conductance: conductance[index].isFinite ? Siemens(Double(conductance[index])) : nil,
+        pulses: Int(pulses[index]), reads: Int(reads[index]), detail: reasons[index].description)
     }
   }
 }

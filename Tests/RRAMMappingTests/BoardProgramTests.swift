@@ -167,7 +167,7 @@ import Testing
 }
 
 @Suite("KnownCells") struct KnownCellsTests {
-  @Test("lasting failures are kept, passing ones are not, and good cells are forgotten")
+  @Test("lasting failures are kept, passing ones are not")
   func enters() {
     func failure(_ row: Int, _ reason: String) -> CellFailure {
       CellFailure(CellAddress(macro: 0, row: row, column: 0), reason: reason)
@@ -175,7 +175,10 @@ import Testing
     var known = KnownCells()
     known.enter([failure(1, "stuck low"), failure(2, "pulse limit"), failure(3, "stuck high")])
     #expect(known.unusable == Set([1, 3].map { CellAddress(macro: 0, row: $0, column: 0) }))
-    known.enter([failure(3, "not formed")], good: [CellAddress(macro: 0, row: 1, column: 0)])
-    #expect(known.failures == [failure(3, "not formed")])
+    // A write also meets cells that nobody has formed yet; only forming tells whether they can be.
+    known.enter([failure(4, "not formed")])
+    #expect(known.failures == [failure(1, "stuck low"), failure(3, "stuck high")])
+    known.enter([failure(3, "not formed")], forming: true)
+    #expect(known.failures == [failure(1, "stuck low"), failure(3, "not formed")])
   }
 }

@@ -28,6 +28,11 @@ import Testing
     Case(
       arguments: ["program", "./missing.safetensors", "--board", "emu:"], status: 65, says: ["missing.safetensors"]),
     Case(arguments: ["evaluate", "missing.npz"], status: 65, says: ["missing.npz"]),
+    Case(arguments: ["form", "--profile", "nope", "--board", "usb:"], status: 64, says: ["nope", "cmo-hfox"]),
+    Case(
+      arguments: ["sample", "ring", "-n", "8", "-o", "/nonexistent/s.npz", "--board", "usb:"], status: 65,
+      says: ["/nonexistent"]),
+    Case(arguments: ["verify", "--min-in-tolerance", "nan", "--board", "emu:"], status: 64, says: ["nan"]),
     Case(arguments: ["wait", "soon", "--board", "emu:"], status: 64, says: ["soon"]),
     Case(
       arguments: ["sample", "ring", "-n", "10", "--board", "emu:board=multiplexed"], status: 1, says: ["closed loop"]),

@@ -33,3 +33,8 @@ struct CellList {
 
 /// Cells one step works on: a few milliseconds of host time at most.
 let cellsPerStep = 1024
+
+/// Cells that are read in one step, so that a step takes some milliseconds however many conversions each cell takes.
+func readsPerStep(_ bias: ReadBias, times: Int = 1) -> Int {
+  max(1, cellsPerStep / max(1, bias.averages * times))
+}

@@ -81,3 +81,28 @@ final class ImmediateOperation: Operation {
     return .finished(result)
   }
 }
+
+/// An operation that is made when its turn comes, from the state that the requests before it have left.
+final class DeferredOperation: Operation {
+  let macros: MacroSet
+  private let make: (Chip) throws(RequestFailure) -> any Operation
+  private var made: (any Operation)?
+  private let expected: OperationAccount
+
+  init(macros: MacroSet, total: Int, _ make: @escaping (Chip) throws(RequestFailure) -> any Operation) {
+    self.macros = macros
+    self.make = make
+    expected = OperationAccount(total: total)
+  }
+
+  var account: OperationAccount { made?.account ?? expected }
+
+  func step(_ chip: Chip) throws(RequestFailure) -> OperationStep {
+    if let made { return try made.step(chip) }
+    let operation = try make(chip)
+    made = operation
+    return try operation.step(chip)
+  }
+
+  func partialResults() -> [ResponseBody] { made?.partialResults() ?? [] }
+}

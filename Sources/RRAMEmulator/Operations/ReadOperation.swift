@@ -22,7 +22,7 @@ final class ReadOperation: Operation {
 
   func step(_ chip: Chip) throws(RequestFailure) -> OperationStep {
     let first = account.finished
-    let count = min(cells.count - first, cellsPerStep, cellsPerFrame - part.count)
+    let count = min(cells.count - first, readsPerStep(bias), cellsPerFrame - part.count)
     let reading = try chip.read(macro: cells.macro, cells.indices[first..<first + count], bias)
     part += reading.conductance
     saturated += reading.saturated

@@ -84,7 +84,8 @@ final class WriteVerifyOperation: Operation {
 
   func step(_ chip: Chip) throws(RequestFailure) -> OperationStep {
     if phase == .results { return nextPage() }
-    let part = batch[cursor..<min(cursor + cellsPerStep, batch.count)]
+    let step = phase == .read ? readsPerStep(request.verify, times: request.confirmReads + 1) : cellsPerStep
+    let part = batch[cursor..<min(cursor + step, batch.count)]
     if !part.isEmpty {
       switch phase {
       case .read: try read(part, chip)

@@ -13,7 +13,7 @@ struct DemoCommand: AsyncParsableCommand {
   @Option(help: "Chip profile.")
   var profile = "cmo-hfox"
 
-  @Option(help: "Seed of the chips.")
+  @Option(help: "Seed of the ring's chip; the letters' chip has the next one.")
   var seed: UInt64 = 1
 
   @Option(name: .shortAndLong, help: "Folder for pictures, samples and records.")
@@ -29,7 +29,7 @@ struct DemoCommand: AsyncParsableCommand {
       settings: ["profile": profile, "seed": "\(seed)"])
     // Each network has a chip of its own, as two dies of one wafer.
     let ring = try await path("ring", count: 20_000, seed: seed, home: home, record: record)
-    let letters = try await path("letters", count: 12_000, seed: seed + 1, home: home, record: record)
+    let letters = try await path("letters", count: 12_000, seed: seed &+ 1, home: home, record: record)
 
     let pictures = [
       folder.appending(path: "ring.png"), folder.appending(path: "letters.png"),
@@ -100,7 +100,7 @@ struct DemoCommand: AsyncParsableCommand {
     say("\(name): the same \(count) samples in software")
     let report = try drawn.samples.evaluate(against: EvaluationData(model.metadata.data), model: model)
     let software = try drawn.samples.softwareReference(for: model)
-    guard let reference = report.software else { throw CancellationError() }
+    guard let reference = report.software else { preconditionFailure("a report with a model has a reference") }
     return Outcome(
       samples: drawn.samples, software: software, program: drawn.program,
       result: .init(
@@ -108,7 +108,7 @@ struct DemoCommand: AsyncParsableCommand {
         chipSecondsPerSample: drawn.statistics.chipSeconds / Double(drawn.statistics.samples)))
   }
 
-  /// Twelve letters of each class, as the decoder draws them.
+  /// Sixteen letters of each class, as the decoder draws them.
   private func decoded(_ letters: Outcome) throws -> [(title: String, images: [[Float]])] {
     let decoder = try ModelLibrary.letterDecoder()
     let names = try ModelLibrary.scoreModel("letters").metadata.classNames

@@ -49,7 +49,6 @@ struct EmulateCommand: AsyncParsableCommand {
     while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
     await server.close()
     await board.close()
-    throw CancellationError()
   }
 }
 

@@ -42,6 +42,18 @@ struct EvaluateCommand: AsyncParsableCommand {
     let file = try SampleFile(path: samples)
     let model = try self.model.map { try ModelLibrary.scoreModel($0) }
     let data = try EvaluationData(against ?? model?.metadata.data ?? file.defaultData)
+    let isLabelled = file.labels.contains { $0 != SampleFile.noLabel }
+    if data.labels != nil, !isLabelled {
+      throw CommandError(
+        message:
+          "\(samples): its samples have no classes, and data '\(data.name)' has; they cannot be compared class by class",
+        exitCode: ExitStatus.badInput)
+    }
+    if let model, isLabelled, !model.network.isConditional {
+      throw CommandError(
+        message: "\(samples): its samples have classes ('\(file.metadata.model)'), and '\(model.name)' has none",
+        exitCode: ExitStatus.badInput)
+    }
     let report = try file.evaluate(against: data, bins: bins, range: range, model: model, method: solver)
     try answer(EvaluateOutput(report: report), json: common.json)
   }

@@ -20,10 +20,11 @@ struct FormCommand: AsyncParsableCommand {
   func run() async throws {
     let address = try options.address()
     let model = try self.model.map { try ScoreModel.open($0, options.common) }
+    let named = try chip.namedProfile(at: address)
     let progress = ProgressLine(quiet: options.common.quiet)
     let output = try await withRecordedBoard(options, runOptions, settings: ["for": self.model ?? "all cells"]) {
       board, record in
-      let profile = try chip.profile(for: board, at: address)
+      let profile = try named ?? ChipOptions.profile(of: board)
       let home = RecordsHome()
       var known = try KnownCells.load(chip: board.info.chipID, home: home)
       let formOptions = FormOptions(profile)
@@ -36,7 +37,7 @@ struct FormCommand: AsyncParsableCommand {
         report = try await board.form(board.allCells, options: formOptions, excluding: known.unusable) {
           progress.show($0)
         }
-        known.enter(report.failures)
+        known.enter(report.failures, forming: true)
       }
       progress.clear()
       try known.save(chip: board.info.chipID, home: home)
@@ -44,7 +45,8 @@ struct FormCommand: AsyncParsableCommand {
         report.failures.map { .init("form", cell: $0.address, detail: $0.reason) }
           + [
             .init(
-              "form", pulses: Int(report.pulses.mean * Double(report.formed)), reads: report.reads,
+              "form", pulses: Int((report.pulses.mean * Double(report.formed + report.failures.count)).rounded()),
+              reads: report.reads,
               detail: "\(report.formed) cells formed")
           ])
       return FormOutput(report: report)

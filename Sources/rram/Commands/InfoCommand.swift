@@ -138,7 +138,7 @@ struct InfoOutput: CommandOutput {
       [
         "limits",
         limits.pulsesPerRequest == 0
-          ? "reads up to \(Volts(limits.read)) only: no limits record for this chip"
+          ? "reads up to \(Volts(limits.read)) and nothing else"
           : "WL \(Volts(limits.wordLine)), BL \(Volts(limits.bitLine)), SL \(Volts(limits.sourceLine)), "
             + "forming \(Volts(limits.forming)), read \(Volts(limits.read)), "
             + "\(limits.conductance[0].formatted(digits: 4))–\(limits.conductance[1].formatted(digits: 4)) µS",

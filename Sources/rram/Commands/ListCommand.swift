@@ -12,7 +12,7 @@ struct ListCommand: AsyncParsableCommand {
       ListOutput(
         boards: RRAM.attachedBoards().map(ListOutput.Board.init), chipProfiles: ChipProfile.shippedNames,
         boardDescriptions: BoardDescription.shippedNames,
-        models: ModelLibrary.names),
+        models: ModelLibrary.scoreModelNames),
       json: common.json)
   }
 }

@@ -16,7 +16,7 @@ struct ProgramCommand: AsyncParsableCommand {
   @Option(help: "Read again at every age up to this one: 1s, 60s or 600s.")
   var follow: FollowUp = .oneSecond
 
-  @Option(help: "Half width of the verify window, µS. Default: the chip profile's.")
+  @Option(parsing: .unconditional, help: "Half width of the verify window, µS. Default: the chip profile's.")
   var tolerance: Double?
 
   @Option(help: "Largest number of pulses a cell. Default: the chip profile's.")
@@ -50,18 +50,27 @@ struct ProgramCommand: AsyncParsableCommand {
   func run() async throws {
     let address = try options.address()
     let model = try ScoreModel.open(self.model, options.common)
+    let named = try chip.namedProfile(at: address)
     let progress = ProgressLine(quiet: options.common.quiet)
     let settings = [
       "model": model.name, "modelSHA256": model.sha256, "follow": follow.rawValue,
       "minInTolerance_percent": "\(minInTolerance)",
     ]
     let output = try await withRecordedBoard(options, runOptions, settings: settings) { board, record in
-      let profile = try chip.profile(for: board, at: address)
+      let profile = try named ?? ChipOptions.profile(of: board)
       let home = RecordsHome()
       var known = try KnownCells.load(chip: board.info.chipID, home: home)
       let plan = try model.plan(for: board, known: known)
       var programOptions = ProgramOptions(profile)
-      if let tolerance { programOptions.tolerance = .microsiemens(tolerance) }
+      if let tolerance {
+        programOptions.tolerance = .microsiemens(tolerance)
+        let window = board.limits.conductance
+        guard programOptions.tolerance < (window.upperBound - window.lowerBound) / 4 else {
+          throw CommandError(
+            message: "--tolerance \(tolerance): ±\(programOptions.tolerance) accepts half of the window "
+              + "\(window.lowerBound) to \(window.upperBound) or more", exitCode: ExitStatus.usage)
+        }
+      }
       if let maximumPulses { programOptions.maximumPulses = maximumPulses }
       if let maximumReversals { programOptions.maximumReversals = maximumReversals }
       programOptions.followUp = follow
@@ -176,6 +185,7 @@ struct ProgramOutput: CommandOutput {
     }
     let verdict =
       exitStatus == 0 ? "" : "\nout of tolerance: less than \(minInTolerance.formatted(digits: 4)) % of the cells"
-    return "'\(model)' is on the chip\n" + lines.joined(separator: "\n") + failureList(report.failures) + verdict
+    return "'\(model)' \(exitStatus == 0 ? "is on the chip" : "was written, but not well")\n"
+      + lines.joined(separator: "\n") + failureList(report.failures) + verdict
   }
 }

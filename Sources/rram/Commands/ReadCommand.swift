@@ -21,12 +21,13 @@ struct ReadCommand: AsyncParsableCommand {
 
   func validate() throws {
     guard macro >= 0 else { throw ValidationError("--macro \(macro): macros count from 0") }
-    guard (1...65_536).contains(averages) else {
-      throw ValidationError("--averages \(averages): 1 to 65536 are possible")
+    guard (1...4096).contains(averages) else {
+      throw ValidationError("--averages \(averages): 1 to 4096 are possible")
     }
   }
 
   func run() async throws {
+    try checkWritable(output)
     let settings = ["macro": "\(macro)", "averages": "\(averages)"]
     let result = try await withRecordedBoard(options, runOptions, settings: settings) { board, record in
       let block = CellBlock(macro: macro, shape: board.boardDescription.macros.shape)

@@ -3,8 +3,11 @@ import RRAMKit
 
 struct SafeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "safe", abstract: "Abort everything and ground the array; works while another process holds the board."
-  )
+    commandName: "safe", abstract: "Abort everything and ground the array.",
+    discussion: """
+      On sock: it works while another process holds the board. A chip in a state file (emu:…,state=FILE) belongs to one process: end \
+      that one, and the array is grounded.
+      """)
 
   @OptionGroup var options: BoardOptions
 

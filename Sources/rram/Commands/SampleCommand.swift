@@ -23,13 +23,13 @@ struct SampleCommand: AsyncParsableCommand {
   @Option(help: "ode or sde. Default: what suits the model.")
   var solver: ReverseEquation?
 
-  @Option(help: "Factor on β. Default: the model's.")
+  @Option(parsing: .unconditional, help: "Factor on β. Default: the model's.")
   var scale: Double?
 
   @Option(name: .customLong("class"), help: "Class by name or number, or 'none' for the null condition.")
   var label: String?
 
-  @Option(help: "Ticks of the schedule.")
+  @Option(parsing: .unconditional, help: "Ticks of the schedule.")
   var ticks = 200
 
   @Option(help: "Seed of start points and noise.")
@@ -77,6 +77,7 @@ struct SampleCommand: AsyncParsableCommand {
     let model = try ScoreModel.open(modelName, options.common)
     let batches = try self.batches(of: model)
     let startPoints = try start.map { try self.startPoints(from: $0) }
+    try checkWritable(output)
     let programs = try batches.map { batch in
       try SamplingProgram(
         model, equation: solver, scale: scale, classLabel: batch.label, ticks: ticks, seed: seed,
@@ -94,13 +95,25 @@ struct SampleCommand: AsyncParsableCommand {
       var energies: [SampleEnergy] = []
       for (batch, program) in zip(batches, programs) {
         let session = try await SamplingSession(program, on: board, home: RecordsHome())
+        if file == nil { warn(of: session.record) }
         var samples = file ?? SampleFile(metadata: session.metadata)
         let points = startPoints.map { Array($0[2 * batch.first..<2 * (batch.first + batch.count)]) }
-        statistics.add(
-          try await session.draw(batch.count, startPoints: points) { drawn in
-            samples.append(drawn)
-            progress.show("sampling", finished: samples.count, total: count)
-          })
+        do {
+          statistics.add(
+            try await session.draw(batch.count, startPoints: points) { drawn in
+              samples.append(drawn)
+              progress.show("sampling", finished: samples.count, total: count)
+            })
+        } catch {
+          progress.clear()
+          // What was drawn until then is worth its chip time.
+          if samples.count > 0 {
+            let kept = record.file("samples-partial.npz").path
+            try samples.write(to: kept)
+            note("\(samples.count) of \(count) samples were drawn and are kept in \(kept)")
+          }
+          throw error
+        }
         file = samples
         energies.append(session.modelledEnergy())
         try record.events.append([
@@ -121,6 +134,14 @@ struct SampleCommand: AsyncParsableCommand {
       return SampleOutput(report: report)
     }
     try answer(result, json: options.common.json)
+  }
+
+  /// Says so if the network was not written well.
+  private func warn(of program: ProgramRecord) {
+    guard !options.common.quiet, program.report.fractionInTolerance < 0.99 else { return }
+    note(
+      "warning: '\(program.model)' was written with \(program.report.inTolerance) of \(program.report.cells) cells in tolerance"
+    )
   }
 
   /// Which samples are of which class: numbers run through.

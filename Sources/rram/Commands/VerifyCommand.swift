@@ -15,8 +15,11 @@ struct VerifyCommand: AsyncParsableCommand {
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
-    guard (1...65_536).contains(averages) else {
-      throw ValidationError("--averages \(averages): 1 to 65536 are possible")
+    if let minInTolerance, !(0...100).contains(minInTolerance) {
+      throw ValidationError("--min-in-tolerance \(minInTolerance): a percentage is needed")
+    }
+    guard (1...4096).contains(averages) else {
+      throw ValidationError("--averages \(averages): 1 to 4096 are possible")
     }
   }
 
