@@ -115,7 +115,7 @@ final class ContextCore: Sendable {
       list[index].flatMap { USBDevice($0, identity: identity, context: self) }
     }
     .filter { $0.matches(identity) }
-    .sorted { $0.port < $1.port }
+    .sorted { $0.precedes($1) }
   }
 
   // MARK: the event thread

@@ -19,6 +19,8 @@ public struct USBDevice: Sendable, Hashable, CustomStringConvertible {
   /// Path of the device node, as udev reports it.
   public let node: String?
   let reference: USBDeviceReference
+  /// The numbers behind ``port``, from the root hub outwards.
+  private let ports: [UInt8]
 
   /// The highest protocol level of the firmware: the two upper digits of `bcdDevice`.
   public var protocolLevel: Int { Int(bcdDevice >> 12) * 10 + Int(bcdDevice >> 8 & 15) }
@@ -35,6 +37,11 @@ public struct USBDevice: Sendable, Hashable, CustomStringConvertible {
   public func hash(into hasher: inout Hasher) {
     hasher.combine(bus)
     hasher.combine(number)
+  }
+
+  /// Port 9 before port 10.
+  func precedes(_ other: Self) -> Bool {
+    bus == other.bus ? ports.lexicographicallyPrecedes(other.ports) : bus < other.bus
   }
 
   func matches(_ identity: USBIdentity) -> Bool {
@@ -55,7 +62,8 @@ public struct USBDevice: Sendable, Hashable, CustomStringConvertible {
     var ports = [UInt8](repeating: 0, count: 7)
     let depth = libusb_get_port_numbers(raw, &ports, Int32(ports.count))
     guard depth > 0 else { return nil }
-    port = "\(bus)-" + ports.prefix(Int(depth)).map(String.init).joined(separator: ".")
+    self.ports = Array(ports.prefix(Int(depth)))
+    port = "\(bus)-" + self.ports.map(String.init).joined(separator: ".")
     vendorID = descriptor.idVendor
     productID = descriptor.idProduct
     bcdDevice = descriptor.bcdDevice

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/usbdevice_fs.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct usb_mock_device {
   UMockdevIoctlBase *handler;
   transfer *waiting, *ended;
   UMockdevIoctlClient *holder;  // who has claimed the interface
+  int number;
   char node[64], syspath[64];
   int master, slave;            // of the pty that lends its poll(2) to the node
   int is_ready;
@@ -34,6 +36,7 @@ struct usb_mock_device {
 
 static UMockdevTestbed *testbed;
 static int last_number = 1;
+static bool is_taken[128];  // numbers of a bus: 1, the root hub, to 127
 static pthread_mutex_t number_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 // usbfs says POLLOUT while a transfer can be reaped. A pty slave says it unless its output is stopped.
@@ -229,7 +232,11 @@ static void describe(const usb_mock_device *d, char *hex) {
 void usb_mock_plug(usb_mock_device *d) {
   GError *error = NULL;
   pthread_mutex_lock(&number_mutex);
-  int number = ++last_number;
+  // As the kernel does it: always the next one that is free.
+  do last_number = last_number < 127 ? last_number + 1 : 2;
+  while (is_taken[last_number]);
+  int number = d->number = last_number;
+  is_taken[number] = true;
   pthread_mutex_unlock(&number_mutex);
   snprintf(d->node, sizeof d->node, "/dev/bus/usb/001/%03d", number);
   umockdev_testbed_attach_ioctl(testbed, d->node, d->handler, &error);
@@ -289,6 +296,9 @@ void usb_mock_unplug(usb_mock_device *d) {
   umockdev_testbed_uevent(testbed, d->syspath, "remove");
   umockdev_testbed_remove_device(testbed, d->syspath);
   umockdev_testbed_detach_ioctl(testbed, d->node, NULL);
+  pthread_mutex_lock(&number_mutex);
+  is_taken[d->number] = false;
+  pthread_mutex_unlock(&number_mutex);
 }
 
 void usb_mock_pump(usb_mock_device *d) {
@@ -311,4 +321,9 @@ int usb_mock_transfers(usb_mock_device *d) {
   for (transfer *t = d->ended; t; t = t->next) count++;
   pthread_mutex_unlock(&d->mutex);
   return count;
+}
+
+size_t usb_mock_heap_bytes(void) {
+  struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
 }

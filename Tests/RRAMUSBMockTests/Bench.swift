@@ -1,4 +1,3 @@
-import Foundation
 import RRAMTransport
 import RRAMUSB
 import Testing
@@ -6,6 +5,9 @@ import Testing
 /// All suites here share one pretended kernel: one after the other.
 @Suite(.serialized, .enabled(if: MockKernel.isActive, "libumockdev-preload is not active"))
 struct MockedKernel {}
+
+/// These tests are built only where the library that pretends the kernel was found: it must then be in force.
+@Test func theKernelIsMocked() { #expect(MockKernel.isActive) }
 
 /// Plugs boards in for the time of `body`, and afterwards looks that nothing of them is left in use.
 func withBoards(
@@ -48,8 +50,6 @@ func receive(_ count: Int, from transport: USBTransport) async throws -> [UInt8]
 
 /// Bytes that differ from place to place, so that an exchange of two pieces is seen.
 func pattern(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) } }
-
-func entries(of folder: String) throws -> Int { try FileManager.default.contentsOfDirectory(atPath: folder).count }
 
 /// What a context reports, in short: `+SERIAL` came, `-SERIAL` left.
 struct Changes {

@@ -196,28 +196,5 @@ extension MockedKernel {
         board.change { $0.ignoresControl = false }
       }
     }
-
-    // MARK: leaks
-
-    @Test(.timeLimit(.minutes(1))) func openingAndClosingLeavesNothingBehind() async throws {
-      let board = MockBoard(serial: "RR-1", endpoint: EchoEndpoint())
-      board.plug()
-      func cycle() async throws {
-        let context = try USBContext()
-        let transport = try await USBTransport.open(context: context)
-        try await transport.send([1])
-        _ = try await transport.receive()
-        await transport.close()
-        #expect(await context.waitUntilIdle())
-      }
-      for _ in 0..<5 { try await cycle() }
-      let (descriptors, threads) = (try entries(of: "/proc/self/fd"), try entries(of: "/proc/self/task"))
-      for _ in 0..<100 { try await cycle() }
-      // The last context may still be on its way out, and the pool may have taken a thread more.
-      #expect(try entries(of: "/proc/self/fd") <= descriptors + 8)
-      #expect(try entries(of: "/proc/self/task") <= threads + 4)
-      #expect(board.transfers == 0)
-      board.unplug()
-    }
   }
 }

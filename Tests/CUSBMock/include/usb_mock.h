@@ -4,6 +4,7 @@
 // Needs libumockdev-preload. One testbed a process, never torn down: umockdev leaks descriptors with each.
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct usb_mock_device usb_mock_device;
@@ -48,3 +49,6 @@ void usb_mock_pump(usb_mock_device *device);
 // Opens of the node that are claimed, and transfers that wait or have not been reaped.
 int usb_mock_claims(usb_mock_device *device);
 int usb_mock_transfers(usb_mock_device *device);
+
+// Bytes of the heap that are in use.
+size_t usb_mock_heap_bytes(void);
