@@ -1,6 +1,5 @@
 internal import CLibUSB
 internal import RRAMTransport
-internal import Synchronization
 
 /// One transfer and the buffer it owns; may be submitted again once it has completed.
 ///
@@ -32,7 +31,7 @@ final class USBTransfer: @unchecked Sendable {
   private let capacity: Int
   private let isInbound: Bool
   private let isControl: Bool
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   /// Bytes of a setup packet, which stands before the data of a control transfer.
   private static let setupBytes = 8

@@ -15,6 +15,9 @@
 #include <umockdev.h>
 #include <unistd.h>
 
+// The thread sanitizer does not see that umockdev hands an ioctl from the thread that calls it to the one that answers.
+#define ANSWERS_IOCTL __attribute__((no_sanitize("thread")))
+
 typedef struct transfer {
   struct transfer *next;
   struct usbdevfs_urb *urb;
@@ -53,13 +56,13 @@ static void append(transfer **list, transfer *t) {
   *list = t;
 }
 
-static void finish(usb_mock_device *d, transfer *t, int status, int count) {
+ANSWERS_IOCTL static void finish(usb_mock_device *d, transfer *t, int status, int count) {
   t->urb->status = status;
   t->urb->actual_length = count;
   append(&d->ended, t);
 }
 
-static bool step(usb_mock_device *d, transfer *t) {
+ANSWERS_IOCTL static bool step(usb_mock_device *d, transfer *t) {
   struct usbdevfs_urb *urb = t->urb;
   uint8_t *buffer = urb->buffer;
   int count, asked = urb->buffer_length;
@@ -69,7 +72,9 @@ static bool step(usb_mock_device *d, transfer *t) {
   }
   if (urb->type == USBDEVFS_URB_TYPE_CONTROL) {
     asked = buffer[6] | buffer[7] << 8;
-    count = d->functions.control(d->functions.context, buffer, buffer + 8, asked);
+    uint8_t setup[8];
+    for (int i = 0; i < 8; i++) setup[i] = buffer[i];
+    count = d->functions.control(d->functions.context, setup, buffer + 8, asked);
   } else if (urb->endpoint & 0x80) {
     count = d->functions.in(d->functions.context, urb->endpoint, buffer, asked);
   } else {
@@ -85,7 +90,7 @@ static bool step(usb_mock_device *d, transfer *t) {
 }
 
 // Only the first transfer of an endpoint moves; those behind it keep their order.
-static void pump(usb_mock_device *d) {
+ANSWERS_IOCTL static void pump(usb_mock_device *d) {
   uint32_t blocked = 0;
   for (transfer **place = &d->waiting; *place;) {
     transfer *t = *place, *next = t->next;
@@ -101,7 +106,7 @@ static void pump(usb_mock_device *d) {
   set_ready(d);
 }
 
-static gboolean on_ioctl(UMockdevIoctlBase *base, UMockdevIoctlClient *client, gpointer data) {
+ANSWERS_IOCTL static gboolean on_ioctl(UMockdevIoctlBase *base, UMockdevIoctlClient *client, gpointer data) {
   (void)base;
   usb_mock_device *d = data;
   unsigned long request = umockdev_ioctl_client_get_request(client);

@@ -57,7 +57,7 @@ final class MockBoard: Sendable {
   let serial: String
   let port: Int32
   private let endpoint: any DeviceEndpoint
-  private let state = Mutex(State())
+  private let state = Monitor(State())
   // The C side locks; written once before anyone else knows of it.
   nonisolated(unsafe) private var device: OpaquePointer?
 
