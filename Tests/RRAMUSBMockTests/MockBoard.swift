@@ -166,6 +166,9 @@ final class MockBoard: Sendable {
   /// A burst from the board, as its firmware would send it.
   func say(_ bytes: [UInt8]) { state.withLock { $0.link }?.write(bytes) }
 
+  /// Signals beside the bytes.
+  func ring(_ bell: Doorbell) { state.withLock { $0.link }?.ring(bell) }
+
   // MARK: the device's side; called under the mock's lock
 
   private func control(

@@ -117,6 +117,22 @@ extension MockedKernel {
       #expect(context.usage == USBContext.Usage())
     }
 
+    @Test(.timeLimit(.minutes(1))) func doorbellsRingBesideTheBytesAndAfterAStall() async throws {
+      let board = MockBoard(serial: "RR-1", endpoint: MuteEndpoint())
+      try await withTransport(board) { transport in
+        for count in 1...3 as ClosedRange<UInt32> {
+          if count == 3 { board.change { $0.stalls[0x82] = 1 } }
+          let bell = Doorbell(eventCount: count, faults: 4, boardTimeMicroseconds: 1 << 40)
+          board.ring(bell)
+          for await event in transport.events {
+            #expect(event == .doorbell(bell))
+            break
+          }
+        }
+        #expect(board.traffic.halts == [0x82])
+      }
+    }
+
     @Test(.timeLimit(.minutes(1))) func aTransportThatIsDroppedClosesItself() async throws {
       let board = MockBoard(serial: "RR-1", endpoint: MuteEndpoint())
       try await withBoards(board) { context in
