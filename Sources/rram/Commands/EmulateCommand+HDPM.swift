@@ -44,14 +44,19 @@ private final class CaptureFolder: Sendable {
   /// Writes the capture under the next free name.
   func keep(_ capture: ScopeCapture) throws -> String {
     let file = next.withLock { next in
-      var name: String
-      repeat {
-        name = path + "/" + String(format: "run-%06d.csv", next)
+      while true {
+        let name = path + "/run-" + numbered(next) + ".csv"
         next += 1
-      } while FileManager.default.fileExists(atPath: name)
-      return name
+        if !FileManager.default.fileExists(atPath: name) { return name }
+      }
     }
     try AtomicFile.write(Array(capture.csv.utf8), to: file)
     return file
   }
+}
+
+/// Six digits, so that names sort as the runs came.
+private func numbered(_ run: Int) -> String {
+  let digits = String(run)
+  return String(repeating: "0", count: max(0, 6 - digits.count)) + digits
 }
