@@ -374,7 +374,7 @@ actor BoardLink {
     statistics.boardTime = message.boardTime
     // A status other than ok ends the response, whatever the flag says.
     let isLast = !frame.flags.contains(.more) || message.status != .ok
-    switch tracker.arrived(frame.sequence, isLast: isLast, now: clock.now()) {
+    switch tracker.arrived(frame.sequence, isLast: isLast, endsEarly: message.status != .ok, now: clock.now()) {
     case .deliver(let isLast):
       if mailboxes[frame.sequence]?.isHeartbeat == true {
         if case .heartbeat(let result)? = message.body { isEnergised = result.isEnergised }

@@ -73,14 +73,15 @@ struct RequestTracker: Sendable {
   }
 
   /// A response frame has arrived.
-  mutating func arrived(_ sequence: UInt32, isLast: Bool, now: Duration) -> Arrival {
+  mutating func arrived(_ sequence: UInt32, isLast: Bool, endsEarly: Bool = false, now: Duration) -> Arrival {
     guard let index = entries.firstIndex(where: { $0.sequence == sequence }) else {
       guard let known = abandoned.firstIndex(of: sequence) else { return .unasked }
       if isLast { abandoned.remove(at: known) }
       return .late
     }
     if let credit = entries[index].credit {
-      guard credit.outstanding > 0 else {
+      // The frame that says an operation was ended needs no grant.
+      guard credit.outstanding > 0 || endsEarly else {
         giveUp(at: index)
         return .overrun(window: credit.window)
       }

@@ -426,7 +426,8 @@ final class VirtualFirmware {
     guard answering else { return }
     var parts = entry.waiting.map { [$0.body] } ?? []
     if entry.waiting?.isLast != true { parts += entry.operation.partialResults() }
-    for part in parts.dropLast() { respond(entry.sequence, isLast: false, part) }
+    // What exceeds the grant is not sent; the frame that ends the response always is.
+    for part in parts.dropLast().prefix(entry.credit ?? parts.count) { respond(entry.sequence, isLast: false, part) }
     respond(entry.sequence, status: status, detail: detail, refusal: refusal, parts.last)
   }
 

@@ -86,14 +86,8 @@ import Testing
         let safe = try await bench.rram("safe", "--board", board)
         #expect(safe.status == 0, "\(safe.stderr)")
       }
-      #expect(run.terminationStatus != .exited(0), "\(run.standardError)")
-      withKnownIssue(
-        "an operation ended by SAFE may send results beyond its grant, which the host takes for a violation",
-        isIntermittent: true
-      ) {
-        #expect(run.terminationStatus == .exited(1), "\(run.standardError)")
-        #expect(run.standardError.contains("abort"), "\(run.standardError)")
-      }
+      #expect(run.terminationStatus == .exited(1), "\(run.standardError)")
+      #expect(run.standardError.contains("abort"), "\(run.standardError)")
     }
   }
 
