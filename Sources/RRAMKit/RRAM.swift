@@ -85,7 +85,10 @@ public enum RRAM {
 
   /// Opens a board on USB if its protocol level, which is known beforehand, can be spoken at all.
   private static func openUSB(_ serial: String?, logger: Logger) async throws -> USBTransport {
-    let device = try await USBTransport.find(serial: serial)
+    try await openUSB(USBTransport.find(serial: serial), logger: logger)
+  }
+
+  static func openUSB(_ device: USBDevice, logger: Logger) async throws -> USBTransport {
     guard device.protocolLevel >= ProtocolLevel.minimum else {
       throw BoardError(
         .versionMismatch,

@@ -22,7 +22,7 @@ final class OutboundPump: Sendable {
   private let lost: @Sendable (TransportError) -> Void
 
   /// A multiple of every packet size that USB knows.
-  private static let transferBytes = 64 * 1024
+  static let transferBytes = 64 * 1024
 
   init(
     _ handle: HandleCore, endpoint: UInt8, packetBytes: Int, pipe: BytePipe,

@@ -35,6 +35,11 @@ public final class USBContext: Sendable {
     try core.devices(identity)
   }
 
+  /// Devices that bear the ids of a board, whatever their strings say: the public test ids are anybody's.
+  public func devices(withIDsOf identity: USBIdentity) throws(TransportError) -> [USBDevice] {
+    try core.devices(identity, strings: false)
+  }
+
   /// Boards that are there, then those that come and go, in order. For one consumer; ends when nobody listens.
   public func changes(matching identity: USBIdentity = .testBoard) throws(TransportError) -> AsyncStream<USBChange> {
     try core.changes(identity)
@@ -104,7 +109,7 @@ final class ContextCore: Sendable {
 
   // MARK: enumeration
 
-  func devices(_ identity: USBIdentity) throws(TransportError) -> [USBDevice] {
+  func devices(_ identity: USBIdentity, strings: Bool = true) throws(TransportError) -> [USBDevice] {
     var list: UnsafeMutablePointer<OpaquePointer?>?
     let count = libusb_get_device_list(raw, &list)
     guard count >= 0, let list else {
@@ -114,7 +119,7 @@ final class ContextCore: Sendable {
     return (0..<count).compactMap { index in
       list[index].flatMap { USBDevice($0, identity: identity, context: self) }
     }
-    .filter { $0.matches(identity) }
+    .filter { !strings || $0.matches(identity) }
     .sorted { $0.precedes($1) }
   }
 

@@ -44,7 +44,8 @@ public struct USBDevice: Sendable, Hashable, CustomStringConvertible {
     bus == other.bus ? ports.lexicographicallyPrecedes(other.ports) : bus < other.bus
   }
 
-  func matches(_ identity: USBIdentity) -> Bool {
+  /// Whether ids and strings are those of `identity`.
+  public func matches(_ identity: USBIdentity) -> Bool {
     vendorID == identity.vendorID && productID == identity.productID && manufacturer == identity.manufacturer
       && product == identity.product
   }

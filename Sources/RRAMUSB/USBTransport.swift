@@ -12,6 +12,9 @@ public final class USBTransport: Transport {
   public let device: USBDevice
   private let link: USBLink
 
+  /// Bytes of transfers that an open link keeps in the kernel; it counts them against `usbfs_memory_mb`.
+  public static let kernelBytes = USBLink.bulkTransfers * USBLink.bulkBytes + OutboundPump.transferBytes
+
   /// Time within which a board has to answer a control request.
   public static let controlLimit = Duration.seconds(2)
 
@@ -42,6 +45,31 @@ public final class USBTransport: Transport {
       return try USBTransport(device, handle, interface, logger)
     } catch {
       await handle.close()
+      guard error.code == .busy else { throw error }
+      throw try await naming(holdersOf: device, in: error)
+    }
+  }
+
+  /// The same error, saying who has the device open.
+  private static func naming(
+    holdersOf device: USBDevice, in error: TransportError
+  ) async throws(TransportError) -> TransportError {
+    let holders = try await onThread(address: device.address) { () throws(TransportError) in device.holders }
+    var error = error
+    if !holders.isEmpty { error.message += ", held by " + holders.map(\.description).joined(separator: ", ") }
+    return error
+  }
+
+  /// Looks whether the interface of a board is free, by taking it for a moment; nothing is said to the board.
+  ///
+  /// - Throws: `busy`, `permission`, `notFound`, or `protocolViolation` for a device that is not built like a board.
+  public static func checkInterface(of device: USBDevice) async throws(TransportError) {
+    let handle = try await USBHandle.open(device)
+    do throws(TransportError) {
+      try await handle.claim(interface: BoardInterface(device).number)
+      await handle.close()
+    } catch {
+      await handle.close()
       throw error
     }
   }
@@ -52,6 +80,13 @@ public final class USBTransport: Transport {
     data: [UInt8] = []
   ) async throws(TransportError) -> [UInt8] {
     let device = try await find(serial: serial, identity: identity, context: context)
+    return try await control(device, request, data: data)
+  }
+
+  /// The same for a board that was found before.
+  public static func control(
+    _ device: USBDevice, _ request: ControlRequest, data: [UInt8] = []
+  ) async throws(TransportError) -> [UInt8] {
     let handle = try await USBHandle.open(device)
     do throws(TransportError) {
       let answer = try await control(handle, request, data)
@@ -208,8 +243,8 @@ private final class USBLink: Sendable {
   private let hasEnded = Atomic(false)
   private let closing = Atomic(false)
 
-  private static let bulkTransfers = 8
-  private static let bulkBytes = 16 * 1024
+  static let bulkTransfers = 8
+  static let bulkBytes = 16 * 1024
   private static let doorbellTransfers = 2
   /// How long ``close()`` tries to send what is queued.
   private static let flushLimit = Duration.seconds(1)

@@ -177,3 +177,39 @@ private func diagnose(_ error: HDPMError) -> Diagnosis {
     }
   return Diagnosis(message: "\(error)", hint: hint, exitCode: code)
 }
+
+/// The command that mends what `doctor` found.
+func remedy(_ problem: Checkup.Problem) -> String? {
+  switch problem {
+  case .noUSB: "rram info --board emu:"
+  case .noDeviceNodes: "docker run --device /dev/bus/usb …"
+  case .noBoard: "plug it in, or: rram info --board emu:"
+  case .notABoard, .failed: nil
+  case .sameSerial: "unplug one of them"
+  case .noRule: "tools/setup usb"
+  case .udevNotRunning: "sudo systemctl start systemd-udevd"
+  case .memory(let needed): "echo \(needed) | sudo tee /sys/module/usbcore/parameters/usbfs_memory_mb"
+  case .notPermitted: "sudo udevadm trigger --action=change --subsystem-match=usb"
+  case .notInGroup(let group, let user): "sudo adduser \(user) \(group), then log in again"
+  case .loginOlderThanGroup(let group): "newgrp \(group), or log in again"
+  case .firmwareTooOld: "update the firmware"
+  case .hostTooOld: "update the side with the lower level: the firmware, or this toolkit"
+  case .busy(let holders):
+    holders.isEmpty
+      ? "sudo rram doctor" : "kill " + holders.map { "\($0.processID)" }.joined(separator: " ")
+  case .silent: "unplug the board and plug it in again"
+  case .garbled: "update the firmware, or unplug the board if it is none"
+  }
+}
+
+/// The code with which other commands would end for the same reason.
+func exitCode(_ problem: Checkup.Problem) -> Int32 {
+  switch problem {
+  case .noUSB, .noDeviceNodes, .noBoard, .notABoard: ExitStatus.noBoard
+  case .noRule, .notPermitted, .notInGroup, .loginOlderThanGroup: ExitStatus.noPermission
+  case .firmwareTooOld, .hostTooOld, .garbled: ExitStatus.protocolMismatch
+  case .busy, .silent: ExitStatus.busy
+  case .sameSerial: ExitStatus.usage
+  case .memory, .udevNotRunning, .failed: ExitStatus.failure
+  }
+}

@@ -21,8 +21,8 @@ struct RRAMCommand: AsyncParsableCommand {
     version: toolkitVersion,
     subcommands: [
       ListCommand.self, InfoCommand.self, FormCommand.self, ReadCommand.self, ProgramCommand.self, VerifyCommand.self,
-      WaitCommand.self, SampleCommand.self, EvaluateCommand.self, SafeCommand.self, EmulateCommand.self,
-      DemoCommand.self, HDPMCommand.self,
+      WaitCommand.self, SampleCommand.self, EvaluateCommand.self, SafeCommand.self, DoctorCommand.self,
+      EmulateCommand.self, DemoCommand.self, HDPMCommand.self,
     ])
 
   static func main() async {

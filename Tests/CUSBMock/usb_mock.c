@@ -306,6 +306,16 @@ void usb_mock_unplug(usb_mock_device *d) {
   pthread_mutex_unlock(&number_mutex);
 }
 
+void usb_mock_forbid(usb_mock_device *d) {
+  char path[512];
+  gchar *root = umockdev_testbed_get_root_dir(testbed);
+  snprintf(path, sizeof path, "%s%s", root, d->node);
+  g_free(root);
+  unlink(path);
+  // sysfs holds even root to the mode of its files, and nobody may write this one.
+  if (symlink("/sys/kernel/uevent_seqnum", path)) perror("usb_mock: symlink");
+}
+
 void usb_mock_pump(usb_mock_device *d) {
   pthread_mutex_lock(&d->mutex);
   pump(d);

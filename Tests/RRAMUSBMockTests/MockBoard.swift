@@ -3,6 +3,7 @@ import RRAMEmulator
 import RRAMProfiles
 import RRAMTransport
 import RRAMUSB
+import RRAMWire
 import Synchronization
 
 /// A kernel with USB that exists for this process only; `nil` where the library that pretends it is not active.
@@ -130,6 +131,9 @@ final class MockBoard: Sendable {
     link?.outbound.finish(reason, discarding: true)
     endpoint.linkLost()
   }
+
+  /// From now until it is plugged in again nobody may open it.
+  func forbid() { usb_mock_forbid(device) }
 
   private func attach() {
     let link = DeviceLink(
@@ -268,6 +272,24 @@ final class EchoEndpoint: DeviceEndpoint {
 
   func control(_ request: ControlRequest, data: [UInt8]) throws(TransportError) -> [UInt8] {
     request == .status ? Array(repeating: 7, count: 16) : []
+  }
+}
+
+/// Answers every burst with bytes that are no frame.
+final class BabblingEndpoint: DeviceEndpoint {
+  func linkUp(_ link: DeviceLink) {
+    _ = startThread {
+      while link.isUp { if link.read(atMost: .seconds(1)) != nil { link.write(pattern(1000)) } }
+    }
+  }
+
+  func linkLost() {}
+
+  func control(_ request: ControlRequest, data: [UInt8]) throws(TransportError) -> [UInt8] {
+    request == .status
+      ? BoardStatus(
+        isEnergised: false, isGrounded: true, hasSession: false, lastSafeCause: .powerOn, operations: 0, bootID: 1
+      ).bytes : []
   }
 }
 

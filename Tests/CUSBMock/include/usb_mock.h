@@ -44,6 +44,8 @@ usb_mock_device *usb_mock_device_new(usb_mock_description description, usb_mock_
 void usb_mock_plug(usb_mock_device *device);
 // Vanishes: transfers under way end as they do when a cable is pulled.
 void usb_mock_unplug(usb_mock_device *device);
+// From now on the node cannot be opened: EACCES, for root as well.
+void usb_mock_forbid(usb_mock_device *device);
 // Looks whether transfers that wait can go on.
 void usb_mock_pump(usb_mock_device *device);
 // Opens of the node that are claimed, and transfers that wait or have not been reaped.
