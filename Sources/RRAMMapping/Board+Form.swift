@@ -12,7 +12,8 @@ extension Board {
 
   /// Forms the cells of blocks that have not been formed: a ramp a cell, a read after each pulse.
   ///
-  /// Cells are read first, and those that conduct are left alone. A cell that does not form is a result, not an error.
+  /// Cells are read first, and those that conduct are left alone: they are formed, or stuck high where they conduct more than
+  /// any target asks for. A cell that does not form is a result, not an error.
   ///
   /// - Parameters:
   ///   - blocks: whole macros (``allCells``) or the blocks of a plan.
@@ -66,7 +67,9 @@ extension Board {
         let address = block.address(at: cell)
         // A placement that moved covers cells of the one before.
         if excluding.contains(address) || !outcome.visited.insert(address).inserted { continue }
-        if Double(conductance[cell]) >= options.formedAbove.rawValue {
+        if Double(conductance[cell]) >= options.stuckAbove.rawValue {
+          outcome.failures.append(CellFailure(address, reason: CellReason.stuckHigh.description))
+        } else if Double(conductance[cell]) >= options.formedAbove.rawValue {
           outcome.alreadyFormed += 1
         } else {
           mask[cell] = true

@@ -43,6 +43,8 @@ public struct FormOptions: Sendable, Hashable {
   public var stopConductance: Siemens
   /// A cell that conducts this much before the first pulse is formed already and is left alone.
   public var formedAbove: Siemens
+  /// A cell that conducts this much before the first pulse is stuck high: no pristine cell does, and no target lies there.
+  public var stuckAbove: Siemens
   /// Conversions averaged in a read.
   public var averages: Int
 
@@ -50,6 +52,7 @@ public struct FormOptions: Sendable, Hashable {
     ramp = PulseRamp(profile.programming.forming)
     stopConductance = profile.formedAbove
     formedAbove = profile.formedAbove
+    stuckAbove = profile.stuckAbove
     averages = 1
   }
 }
@@ -65,5 +68,10 @@ extension ChipProfile {
   /// a formed cell approaches.
   public var formedAbove: Siemens {
     Siemens((cells.pristine.rawValue * cells.asymptotes.lowerBound.rawValue).squareRoot())
+  }
+  /// What tells a cell that is stuck high from one in use: the geometric mean of the highest target and the highest
+  /// conductance that pulses approach.
+  public var stuckAbove: Siemens {
+    Siemens((cells.conductance.upperBound.rawValue * cells.asymptotes.upperBound.rawValue).squareRoot())
   }
 }

@@ -16,9 +16,10 @@ struct EmulatedChip {
 
   static func with<R: Sendable>(
     profile: String = "ideal", board: String = "parallel", seed: UInt64 = 1,
-    _ body: (EmulatedChip) async throws -> R
+    adjusting: (inout ChipProfile) -> Void = { _ in }, _ body: (EmulatedChip) async throws -> R
   ) async throws -> R {
-    let profile = try ChipProfile.named(profile)
+    var profile = try ChipProfile.named(profile)
+    adjusting(&profile)
     let device = try EmulatedBoard(
       profile: profile, board: try BoardDescription.named(board),
       configuration: .init(seed: seed, clock: LinkClock { .zero }, threads: 1))
