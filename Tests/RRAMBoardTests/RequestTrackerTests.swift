@@ -46,6 +46,18 @@ import Testing
     #expect(tracker.arrived(a.sequence, isLast: true, now: .seconds(2)) == .unasked)
   }
 
+  @Test func onlyTheFrameThatEndsAnOperationNeedsNoGrant() {
+    var tracker = tracker()
+    for (isLast, endsEarly, arrival) in [
+      (true, true, RequestTracker.Arrival.deliver(isLast: true)), (true, false, .overrun(window: 1)),
+      (false, false, .overrun(window: 1)),
+    ] {
+      let a = tracker.begin(name: "a", limit: .seconds(1), window: 1, now: .zero)
+      #expect(tracker.arrived(a.sequence, isLast: false, now: .zero) == .deliver(isLast: false))
+      #expect(tracker.arrived(a.sequence, isLast: isLast, endsEarly: endsEarly, now: .zero) == arrival)
+    }
+  }
+
   @Test func aStreamWithoutCreditHasNoDeadline() {
     var tracker = tracker()
     let a = tracker.begin(name: "a", limit: .seconds(1), window: 2, now: .zero)
