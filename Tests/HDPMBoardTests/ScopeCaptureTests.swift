@@ -25,7 +25,8 @@ import Testing
   }
 
   @Test func namesWithUnitsAreUnderstood() throws {
-    _ = try ScopeCapture(csv: Self.csv(points: 1200, header: "time_s,v1_V,v2_V"), file: "run.csv")
+    let plain = try ScopeCapture(csv: Self.csv(points: 1200), file: "run.csv")
+    #expect(try ScopeCapture(csv: Self.csv(points: 1200, header: "time_s,v1_V,v2_V"), file: "run.csv") == plain)
   }
 
   @Test(arguments: [
