@@ -290,6 +290,8 @@ private final class Runner: @unchecked Sendable {
   }
 
   private func writeLink() {
+    // Who has read an answer must not get an older state from an out-of-band request.
+    if firmware.output.first != nil { publish() }
     guard let link else { return }
     while let frame = firmware.output.first, link.tryWrite(frame) { firmware.popOutput() }
     let events = firmware.takeEventCount()
