@@ -27,6 +27,8 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CLibUSB", pkgConfig: "libusb-1.0", providers: [.apt(["libusb-1.0-0-dev"])]),
     .systemLibrary(name: "CLibudev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
+    .systemLibrary(
+      name: "CUSBRedir", pkgConfig: "libusbredirparser-0.5", providers: [.apt(["libusbredirparser-dev"])]),
     .target(name: "CAnalogKernel"),
     // Ground.
     .target(name: "RRAMUnits"),
@@ -52,6 +54,9 @@ let package = Package(
     .target(
       name: "RRAMEmulator",
       dependencies: ["RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMPhysics", "RRAMProfiles", "RRAMFiles", logging]),
+    .target(
+      name: "RRAMEmulatorUSB",
+      dependencies: ["RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMEmulator", "CUSBRedir", logging]),
     // Networks, mapping, sampling, records.
     .target(
       name: "RRAMModel",
@@ -79,7 +84,8 @@ let package = Package(
       name: "RRAMKit",
       dependencies: [
         "RRAMUnits", "RRAMFiles", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMUSB", "RRAMBoard",
-        "RRAMPhysics", "RRAMEmulator", "RRAMModel", "RRAMRecords", "RRAMMapping", "RRAMSampling", "HDPMBoard", logging,
+        "RRAMPhysics", "RRAMEmulator", "RRAMEmulatorUSB", "RRAMModel", "RRAMRecords", "RRAMMapping", "RRAMSampling",
+        "HDPMBoard", logging,
       ]),
     .executableTarget(
       name: "rram",
@@ -99,6 +105,12 @@ let package = Package(
       name: "RRAMEmulatorTests",
       dependencies: [
         "RRAMUnits", "RRAMFiles", "RRAMWire", "RRAMTransport", "RRAMPhysics", "RRAMProfiles", "RRAMEmulator",
+      ]),
+    .testTarget(
+      name: "RRAMEmulatorUSBTests",
+      dependencies: [
+        "RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMUSB", "RRAMEmulator", "RRAMEmulatorUSB",
+        "CUSBRedir",
       ]),
     .testTarget(name: "RRAMTransportTests", dependencies: ["RRAMTransport"]),
     .testTarget(name: "RRAMUSBTests", dependencies: ["RRAMTransport", "RRAMUSB"]),

@@ -2,6 +2,7 @@
 @_exported public import HDPMBoard
 @_exported public import RRAMBoard
 @_exported public import RRAMEmulator
+@_exported public import RRAMEmulatorUSB
 @_exported public import RRAMFiles
 @_exported public import RRAMMapping
 @_exported public import RRAMModel

@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// System calls on Unix sockets, each mapped to ``TransportError`` once.
-enum SocketFile {
+package enum SocketFile {
   /// `sun_path` holds this many bytes with the closing 0 (unix(7)).
   static let maximumPathLength = 107
 
@@ -59,7 +59,7 @@ enum SocketFile {
   }
 
   /// A listening socket at `path` with mode 0600, and the lock file that makes this process its only server.
-  static func listen(path: String, address: String) throws(TransportError) -> (socket: Int32, lock: Int32) {
+  package static func listen(path: String, address: String) throws(TransportError) -> (socket: Int32, lock: Int32) {
     try checkPath(path, address: address)
     try checkDirectory(of: path, address: address)
     let lock = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -128,7 +128,7 @@ enum SocketFile {
   }
 
   /// The next connection, `nil` if none waits.
-  static func accept(_ listener: Int32) -> Int32? {
+  package static func accept(_ listener: Int32) -> Int32? {
     let descriptor = Glibc.accept(listener, nil, nil)
     guard descriptor >= 0 else { return nil }
     // accept4 is hidden without _GNU_SOURCE. Nothing in this process forks without exec's own descriptor list.
@@ -139,12 +139,12 @@ enum SocketFile {
 }
 
 /// Wakes a thread that waits in poll(2).
-final class PollWaker: Sendable {
+package final class PollWaker: Sendable {
   /// Readable after ``wake()``.
-  let descriptor: Int32
+  package let descriptor: Int32
   private let sender: Int32
 
-  init(address: String) throws(TransportError) {
+  package init(address: String) throws(TransportError) {
     let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
     var pair: [Int32] = [-1, -1]
     guard socketpair(AF_UNIX, kind, 0, &pair) == 0 else {
@@ -160,12 +160,12 @@ final class PollWaker: Sendable {
   }
 
   /// A full pair is as good as one byte: the thread will wake.
-  func wake() {
+  package func wake() {
     var one: UInt8 = 1
     _ = send(sender, &one, 1, Int32(MSG_NOSIGNAL))
   }
 
-  func clear() {
+  package func clear() {
     var bytes: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
     withUnsafeMutableBytes(of: &bytes) { while recv(descriptor, $0.baseAddress, $0.count, 0) > 0 {} }
   }
