@@ -29,6 +29,7 @@ let package = Package(
     .systemLibrary(name: "CLibudev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
     .systemLibrary(
       name: "CUSBRedir", pkgConfig: "libusbredirparser-0.5", providers: [.apt(["libusbredirparser-dev"])]),
+    .systemLibrary(name: "CKLU", providers: [.apt(["libsuitesparse-dev"])]),
     .target(name: "CAnalogKernel"),
     // Ground.
     .target(name: "RRAMUnits"),
@@ -50,7 +51,7 @@ let package = Package(
         "RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMProfiles", logging,
         .product(name: "DequeModule", package: "swift-collections"),
       ]),
-    .target(name: "RRAMPhysics", dependencies: ["RRAMUnits", "RRAMProfiles", "CAnalogKernel"]),
+    .target(name: "RRAMPhysics", dependencies: ["RRAMUnits", "RRAMProfiles", "CAnalogKernel", "CKLU"]),
     .target(
       name: "RRAMEmulator",
       dependencies: ["RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMPhysics", "RRAMProfiles", "RRAMFiles", logging]),

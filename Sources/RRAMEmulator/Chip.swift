@@ -36,7 +36,13 @@ final class Chip {
   /// Chip time since the chip was made, ns.
   private(set) var nanoseconds: UInt64
   private(set) var books = CellBooks()
-  private var crossbars: [Crossbar]
+  var crossbars: [Crossbar]
+  /// Between drivers, cells and amplifiers; see Chip+Wires.
+  let wires: ArrayWires
+  /// Made when it is first needed; serves all macros.
+  var wireNetwork: WireNetwork?
+  /// The effective matrices solved last, by macro.
+  var effectiveMatrices: [Int: BlockConductances] = [:]
   private var labels: [[UInt8]]
   private var writeCounters: [UInt64]
   private let stateFile: StateFile?
@@ -57,6 +63,7 @@ final class Chip {
     self.seed = seed
     self.threads = threads
     limits = profile.limits ?? .readOnly
+    wires = ArrayWires(profile, on: board)
     check = LimitCheck(limits: limits, drivers: board.drivers)
     bitLine = LineDriver(board.drivers.bitLine)
     sourceLine = LineDriver(board.drivers.sourceLine)
@@ -193,7 +200,9 @@ final class Chip {
       sensing: sensing, wordLine: Volts(gate), voltage: Volts(voltage),
       range: sensing.rangeIndex(for: highestConductance, at: Volts(voltage)), averages: bias.averages)
     do {
-      let readings = try crossbars[macro].read(Array(cells), readOut, at: seconds)
+      let factors = try readFactors(
+        macro: macro, cells, averaging: sensing.integrationTime * bias.averages)
+      let readings = try crossbars[macro].read(Array(cells), readOut, at: seconds, factors: factors)
       return (readings.conductances.map { Float($0.rawValue) }, readings.saturated.count { $0 })
     } catch {
       throw RequestFailure(error)
@@ -216,7 +225,7 @@ final class Chip {
     let open = wordLine.atMost(gate) >= profile.cells.selectorThreshold.rawValue
     do {
       let use = sensing.integrationTime * averages
-      let conductances = try crossbars[block.macro].conductances(of: block, at: seconds, averaging: use)
+      let conductances = try conductances(of: block, averaging: use)
       // White noise integrated over T is that of a pole at 1/(πT).
       let white = try crossbars[block.macro].nodeNoise(
         of: block, over: .zero, bandwidth: 1 / (.pi * sensing.integrationTime.seconds))
@@ -229,8 +238,9 @@ final class Chip {
         if open {
           for row in 0..<rows {
             let index = row * columns + column
-            current += inputs[row] * conductances[index].rawValue
-            variance += inputs[row] * inputs[row] * white[index]
+            current += inputs[row] * conductances.effective[index]
+            let input = inputs[row] * conductances.noiseFactor(index)
+            variance += input * input * white[index]
           }
         }
         let (value, isSaturated) = convert(
@@ -249,18 +259,23 @@ final class Chip {
     let sensing = board.sensing
     advance(sensing.integrationTime + sensing.conversionTime)
     books.reads += 1
-    let block = CellBlock(
-      macro: macro, firstRow: 0, firstColumn: column, shape: MacroShape(rows: shape.rows, columns: 1))
+    let threshold = profile.cells.selectorThreshold.rawValue
     do {
-      let conductances = try crossbars[macro].conductances(of: block, at: seconds)
+      let conductances = try columnConductances(macro: macro, column: column) { row, column in
+        let channel =
+          switch board.macros.wordLines {
+          case .parallelToBitLines: macro * shape.rows + row
+          case .parallelToSourceLines: macro * shape.columns + column
+          }
+        return lines[.init(kind: .wordLine, channel: channel)] >= threshold
+      }
       var current = 0.0
       for row in 0..<shape.rows {
-        let line = macro * shape.rows + row
-        guard lines[.init(kind: .wordLine, channel: line)] >= profile.cells.selectorThreshold.rawValue else { continue }
+        // Exact where all source lines are at one voltage.
         let across =
-          lines[.init(kind: .bitLine, channel: line)]
+          lines[.init(kind: .bitLine, channel: macro * shape.rows + row)]
           - lines[.init(kind: .sourceLine, channel: macro * shape.columns + column)]
-        current += across * conductances[row].rawValue
+        current += across * conductances[row]
       }
       var draws = drawStream(Self.columnTag, macro: macro)
       let noise = sensing.converterNoise.rawValue * draws.normal()
@@ -384,10 +399,10 @@ final class Chip {
     var isNoisy = false
     var embeddingColumn = 0
     for (index, layer) in layers.enumerated() {
-      let conductances: [Siemens]
+      let conductances: BlockConductances
       let noise: [Double]
       do {
-        conductances = try crossbars[layer.block.macro].conductances(of: layer.block, at: seconds, averaging: use)
+        conductances = try self.conductances(of: layer.block, averaging: use)
         noise = try crossbars[layer.block.macro].nodeNoise(
           of: layer.block, over: use, bandwidth: loop.amplifierBandwidth)
       } catch {
@@ -402,8 +417,9 @@ final class Chip {
         let gain = layer.gains[output]
         for row in 0...layer.inputs {
           let plus = row * columns + 2 * output
-          weights.append(Float(gain * (conductances[plus].rawValue - conductances[plus + 1].rawValue)))
-          variances.append(Float(gain * gain * (noise[plus] + noise[plus + 1])))
+          weights.append(Float(gain * (conductances.effective[plus] - conductances.effective[plus + 1])))
+          let (own, partner) = (conductances.noiseFactor(plus), conductances.noiseFactor(plus + 1))
+          variances.append(Float(gain * gain * (own * own * noise[plus] + partner * partner * noise[plus + 1])))
         }
       }
       let isHidden = index + 1 < layers.count

@@ -4,7 +4,8 @@ internal import RRAMWire
 
 /// The bias converters as SetDac leaves them.
 ///
-/// Word-line and bit-line channel = macro · rows + row, source-line and column channel = macro · columns + column; the loop's
+/// Bit-line channel = macro · rows + row, source-line and column channel = macro · columns + column; a word line counts like
+/// the lines it runs along. The loop's
 /// converters count from 0: embedding; coefficient 0 = a, 1 = b; offset and preset 0 = x, 1 = y.
 struct LineVoltages {
   struct Output: Hashable {
@@ -42,7 +43,8 @@ struct LineVoltages {
     switch request.kind {
     case .wordLine:
       try chip.check.wordLine(voltage)
-      macros = MacroSet(CollectionOfOne(request.channel / chip.shape.rows))
+      let lines = board.macros.wordLines == .parallelToBitLines ? chip.shape.rows : chip.shape.columns
+      macros = MacroSet(CollectionOfOne(request.channel / lines))
     case .bitLine:
       try chip.check.bitLine(voltage)
       macros = MacroSet(CollectionOfOne(request.channel / chip.shape.rows))
@@ -101,7 +103,9 @@ struct LineVoltages {
   ) throws(RequestFailure) -> (converter: BoardDescription.Converter, channels: Int) {
     let shape = board.macros.shape
     switch kind {
-    case .wordLine: return (board.drivers.wordLine, board.macros.count * shape.rows)
+    case .wordLine:
+      let lines = board.macros.wordLines == .parallelToBitLines ? shape.rows : shape.columns
+      return (board.drivers.wordLine, board.macros.count * lines)
     case .bitLine: return (board.drivers.bitLine, board.macros.count * shape.rows)
     case .sourceLine: return (board.drivers.sourceLine, board.macros.count * shape.columns)
     case .embedding, .coefficient, .offset, .preset:

@@ -57,14 +57,18 @@ extension Crossbar {
 
   /// Reads cells through amplifier and converter.
   ///
-  /// - Parameter time: chip time in seconds of the read.
+  /// - Parameters:
+  ///   - time: chip time in seconds of the read.
+  ///   - factors: what wires leave of each cell's conductance; empty for all of it.
   /// - Throws: ``PhysicsError`` (`overLimit`, `shape`): a read voltage above the limit never reaches a cell.
-  public mutating func read(_ cells: [Int], _ readOut: ReadOut, at time: Double) throws(PhysicsError) -> Readings {
+  public mutating func read(
+    _ cells: [Int], _ readOut: ReadOut, at time: Double, factors: [Double] = []
+  ) throws(PhysicsError) -> Readings {
     try check(cells)
     if let first = cells.first { try assertLimits(readOut, cell: first) }
     let sensing = readOut.sensing
     let averages = readOut.averages
-    let factors = dynamics.averagingFactors(over: sensing.integrationTime.seconds * Double(averages))
+    let modeFactors = dynamics.averagingFactors(over: sensing.integrationTime.seconds * Double(averages))
     // White noise of the cell and noise of the converter, both at the converter's input.
     let voltsPerMicrosiemens = readOut.voltage.rawValue * sensing.ranges[readOut.range].rawValue * 1e-6
     let cellNoise = whiteSigma(over: sensing.integrationTime) * voltsPerMicrosiemens
@@ -74,10 +78,11 @@ extension Crossbar {
     var result = Readings(conductances: [], saturated: [])
     result.conductances.reserveCapacity(cells.count)
     result.saturated.reserveCapacity(cells.count)
-    for cell in cells {
+    for (place, cell) in cells.enumerated() {
       advance(cell, to: time, &decay)
       readCounts[cell] &+= 1
-      let value = Siemens.microsiemens(conductance(of: cell, modeWeights: factors))
+      let seen = factors.isEmpty ? 1 : factors[place]
+      let value = Siemens.microsiemens(seen * conductance(of: cell, modeWeights: modeFactors))
       var sum = 0.0
       var isSaturated = false
       var pair = (0.0, 0.0)

@@ -14,6 +14,8 @@ public struct PhysicsError: Error, Sendable, Hashable, CustomStringConvertible {
     public static let converterRange = Code(rawValue: "converterRange")
     /// A saved state that does not belong to this macro or is damaged.
     public static let state = Code(rawValue: "state")
+    /// Wires and cells that cannot be solved as a network.
+    public static let network = Code(rawValue: "network")
   }
 
   public var code: Code

@@ -61,10 +61,13 @@ extension BoardDescription {
 
 extension BoardDescription.Macros {
   init(_ root: ProfileSection) throws(ProfileError) {
-    let section = try root.section("macros", required: ["count", "rows", "columns", "pairOrientation"])
+    let section = try root.section(
+      "macros", required: ["count", "rows", "columns", "pairOrientation"], optional: ["wordLines"])
     count = try section.count("count")
     shape = MacroShape(rows: try section.count("rows"), columns: try section.count("columns"))
     pairOrientation = try section.choice("pairOrientation", BoardDescription.Macros.PairOrientation.self)
+    wordLines =
+      section.has("wordLines") ? try section.choice("wordLines", WordLines.self) : .parallelToBitLines
     try section.require(count, in: 1...64, "count")
     try section.require(shape.rows, in: 1...1024, "rows")
     try section.require(shape.columns, in: 2...1024, "columns")
@@ -99,7 +102,7 @@ extension BoardDescription.Drivers {
       "drivers",
       required: [
         "wordLine", "bitLine", "sourceLine", "settling", "pulseWidth", "pulseWidthStep", "simultaneousColumns",
-      ])
+      ], optional: ["outputResistance"])
     wordLine = try BoardDescription.Converter(section, "wordLine")
     bitLine = try BoardDescription.Converter(section, "bitLine")
     sourceLine = try BoardDescription.Converter(section, "sourceLine")
@@ -107,6 +110,8 @@ extension BoardDescription.Drivers {
     pulseWidth = try section.durationRange("pulseWidth")
     pulseWidthStep = try section.duration("pulseWidthStep")
     simultaneousColumns = try section.count("simultaneousColumns")
+    outputResistance = section.has("outputResistance") ? try section.ohms("outputResistance") : .zero
+    try section.requireNotNegative(outputResistance, "outputResistance")
     for (key, converter) in [("wordLine", wordLine), ("bitLine", bitLine), ("sourceLine", sourceLine)] {
       try section.reader.require(
         converter.reachable.contains(.zero), section.childPath(key), "cannot ground the line: 0 V is out of reach")
@@ -125,7 +130,7 @@ extension BoardDescription.Sensing {
       required: [
         "readVoltage", "readWordLine", "ranges", "columnsPerAmplifier", "converter", "conversionTime",
         "integrationTime", "converterNoise",
-      ])
+      ], optional: ["inputResistance"])
     readVoltage = try section.volts("readVoltage")
     readWordLine = try section.volts("readWordLine")
     ranges = try section.numbers("ranges", .resistance).map { Ohms($0) }
@@ -134,6 +139,8 @@ extension BoardDescription.Sensing {
     conversionTime = try section.duration("conversionTime")
     integrationTime = try section.duration("integrationTime")
     converterNoise = try section.volts("converterNoise")
+    inputResistance = section.has("inputResistance") ? try section.ohms("inputResistance") : .zero
+    try section.requireNotNegative(inputResistance, "inputResistance")
     try section.requirePositive(readVoltage, "readVoltage")
     try section.requireNotNegative(readWordLine, "readWordLine")
     try section.reader.require(

@@ -27,6 +27,14 @@ public struct BoardDescription: Sendable {
       case adjacentColumns
     }
     public var pairOrientation: PairOrientation
+    /// Which way the word lines run. Bit lines are the driven rows, source lines the sensed columns.
+    public enum WordLines: String, Sendable, Hashable, CaseIterable {
+      /// One word line opens the cells of a row.
+      case parallelToBitLines
+      /// One word line opens the cells of a column.
+      case parallelToSourceLines
+    }
+    public var wordLines: WordLines
   }
 
   /// A converter: code c stands for `range.lowerBound` + c·LSB with LSB = span/2^bits.
@@ -74,6 +82,8 @@ public struct BoardDescription: Sendable {
     public var pulseWidthStep: Duration
     /// How many columns of one row may be pulsed at once.
     public var simultaneousColumns: Int
+    /// Between a row driver and the first segment of its line.
+    public var outputResistance: Ohms
   }
 
   /// Read-out of currents.
@@ -89,6 +99,8 @@ public struct BoardDescription: Sendable {
     public var integrationTime: Duration
     /// Input-referred noise of one conversion, volts rms at the converter.
     public var converterNoise: Volts
+    /// Between the last segment of a column and its amplifier's virtual ground: switches, mostly.
+    public var inputResistance: Ohms
   }
 
   /// The analog loop.

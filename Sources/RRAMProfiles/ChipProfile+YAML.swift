@@ -25,13 +25,15 @@ extension ChipProfile {
   public init(yaml: String, file: String) throws(ProfileError) {
     let reader = ProfileReader(file: file)
     let root = try reader.root(
-      of: yaml, required: ["name", "summary", "cells", "programming", "relaxation", "readNoise"], optional: ["limits"])
+      of: yaml, required: ["name", "summary", "cells", "programming", "relaxation", "readNoise"],
+      optional: ["limits", Wires.key])
     name = try root.text("name")
     summary = try root.text("summary")
     cells = try Cells(root)
     programming = try Programming(root)
     relaxation = try Relaxation(root)
     readNoise = try ReadNoise(root)
+    wires = try Wires(root)
     limits =
       root.has("limits") ? try ChipLimits(try root.section("limits", required: ChipLimits.keys)) : nil
     provenance = reader.provenance

@@ -11,6 +11,7 @@ public struct ChipProfile: Sendable {
   public var programming: Programming
   public var relaxation: Relaxation
   public var readNoise: ReadNoise
+  public var wires: Wires
   /// The limits record of an emulated chip; `nil` permits reads only.
   public var limits: ChipLimits?
   /// Key path (`cells.conductance.min`) → where its number comes from.

@@ -48,6 +48,9 @@ import Testing
     ),
     ("  readVoltage: {value: 0.2,", "  readVoltage: {value: 5.2,", "sensing.readVoltage"),
     ("ranges: {values: [10, 30, 100, 300]", "ranges: {values: [30, 10]", "sensing.ranges"),
+    ("outputResistance: {value: 0,", "outputResistance: {value: -1,", "drivers.outputResistance"),
+    ("inputResistance: {value: 0,", "inputResistance: {value: -1,", "sensing.inputResistance"),
+    ("wordLines: parallelToBitLines", "wordLines: diagonal", "macros.wordLines"),
   ])
   func refusesWhatDoesNotFitTogether(original: String, replacement: String, key: String) throws {
     let good = try BoardDescription.named("parallel").document

@@ -103,6 +103,12 @@ import Testing
     Refusal(
       original: "  quantile1: {value: 1.7625,", replacement: "  quantile1: {value: 2.3,", code: .invalidValue,
       key: "cells.forming", words: "no monotone cubic"),
+    Refusal(
+      original: "bitLineSegment: {value: 0,", replacement: "bitLineSegment: {value: -1,", code: .invalidValue,
+      key: "wires.bitLineSegment", words: "is negative"),
+    Refusal(
+      original: "  sourceLineSegment:", replacement: "  wordLineSegment:", code: .unknownKey, key: "wires",
+      words: "unknown key 'wordLineSegment'"),
   ])
   func refusesAndNamesFileLineAndKey(_ refusal: Refusal) throws {
     let good = try ChipProfile.named("cmo-hfox").document
@@ -149,5 +155,15 @@ import Testing
     let parts = good.split(separator: "flicker: {value: 0.0277, unit: µS,", maxSplits: 1)
     let text = parts[0] + "flicker: {value: 0.0277, unit: \(unit)," + parts[1]
     #expect(try ChipProfile(yaml: String(text), file: "my.yaml").readNoise.flicker == .microsiemens(0.0277))
+  }
+
+  @Test func aProfileWithoutWiresHasLinesWithoutResistance() throws {
+    let good = try ChipProfile.named("cmo-hfox").document
+    let lines = good.split(separator: "\n", omittingEmptySubsequences: false)
+    let start = try #require(lines.firstIndex(of: "wires:"))
+    let bare = (lines[..<start] + lines[(start + 3)...]).joined(separator: "\n")
+    #expect(try ChipProfile(yaml: bare, file: "bare.yaml").wires == .none)
+    let wired = good.replacing("bitLineSegment: {value: 0, unit: Ω", with: "bitLineSegment: {value: 1.5, unit: Ω")
+    #expect(try ChipProfile(yaml: wired, file: "wired.yaml").wires.bitLineSegment == Ohms(1.5))
   }
 }
