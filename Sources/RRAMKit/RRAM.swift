@@ -23,18 +23,20 @@ public enum RRAM {
   /// ```
   /// - Parameters:
   ///   - home: where the limits records of real chips lie.
+  ///   - files: what crosses the link is kept there.
   public static func withBoard<Result: Sendable>(
     _ address: String, configuration: BoardConfiguration = BoardConfiguration(), home: RecordsHome = RecordsHome(),
-    logger: Logger = Logger(label: "rram.board"), _ body: (Board) async throws -> Result
+    files: LinkFiles = LinkFiles(), logger: Logger = Logger(label: "rram.board"),
+    _ body: (Board) async throws -> Result
   ) async throws -> Result {
     try await withBoard(
-      at: BoardAddress(address), configuration: configuration, home: home, logger: logger, body)
+      at: BoardAddress(address), configuration: configuration, home: home, files: files, logger: logger, body)
   }
 
   /// The same for an address that is parsed already.
   public static func withBoard<Result: Sendable>(
     at address: BoardAddress, configuration: BoardConfiguration = BoardConfiguration(),
-    home: RecordsHome = RecordsHome(), logger: Logger = Logger(label: "rram.board"),
+    home: RecordsHome = RecordsHome(), files: LinkFiles = LinkFiles(), logger: Logger = Logger(label: "rram.board"),
     _ body: (Board) async throws -> Result
   ) async throws -> Result {
     var configuration = configuration
@@ -43,12 +45,17 @@ public enum RRAM {
         try chipLimits(chip: info.chipID, emulated: info.isEmulated, home: home)
       }
     }
+    func session(_ transport: any Transport, device: USBDevice? = nil) async throws -> Result {
+      let configuration = configuration
+      return try await files.keeping(transport, device: device) { transport in
+        try await RRAMBoard.withBoard(transport, configuration: configuration, logger: logger, body)
+      }
+    }
     switch address {
     case .emulated(let chip):
       let emulated = try emulatedBoard(chip)
       do {
-        let result = try await RRAMBoard.withBoard(
-          InMemoryLink(to: emulated, address: address.description), configuration: configuration, logger: logger, body)
+        let result = try await session(InMemoryLink(to: emulated, address: address.description))
         await emulated.close()
         return result
       } catch {
@@ -56,18 +63,18 @@ public enum RRAM {
         throw error
       }
     case .socket(let path):
-      return try await RRAMBoard.withBoard(
-        UnixSocketTransport.open(path: path), configuration: configuration, logger: logger, body)
+      return try await session(UnixSocketTransport.open(path: path))
     case .replay(let path):
-      return try await RRAMBoard.withBoard(
-        ReplayingTransport(path: path), configuration: configuration, logger: logger, body)
+      let replay = try ReplayingTransport(path: path)
+      configuration.sessionID = configuration.sessionID ?? LinkFiles.sessionID(in: replay.sends)
+      return try await session(replay)
     case .hdpm, .emulatedHDPM:
       throw HDPMError(
         .unsupported,
         "\(address): the published board draws samples and nothing else; it forms, programs, reads and aborts nothing")
     case .usb(let serial):
-      return try await RRAMBoard.withBoard(
-        openUSB(serial, logger: logger), configuration: configuration, logger: logger, body)
+      let transport = try await openUSB(USBTransport.find(serial: serial), logger: logger)
+      return try await session(transport, device: transport.device)
     }
   }
 
@@ -84,10 +91,6 @@ public enum RRAM {
   }
 
   /// Opens a board on USB if its protocol level, which is known beforehand, can be spoken at all.
-  private static func openUSB(_ serial: String?, logger: Logger) async throws -> USBTransport {
-    try await openUSB(USBTransport.find(serial: serial), logger: logger)
-  }
-
   static func openUSB(_ device: USBDevice, logger: Logger) async throws -> USBTransport {
     guard device.protocolLevel >= ProtocolLevel.minimum else {
       throw BoardError(
@@ -99,16 +102,36 @@ public enum RRAM {
   }
 
   /// Grounds the board at `address` by a request beside the frames; works while another process holds the board.
-  public static func makeSafe(_ address: BoardAddress, logger: Logger = Logger(label: "rram.board")) async throws {
+  ///
+  /// - Parameter files: what crosses the link is kept there; a single control request is captured, not recorded.
+  public static func makeSafe(
+    _ address: BoardAddress, files: LinkFiles = LinkFiles(), logger: Logger = Logger(label: "rram.board")
+  ) async throws {
     switch address {
     case .socket(let path):
-      _ = try await UnixSocketTransport.control(path: path, .safe)
+      try await captured(files.capture(of: nil, address: address.description)) { () throws(TransportError) in
+        try await UnixSocketTransport.control(path: path, .safe)
+      }
     case .usb(let serial):
-      _ = try await USBTransport.control(serial: serial, .safe)
+      let device = try await USBTransport.find(serial: serial)
+      try await captured(files.capture(of: device, address: device.address)) { () throws(TransportError) in
+        try await USBTransport.control(device, .safe)
+      }
     default:
       // Opening a session makes the board safe, and so does closing it.
-      try await withBoard(at: address, logger: logger) { _ in }
+      try await withBoard(at: address, files: files, logger: logger) { _ in }
     }
+  }
+
+  private static func captured(
+    _ capture: USBCapture?, _ safe: () async throws(TransportError) -> [UInt8]
+  ) async throws(TransportError) {
+    guard let capture else {
+      _ = try await safe()
+      return
+    }
+    _ = try await capture.control(.safe, data: [], safe)
+    try await capture.finish()
   }
 
   /// Powers up the emulated board that an `emu:` address describes.

@@ -31,7 +31,8 @@ public final class ReplayingTransport: Transport {
     var failure: TransportError?
   }
 
-  private let sends: [UInt8]
+  /// All bytes that the recorded host sent.
+  public let sends: [UInt8]
   /// First byte of each recorded burst, with its line in the file.
   private let sendLines: [(offset: Int, line: Int)]
   private let received: [Received]

@@ -2,7 +2,7 @@
 ///
 /// ArgumentParser gives what stands before a subcommand to the root command only, so these are moved behind the verb.
 func hoistGlobalOptions(_ arguments: [String]) -> [String] {
-  let withValue: Set = ["--board", "--run-dir"]
+  let withValue: Set = ["--board", "--run-dir", "--capture", "--record"]
   let flags: Set = ["--json", "-v", "--verbose", "-q", "--quiet"]
   var moved: [String] = []
   var rest = arguments[...]

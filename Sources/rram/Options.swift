@@ -46,12 +46,43 @@ func checkWritable(_ path: String?) throws {
   guard FileManager.default.isWritableFile(atPath: folder) else {
     throw CommandError(message: "\(path): the folder \(folder) cannot be written to", exitCode: ExitStatus.badInput)
   }
+  var isFolder: ObjCBool = false
+  if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+    throw CommandError(message: "\(path) is a folder", exitCode: ExitStatus.badInput)
+  }
+}
+
+/// Options of verbs that talk to a board by frames.
+struct LinkOptions: ParsableArguments {
+  @Option(help: "Write what crosses the link as USB packets (pcapng), for Wireshark with protocols/wireshark/rram.lua.")
+  var capture: String?
+
+  @Option(help: "Record the session in this file, for --board replay:FILE.")
+  var record: String?
+
+  /// The files that are wanted, after a look at their folders.
+  func files(for address: BoardAddress) throws -> LinkFiles {
+    if capture != nil || record != nil {
+      switch address {
+      case .hdpm, .emulatedHDPM:
+        throw CommandError(
+          message: "--capture and --record do not apply to \(address): it speaks another protocol",
+          exitCode: ExitStatus.usage)
+      default: break
+      }
+    }
+    try checkWritable(capture)
+    try checkWritable(record)
+    return LinkFiles(capture: capture, recording: record)
+  }
 }
 
 /// Options of verbs that change or measure something.
 struct RunOptions: ParsableArguments {
   @Option(name: .long, help: "Folder of this run's record. Default: a new one below $RRAM_HOME/runs.")
   var runDir: String?
+
+  @OptionGroup var link: LinkOptions
 
   /// Opens the run's folder.
   func open(settings: [String: String]) throws -> RunDirectory {

@@ -8,7 +8,10 @@ func withRecordedBoard<Result: CommandOutput & Sendable>(
   _ options: BoardOptions, _ runOptions: RunOptions, settings: [String: String],
   _ body: (Board, RunDirectory) async throws -> Result
 ) async throws -> Result {
-  try await RRAM.withBoard(at: options.address(), logger: options.common.logger) { board in
+  let address = try options.address()
+  return try await RRAM.withBoard(
+    at: address, files: runOptions.link.files(for: address), logger: options.common.logger
+  ) { board in
     let record = try runOptions.open(settings: settings)
     do {
       try record.note(board)

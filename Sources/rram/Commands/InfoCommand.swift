@@ -6,9 +6,12 @@ struct InfoCommand: AsyncParsableCommand {
     commandName: "info", abstract: "Say who a board is, what it can do, and what it permits.")
 
   @OptionGroup var options: BoardOptions
+  @OptionGroup var link: LinkOptions
 
   func run() async throws {
-    let output = try await RRAM.withBoard(at: options.address(), logger: options.common.logger) { board in
+    let address = try options.address()
+    let files = try link.files(for: address)
+    let output = try await RRAM.withBoard(at: address, files: files, logger: options.common.logger) { board in
       let heartbeat = try await board.heartbeat()
       var labels: [MacroLabel] = []
       for macro in 0..<board.boardDescription.macros.count { labels.append(try await board.label(macro: macro)) }

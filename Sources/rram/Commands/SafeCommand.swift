@@ -10,10 +10,11 @@ struct SafeCommand: AsyncParsableCommand {
       """)
 
   @OptionGroup var options: BoardOptions
+  @OptionGroup var link: LinkOptions
 
   func run() async throws {
     let address = try options.address()
-    try await RRAM.makeSafe(address, logger: options.common.logger)
+    try await RRAM.makeSafe(address, files: link.files(for: address), logger: options.common.logger)
     try answer(SafeOutput(address: address.description, grounded: true), json: options.common.json)
   }
 }

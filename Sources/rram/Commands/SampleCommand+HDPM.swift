@@ -4,6 +4,7 @@ import RRAMKit
 extension SampleCommand {
   /// Draws samples on the published board: requests runs, and takes what the scope saw of each.
   func runOnPublishedBoard(at address: BoardAddress) async throws {
+    _ = try runOptions.link.files(for: address)
     if solver != nil || scale != nil || start != nil {
       throw CommandError(
         message: "--solver, --scale and --start do not apply to \(address): the board plays the schedule of its preset",
