@@ -125,13 +125,16 @@ static int loop_is_valid(const ak_loop *loop) {
 static int is_noisy(const ak_loop *loop) {
   if (loop->noise == AK_NOISE_NONE) return 0;
   for (int l = 0; l < loop->layer_count; l++)
-    if (loop->layers[l].variances) return 1;
+    if (loop->layers[l].variances || (loop->noise == AK_NOISE_CELLS && loop->layers[l].telegraph)) return 1;
   return 0;
 }
 
+/* 1 if weights have noise of their own. */
+static int has_cell_noise(const ak_loop *loop) { return loop->noise == AK_NOISE_CELLS && is_noisy(loop); }
+
 ak_path ak_loop_path(const ak_loop *loop) {
   static const int32_t widths[4] = {2, 14, 14, 2};
-  if (!loop_is_valid(loop) || loop->layer_count != 3) return AK_PATH_GENERAL;
+  if (!loop_is_valid(loop) || loop->layer_count != 3 || has_cell_noise(loop)) return AK_PATH_GENERAL;
   const int noisy = is_noisy(loop);
   for (int l = 0; l < 3; l++) {
     const ak_layer *layer = &loop->layers[l];
@@ -183,6 +186,9 @@ static void pack_1(float *to, const float *w1, const float *w2, const float *w3)
   }
 }
 
+/* Lanes of the widest vector that a part of kernel.inc uses. */
+enum { MAX_LANES = 32 };
+
 enum { WEIGHTS_1 = 256 + 28, WEIGHTS_14 = 14 * 16 + 28, VARIANCES_14 = WEIGHTS_14 + 30 };
 
 ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batch *batch, int64_t begin, int64_t end,
@@ -220,6 +226,23 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
     plan.decay = (float)decay;
     plan.renewal = (float)sqrt(-expm1(-2 * step / loop->correlation_time));
   }
+  const int cell_noise = has_cell_noise(loop);
+  if (cell_noise) {
+    if (loop->modes < 0 || loop->modes > AK_MAX_MODES) return AK_INVALID;
+    plan.modes = loop->modes;
+    for (int m = 0; m < loop->modes; m++) {
+      if (!(loop->mode_times[m] > 0) || !(loop->mode_shares[m] >= 0)) return AK_INVALID;
+      plan.mode_decay[m] = (float)exp(-step / loop->mode_times[m]);
+      plan.mode_renewal[m] = (float)sqrt(-expm1(-2 * step / loop->mode_times[m]));
+      plan.mode_deviation[m] = sqrtf(loop->mode_shares[m]);
+    }
+    for (int l = 0; l < loop->layer_count; l++) plan.telegraph = plan.telegraph || loop->layers[l].telegraph;
+    if (plan.telegraph) {
+      if (!(loop->telegraph_time > 0)) return AK_INVALID;
+      /* Correlation e^{−Δ/t} = 1 − 2p, so at most every other step changes. */
+      plan.flip = (uint32_t)(-expm1(-step / loop->telegraph_time) * 0x1p31);
+    }
+  }
 
   size_t outputs = 0, products = 0;
   for (int l = 0; l < loop->layer_count; l++) {
@@ -234,11 +257,14 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
   plan.nodes = (int32_t)((outputs + 1) & ~(size_t)1);
   plan.base_stride = (int32_t)((outputs + 15) & ~(size_t)15);
   const size_t ticks = (size_t)schedule->ticks, dimensions = (size_t)plan.dimensions;
-  const size_t floats = ticks * ((size_t)plan.base_stride + 3 + dimensions) + 2 * products + WEIGHTS_1 + WEIGHTS_14 + VARIANCES_14;
+  const size_t cells = cell_noise ? (products + 1) & ~(size_t)1 : 0;
+  const size_t state = cells * (size_t)(plan.modes + 2) * MAX_LANES;
+  const size_t floats = state + 3 * cells + ticks * ((size_t)plan.base_stride + 3 + dimensions) + 2 * products + WEIGHTS_1
+                        + WEIGHTS_14 + VARIANCES_14;
   void *memory = NULL;
   if (posix_memalign(&memory, 64, floats * sizeof(float))) return AK_NO_MEMORY;
 
-  float *base = memory;
+  float *base = (float *)memory + state;
   plan.base = base;
   float *next = base + ticks * (size_t)plan.base_stride;
   for (size_t tick = 0; tick < ticks; tick++, base += plan.base_stride) {
@@ -275,7 +301,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
     packed->rectified = layer->rectified != 0;
     packed->weights = next;
     next = pack_blocks(next, layer->weights, layer->outputs, layer->inputs, block);
-    if (!plan.noisy || !layer->variances) continue;
+    if (!plan.noisy || cell_noise || !layer->variances) continue;
     packed->variance_rows = variances_are_shared(layer) ? 1 : layer->outputs;
     shared = shared && packed->variance_rows == 1;
     packed->variances = next;
@@ -283,6 +309,29 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
     packed->bias_variances = next;
     for (int i = 0; i < packed->variance_rows; i++)
       *next++ = layer->variances[i * (layer->inputs + 1) + layer->inputs] * bias * bias;
+  }
+
+  if (cell_noise) {
+    float *weights = next, *deviations = weights + cells, *telegraph = deviations + cells;
+    memset(weights, 0, 3 * cells * sizeof(float));
+    size_t k = 0;
+    for (int l = 0; l < loop->layer_count; l++) {
+      const ak_layer *layer = &loop->layers[l];
+      const int columns = layer->inputs + 1;
+      for (int i = 0; i < layer->outputs * columns; i++, k++) {
+        const int is_bias = i % columns == layer->inputs;
+        const float level = is_bias ? bias : 1;
+        weights[k] = is_bias ? 0 : layer->weights[i];
+        deviations[k] = layer->variances ? sqrtf(layer->variances[i]) * level : 0;
+        telegraph[k] = layer->telegraph ? layer->telegraph[i] * level : 0;
+      }
+    }
+    plan.cells = (int32_t)cells;
+    plan.cell_weights = weights;
+    plan.cell_deviations = deviations;
+    plan.cell_telegraph = telegraph;
+    plan.cell_state = memory;
+    next += 3 * cells;
   }
 
   if (ak_loop_path(loop) == AK_PATH_2_14_14_2) {

@@ -33,6 +33,12 @@ typedef struct ak_plan {
   float row_clamp, amplifier_rail, integrator_rail, hidden_cap, softness2;
   int32_t noisy, bias_clamped;
   float decay, renewal;   /* of the node noise per step: z ← decay·z + renewal·ξ; white: 0 and 1 */
+  int32_t cells;          /* weights with noise of their own, an even number, [layer][output][input + bias]; 0: none */
+  int32_t modes, telegraph;
+  float mode_decay[AK_MAX_MODES], mode_renewal[AK_MAX_MODES], mode_deviation[AK_MAX_MODES];
+  uint32_t flip;          /* a two-state process changes in a step where a 32-bit word is below */
+  const float *cell_weights, *cell_deviations, *cell_telegraph; /* (cells); the bias weight itself is in `base` */
+  float *cell_state;      /* (modes + 2, cells) vectors: processes, signs, weights as they are in this step */
 } ak_plan;
 
 #endif

@@ -71,13 +71,19 @@ public struct ClosedLoop: Sendable {
       }
       previous = layer.outputs
       let count = layer.outputs * (layer.inputs + 1)
-      guard layer.weights.count == count, layer.variances.isEmpty || layer.variances.count == count else {
+      guard layer.weights.count == count, [0, count].contains(layer.variances.count),
+        [0, count].contains(layer.telegraph.count)
+      else {
         throw LoopError(
           .shape,
-          "layer \(index) has \(layer.weights.count) weights and \(layer.variances.count) variances, \(count) expected")
+          "layer \(index) has \(layer.weights.count) weights, \(layer.variances.count) variances and "
+            + "\(layer.telegraph.count) two-state steps, \(count) expected")
       }
-      guard layer.weights.allSatisfy(\.isFinite), layer.variances.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
-        throw LoopError(.value, "layer \(index) has a weight that is not finite or a negative variance")
+      guard layer.weights.allSatisfy(\.isFinite), layer.variances.allSatisfy({ $0.isFinite && $0 >= 0 }),
+        layer.telegraph.allSatisfy(\.isFinite)
+      else {
+        throw LoopError(
+          .value, "layer \(index) has a weight or two-state step that is not finite or a negative variance")
       }
       if let column = layer.embeddingColumn, column < 0 {
         throw LoopError(.shape, "layer \(index) starts at embedding column \(column)")
@@ -91,6 +97,14 @@ public struct ClosedLoop: Sendable {
     else { throw LoopError(.value, "clamps and rails must be above 0, the rectifier's softness 0 or above") }
     if case .bandLimited(let time) = noise, !(time > 0 && time.isFinite) {
       throw LoopError(.value, "correlation time \(time) of the read noise is not above 0")
+    }
+    if case .perCell(let cells) = noise {
+      guard cells.modes.count <= Int(AK_MAX_MODES) else {
+        throw LoopError(.shape, "\(cells.modes.count) processes a weight: at most \(AK_MAX_MODES) can be run")
+      }
+      guard cells.modes.allSatisfy({ $0.correlationTime > 0 && $0.share >= 0 && $0.share.isFinite }),
+        cells.telegraphTime > 0
+      else { throw LoopError(.value, "correlation times of cell noise must be above 0, shares 0 or above and finite") }
     }
     self.network = network
     self.limits = limits
@@ -265,22 +279,25 @@ public struct ClosedLoop: Sendable {
   private func withKernelLoop<R>(_ body: (UnsafePointer<ak_loop>) -> R) -> R {
     // All layers in one array, so that one pointer scope covers them.
     let weights = network.layers.flatMap(\.weights)
-    let variances = network.layers.flatMap(\.variances)
+    // Variances and two-state steps: in one array as well.
+    let noises = network.layers.flatMap { $0.variances + $0.telegraph }
     return weights.withUnsafeBufferPointer { weights in
-      variances.withUnsafeBufferPointer { variances in
+      noises.withUnsafeBufferPointer { noises in
         var weight = 0
         var variance = 0
         let layers = network.layers.enumerated().map { index, layer in
           defer {
             weight += layer.weights.count
-            variance += layer.variances.count
+            variance += layer.variances.count + layer.telegraph.count
           }
+          let steps = noises.baseAddress.map { UnsafePointer($0 + variance + layer.variances.count) }
           return ak_layer(
             inputs: Int32(layer.inputs), outputs: Int32(layer.outputs),
             embedding: layer.embeddingColumn.map { Int32(clamping: $0) } ?? -1,
             rectified: index + 1 < network.layers.count ? 1 : 0,
             weights: weights.baseAddress.map { UnsafePointer($0 + weight) },
-            variances: layer.variances.isEmpty ? nil : variances.baseAddress.map { UnsafePointer($0 + variance) })
+            variances: layer.variances.isEmpty ? nil : noises.baseAddress.map { UnsafePointer($0 + variance) },
+            telegraph: layer.telegraph.isEmpty ? nil : steps)
         }
         return layers.withUnsafeBufferPointer { layers in
           var loop = ak_loop()
@@ -298,6 +315,20 @@ public struct ClosedLoop: Sendable {
           case .bandLimited(let time):
             loop.noise = AK_NOISE_BAND_LIMITED
             loop.correlation_time = time
+          case .perCell(let cells):
+            loop.noise = AK_NOISE_CELLS
+            loop.modes = Int32(cells.modes.count)
+            loop.telegraph_time = cells.telegraphTime
+            withUnsafeMutableBytes(of: &loop.mode_times) { times in
+              for (m, mode) in cells.modes.enumerated() {
+                times.storeBytes(of: mode.correlationTime, toByteOffset: 4 * m, as: Float.self)
+              }
+            }
+            withUnsafeMutableBytes(of: &loop.mode_shares) { shares in
+              for (m, mode) in cells.modes.enumerated() {
+                shares.storeBytes(of: mode.share, toByteOffset: 4 * m, as: Float.self)
+              }
+            }
           }
           return body(&loop)
         }

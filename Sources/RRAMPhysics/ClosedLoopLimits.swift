@@ -34,6 +34,35 @@ public enum LoopNoise: Sendable, Hashable {
   /// The variances are those within the band. The correlation time is in units of the run time τ, 1/(2πf) for a single
   /// pole at f; steps should be no longer than it.
   case bandLimited(correlationTime: Float)
+  /// Noise of each weight's own, shared by all that its row drives: what the others reduce to one process an output.
+  case perCell(CellNoise)
+
+  /// Processes of one weight, all stationary from the start and exactly discretised; every sample has its own.
+  public struct CellNoise: Sendable, Hashable {
+    /// One Ornstein–Uhlenbeck process; a sum of them, one a decade, is 1/f noise.
+    public struct Mode: Sendable, Hashable {
+      /// In units of the run time τ, above 0.
+      public var correlationTime: Float
+      /// Part of ``LoopNetwork/Layer/variances`` that this process has, 0 or above.
+      public var share: Float
+
+      public init(correlationTime: Float, share: Float) {
+        self.correlationTime = correlationTime
+        self.share = share
+      }
+    }
+
+    /// At most four.
+    public var modes: [Mode]
+    /// Correlation time of the two-state processes in units of τ; their sizes are in ``LoopNetwork/Layer/telegraph``.
+    /// A symmetric process stays twice as long in a state.
+    public var telegraphTime: Float
+
+    public init(modes: [Mode], telegraphTime: Float = 1) {
+      self.modes = modes
+      self.telegraphTime = telegraphTime
+    }
+  }
 }
 
 /// Where the unit normal numbers ξ of the held noise g(t)·ξ/√Δτ come from; limited to ±4, none in the last tick.

@@ -13,14 +13,21 @@ public struct LoopNetwork: Sendable, Hashable {
     public var weights: [Float]
     /// Variance of each weight's read noise, same shape and unit squared; empty for a layer without noise.
     public var variances: [Float]
+    /// Half the step of each weight's two-state noise, same shape and unit; empty for a layer without. Only
+    /// ``LoopNoise/perCell(_:)`` has any.
+    public var telegraph: [Float]
     /// First column of the embedding table that is added to the outputs before the rectifier; `nil` for none.
     public var embeddingColumn: Int?
 
-    public init(inputs: Int, outputs: Int, weights: [Float], variances: [Float] = [], embeddingColumn: Int? = nil) {
+    public init(
+      inputs: Int, outputs: Int, weights: [Float], variances: [Float] = [], telegraph: [Float] = [],
+      embeddingColumn: Int? = nil
+    ) {
       self.inputs = inputs
       self.outputs = outputs
       self.weights = weights
       self.variances = variances
+      self.telegraph = telegraph
       self.embeddingColumn = embeddingColumn
     }
   }

@@ -28,7 +28,7 @@ struct ReferenceLoop {
     var x = x0.map(integratorOutput)
     var states = [x]
     let step = tables.tickDuration / Double(integration.substeps)
-    var nodes = NodeNoise(seed: nodeSeed, sample: sample, count: network.layers.reduce(0) { $0 + $1.outputs })
+    var nodes = NodeNoise(seed: nodeSeed, sample: sample, network: network)
     for tick in 0..<tables.ticks {
       func slope(_ state: [Double], _ z: [Double]) -> [Double] {
         let output = evaluate(state, tables: tables, tick: tick, z: z, flags: &flags)
@@ -66,6 +66,7 @@ struct ReferenceLoop {
     let rail = Double(limits.amplifierRail)
     var rows = state
     var node = 0
+    var cell = 0
     for (index, layer) in network.layers.enumerated() {
       rows.append(Double(network.biasLevel))
       if rows.contains(where: { abs($0) > clamp }) { flags.insert(.rowClamp) }
@@ -75,10 +76,15 @@ struct ReferenceLoop {
         var sum = 0.0
         var variance = 0.0
         for (row, value) in rows.enumerated() {
-          sum += Double(layer.weights[out * rows.count + row]) * value
+          var weight = Double(layer.weights[out * rows.count + row])
+          if case .perCell = noise {
+            weight += z[cell]
+            cell += 1
+          }
+          sum += weight * value
           if !layer.variances.isEmpty { variance += Double(layer.variances[out * rows.count + row]) * value * value }
         }
-        if !z.isEmpty { sum += variance.squareRoot() * z[node] }
+        if cell == 0, !z.isEmpty { sum += variance.squareRoot() * z[node] }
         node += 1
         if let column = layer.embeddingColumn {
           sum += Double(tables.embedding[tick * tables.embeddingColumns + column + out])
@@ -96,16 +102,25 @@ struct ReferenceLoop {
   }
 }
 
-/// Node noise from its definition: xoshiro128++ seeded by one Philox block, Box–Muller, Ornstein–Uhlenbeck.
+/// Noise of nodes or weights from its definition: xoshiro128++ seeded by one Philox block, Box–Muller, Ornstein–Uhlenbeck.
 private struct NodeNoise {
   private var state: SIMD4<UInt32>
-  private let count: Int
-  private var z: [Double] = []
+  private let nodes: Int
+  private let deviations: [Double]
+  private let telegraph: [Double]
+  private var z: [[Double]] = []
+  private var signs: [Double] = []
 
-  init(seed: UInt64, sample: UInt64, count: Int) {
+  init(seed: UInt64, sample: UInt64, network: LoopNetwork) {
     state = Philox4x32.block(
       seed: seed, UInt32(truncatingIfNeeded: sample), UInt32(truncatingIfNeeded: sample >> 32), 0, 0x4E4F_4445)
-    self.count = count
+    nodes = network.layers.reduce(0) { $0 + $1.outputs }
+    deviations = network.layers.flatMap { layer in
+      layer.variances.isEmpty ? layer.weights.map { _ in 0 } : layer.variances.map { Double($0).squareRoot() }
+    }
+    telegraph = network.layers.flatMap { layer in
+      layer.telegraph.isEmpty ? layer.weights.map { _ in 0 } : layer.telegraph.map(Double.init)
+    }
   }
 
   private mutating func word() -> UInt32 {
@@ -121,8 +136,8 @@ private struct NodeNoise {
     return result
   }
 
-  mutating func next(_ noise: LoopNoise, step: Double) -> [Double] {
-    if case .none = noise { return [] }
+  /// Drawn in pairs, so their number is even.
+  private mutating func normals(_ count: Int) -> [Double] {
     var fresh: [Double] = []
     while fresh.count < count {
       let radius = (-2 * log((Double(word() >> 1) + 0.5) * 0x1p-31)).squareRoot()
@@ -132,13 +147,42 @@ private struct NodeNoise {
       fresh.append(radius * cos(half) * (angle >> 31 == 0 ? 1 : -1))
       fresh.append(radius * sin(half))
     }
-    if case .bandLimited(let time) = noise, !z.isEmpty {
-      let decay = exp(-step / Double(time))
-      z = zip(z, fresh).map { decay * $0 + (1 - decay * decay).squareRoot() * $1 }
-    } else {
-      z = fresh
+    return fresh
+  }
+
+  /// Unit noise of the nodes, or what each weight has too much.
+  mutating func next(_ noise: LoopNoise, step: Double) -> [Double] {
+    switch noise {
+    case .none: return []
+    case .white: return normals(nodes)
+    case .bandLimited(let time):
+      renew(0, Double(time), normals(nodes), step: step)
+      return z[0]
+    case .perCell(let cells):
+      for (m, mode) in cells.modes.enumerated() {
+        renew(m, Double(mode.correlationTime), normals(deviations.count), step: step)
+      }
+      var sums = deviations.indices.map { k in
+        cells.modes.indices.reduce(0) { $0 + Double(cells.modes[$1].share).squareRoot() * z[$1][k] } * deviations[k]
+      }
+      if telegraph.contains(where: { $0 != 0 }) {
+        // The first draw takes a state, the others change it. An odd cell is drawn as well.
+        let change = signs.isEmpty ? 0.5 : (1 - exp(-step / Double(cells.telegraphTime))) / 2
+        if signs.isEmpty { signs = [Double](repeating: 1, count: (deviations.count + 1) / 2 * 2) }
+        for k in signs.indices where Double(word()) < (change * 0x1p32).rounded(.down) { signs[k] *= -1 }
+        for k in sums.indices { sums[k] += telegraph[k] * signs[k] }
+      }
+      return sums
     }
-    return z
+  }
+
+  private mutating func renew(_ index: Int, _ time: Double, _ fresh: [Double], step: Double) {
+    if z.count == index {
+      z.append(fresh)
+    } else {
+      let decay = exp(-step / time)
+      z[index] = zip(z[index], fresh).map { decay * $0 + (1 - decay * decay).squareRoot() * $1 }
+    }
   }
 }
 
@@ -152,14 +196,17 @@ func randomNetwork(
     let scale = 1.4 / Double(inputs + 1).squareRoot()
     let weights = (0..<outputs * (inputs + 1)).map { _ in Float(stream.normal() * scale) }
     var variances: [Float] = []
+    var telegraph: [Float] = []
     if deviation > 0 {
       let row = (0...inputs).map { _ in deviation * deviation * Float(2 * stream.uniform()) }
       variances = (0..<outputs).flatMap { _ in
         shared ? row : row.map { _ in deviation * deviation * Float(2 * stream.uniform()) }
       }
+      // Some weights have two states, most have not.
+      telegraph = weights.map { _ in stream.uniform() < 0.2 ? deviation : 0 }
     }
     return LoopNetwork.Layer(
-      inputs: inputs, outputs: outputs, weights: weights, variances: variances,
+      inputs: inputs, outputs: outputs, weights: weights, variances: variances, telegraph: telegraph,
       embeddingColumn: l + 1 < widths.count ? 0 : nil)
   }
   return LoopNetwork(layers: layers, amplitude: amplitude)

@@ -19,6 +19,9 @@ import Testing
     var testDescription: String { name }
   }
 
+  static let cells = LoopNoise.perCell(
+    .init(
+      modes: [.init(correlationTime: 0.03, share: 0.4), .init(correlationTime: 0.3, share: 0.7)], telegraphTime: 0.1))
   static let tight = LoopLimits(rowClamp: 1.2, amplifierRail: 1.6, integratorRail: 2)
   static let cases: [Case] = [
     Case(name: "ideal"),
@@ -41,6 +44,10 @@ import Testing
     Case(name: "one state", widths: [1, 5, 1], held: true),
     Case(name: "wide", widths: [3, 64, 64, 64, 3], limits: tight, integration: LoopIntegration(), ticks: 8),
     Case(name: "uneven, noisy", widths: [6, 9, 23, 6], noise: .bandLimited(correlationTime: 0.1), tolerance: 3e-5),
+    Case(name: "noise of the cells", limits: tight, held: true, noise: cells, biasLevel: 0.8, tolerance: 3e-5),
+    Case(
+      name: "noise of the cells, uneven, soft", widths: [5, 9, 5], limits: LoopLimits(softness: 0.2), noise: cells,
+      tolerance: 3e-5),
     Case(name: "uneven, shared noise", widths: [2, 13, 2], noise: .white, shared: true, tolerance: 3e-5),
   ]
 
@@ -71,7 +78,7 @@ import Testing
     let trajectory = expected.flatMap { outcome in (0...4).flatMap { outcome.states[$0 * item.ticks / 4] } }
 
     let loop = try ClosedLoop(network: network, limits: item.limits, noise: item.noise)
-    #expect(loop.path == (item.widths == [2, 14, 14, 2] ? .specialised : .general))
+    #expect(loop.path == (item.widths == [2, 14, 14, 2] && item.noise != Self.cells ? .specialised : .general))
     for set in InstructionSet.supported {
       let result = try loop.run(
         x0: x0, tables: tables, integration: integration, firstSample: 1000,
@@ -86,7 +93,7 @@ import Testing
 
   @Test func fusedSetsAgreeBitForBitAndOthersToRounding() throws {
     for widths in [[2, 14, 14, 2], [3, 20, 3]] {
-      for noise in [LoopNoise.none, .bandLimited(correlationTime: 0.02)] {
+      for noise in [LoopNoise.none, .bandLimited(correlationTime: 0.02), Self.cells] {
         let network = randomNetwork(widths, seed: 21, deviation: 0.05)
         let tables = randomTables(for: network, ticks: 50, seed: 22)
         let loop = try ClosedLoop(network: network, limits: Self.tight, noise: noise)
@@ -105,11 +112,11 @@ import Testing
     }
   }
 
-  @Test(arguments: [[2, 14, 14, 2], [2, 7, 2]])
-  func resultsDependNeitherOnThreadsNorOnTheCut(_ widths: [Int]) throws {
+  @Test(arguments: [[2, 14, 14, 2], [2, 7, 2]], [LoopNoise.white, cells])
+  func resultsDependNeitherOnThreadsNorOnTheCut(_ widths: [Int], noise: LoopNoise) throws {
     let network = randomNetwork(widths, seed: 31, deviation: 0.1)
     let tables = randomTables(for: network, ticks: 20, seed: 32)
-    let loop = try ClosedLoop(network: network, limits: Self.tight, noise: .white)
+    let loop = try ClosedLoop(network: network, limits: Self.tight, noise: noise)
     let count = 700
     let x0 = randomPoints(count, dimensions: 2, seed: 33)
     let integration = LoopIntegration(trajectoryInterval: 5)
@@ -302,6 +309,51 @@ import Testing
     #expect(abs(mean(means) - duration / (2 * Double.pi).squareRoot()) < error)
   }
 
+  /// Seed 54, n = 6 000: one weight with two processes and a two-state one. Its variance is shares·variance + step², its
+  /// correlation that of the sum; bounds 4·√(2/n) of the variance.
+  @Test func noiseOfACellHasItsProcessesAndItsTwoStates() throws {
+    let network = LoopNetwork(layers: [
+      .init(inputs: 1, outputs: 1, weights: [0, 0], variances: [0, 0.5], telegraph: [0, 0.6])
+    ])
+    let loop = try ClosedLoop(network: network, noise: Self.cells)
+    let (n, ticks) = (6000, 40)
+    let tables = LoopTables(
+      tickDuration: 0.01, a: [Float](repeating: 0, count: ticks), b: [Float](repeating: 1, count: ticks))
+    let result = try loop.run(
+      x0: [Float](repeating: 0, count: n), tables: tables,
+      integration: LoopIntegration(method: .euler, trajectoryInterval: 1), noiseSeed: 54)
+    func z(_ tick: Int) -> [Double] {
+      (0..<n).map { sample in
+        let at = sample * (ticks + 1) + tick
+        return Double(result.trajectory[at + 1] - result.trajectory[at]) / 0.01
+      }
+    }
+    func expected(_ lag: Double) -> Double {
+      0.5 * (0.4 * exp(-lag / 0.03) + 0.7 * exp(-lag / 0.3)) + 0.36 * exp(-lag / 0.1)
+    }
+    let bound = 4 * (2 / Double(n)).squareRoot() * expected(0)
+    for tick in [0, 1, 20, 39] { #expect(abs(variance(z(tick)) - expected(0)) < bound) }
+    for lag in [1, 3, 10, 30] {
+      #expect(abs(mean(zip(z(5), z(5 + lag)).map(*)) - expected(Double(lag) * 0.01)) < bound)
+    }
+  }
+
+  /// Seed 55, n = 6 000: the reduction to one process an output has the variance of the cells behind it, for any input.
+  @Test func noisePerOutputHasTheVarianceOfItsCells() throws {
+    let network = noiseOnly([0.1, 0.2, 0.3, 0.5, 0.05, 0.02], inputs: 2)
+    let tables = LoopTables(tickDuration: 1, a: [0], b: [1])
+    let n = 6000
+    let x0: [Float] = (0..<2 * n).map { $0.isMultiple(of: 2) ? 0.7 : -1.1 }
+    let mode = LoopNoise.CellNoise.Mode(correlationTime: 1, share: 1)
+    func variances(_ noise: LoopNoise) throws -> [Double] {
+      let loop = try ClosedLoop(network: network, noise: noise)
+      let x = try loop.run(x0: x0, tables: tables, integration: LoopIntegration(method: .euler), noiseSeed: 55).x
+      return (0..<2).map { d in variance((0..<n).map { Double(x[2 * $0 + d]) }) }
+    }
+    let spreads = try [variances(.bandLimited(correlationTime: 1)), variances(.perCell(.init(modes: [mode])))]
+    for d in 0..<2 { #expect(abs(spreads[0][d] / spreads[1][d] - 1) < 4 * (4 / Double(n)).squareRoot()) }
+  }
+
   @Test func softRectifierApproachesTheIdealOne() throws {
     let network = randomNetwork([2, 14, 14, 2], seed: 61)
     let tables = randomTables(for: network, ticks: 40, seed: 62)
@@ -369,16 +421,24 @@ import Testing
     #expect(message([layer(2, 3), layer(4, 2)]) == "layer 1 has 4 inputs, 3 outputs feed it")
     #expect(message([layer(2, 3)]) == "layer 0 has 2 inputs, 3 outputs feed it")
     #expect(
-      message([.init(inputs: 1, outputs: 1, weights: [0])]) == "layer 0 has 1 weights and 0 variances, 2 expected")
+      message([.init(inputs: 1, outputs: 1, weights: [0])])
+        == "layer 0 has 1 weights, 0 variances and 0 two-state steps, 2 expected")
     #expect(
       message([.init(inputs: 1, outputs: 1, weights: [.nan, 0])])
-        == "layer 0 has a weight that is not finite or a negative variance")
+        == "layer 0 has a weight or two-state step that is not finite or a negative variance")
     #expect(
       message([layer(1, 1)], limits: LoopLimits(rowClamp: 0))
         == "clamps and rails must be above 0, the rectifier's softness 0 or above")
     #expect(
       message([layer(1, 1)], noise: .bandLimited(correlationTime: 0))
         == "correlation time 0.0 of the read noise is not above 0")
+    #expect(
+      message([layer(1, 1)], noise: .perCell(.init(modes: [.init(correlationTime: 0, share: 1)])))
+        == "correlation times of cell noise must be above 0, shares 0 or above and finite")
+    #expect(
+      message(
+        [layer(1, 1)], noise: .perCell(.init(modes: .init(repeating: .init(correlationTime: 1, share: 1), count: 5))))
+        == "5 processes a weight: at most 4 can be run")
   }
 
   @Test func wrongArgumentsOfARunAreRefused() throws {

@@ -16,7 +16,7 @@ extern "C" {
  * on threads. No function keeps state between calls; all may run on several threads at once.
  */
 
-enum { AK_MAX_WIDTH = 64, AK_MAX_LAYERS = 4 };
+enum { AK_MAX_WIDTH = 64, AK_MAX_LAYERS = 4, AK_MAX_MODES = 4 };
 
 /* Instruction sets. AVX-512 and AVX2 give the same bits; those without fused multiply-add differ in the last bits. */
 typedef enum ak_isa {
@@ -42,12 +42,14 @@ typedef struct ak_layer {
   int32_t rectified;      /* 1: soft ReLU with a rail above; 0: linear with a rail on both sides */
   const float *weights;   /* (outputs, inputs + 1), row-major, the last column belongs to the bias row */
   const float *variances; /* variance of each weight's read noise, same shape, or NULL for none */
+  const float *telegraph; /* half the step of each weight's two-state noise, same shape, or NULL for none; AK_NOISE_CELLS only */
 } ak_layer;
 
 typedef enum ak_noise {
   AK_NOISE_NONE = 0,
   AK_NOISE_WHITE = 1,       /* a fresh draw per output and step */
-  AK_NOISE_BAND_LIMITED = 2 /* an Ornstein-Uhlenbeck process per output, exactly discretised */
+  AK_NOISE_BAND_LIMITED = 2, /* an Ornstein-Uhlenbeck process per output, exactly discretised */
+  AK_NOISE_CELLS = 3 /* Ornstein-Uhlenbeck processes and a two-state process per weight, exactly discretised */
 } ak_noise;
 
 typedef struct ak_loop {
@@ -59,8 +61,13 @@ typedef struct ak_loop {
   float amplifier_rail;   /* every layer's output is limited to ± this; INFINITY: none */
   float integrator_rail;  /* x is limited to ± this; INFINITY: none */
   float softness;         /* s of the rectifier ½(v + √(v² + s²)); 0: ideal ReLU */
-  ak_noise noise;         /* each output gets √(Σ v²·variance)·z, v the driven rows, z with unit variance */
+  ak_noise noise;         /* each output gets √(Σ v²·variance)·z, v the driven rows, z with unit variance; AK_NOISE_CELLS
+                             adds √variance·Σ_m √share·z_m ± telegraph to each weight */
   float correlation_time; /* of z, in units of τ, for AK_NOISE_BAND_LIMITED */
+  int32_t modes;          /* processes z_m of a weight, 0...AK_MAX_MODES, for AK_NOISE_CELLS as all that follows */
+  float mode_times[AK_MAX_MODES];  /* correlation times in units of τ, above 0 */
+  float mode_shares[AK_MAX_MODES]; /* of the variance, 0 or above */
+  float telegraph_time;   /* correlation time of the two-state process in units of τ; a symmetric one changes every 2× that */
 } ak_loop;
 
 typedef struct ak_schedule {
