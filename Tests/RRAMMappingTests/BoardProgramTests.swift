@@ -26,7 +26,8 @@ import Testing
   @Test("cells that conduct above every target before they are formed are left alone, and the placement moves off them")
   func avoidsStuckHigh() async throws {
     // Of the 4 · 4096 cells of seed 1 about 65 are stuck; the blocks at the origin hold 564 cells.
-    try await EmulatedChip.with(profile: "cmo-hfox", adjusting: { $0.cells.stuckHighFraction = 0.004 }) { chip in
+    let stuck: (inout ChipProfile) -> Void = { $0.cells.stuckHighFraction = 0.004 }
+    try await EmulatedChip.with(profile: "cmo-hfox", adjusting: stuck) { chip in
       let model = try ModelLibrary.scoreModel("ring")
       var known = KnownCells()
       let first = try chip.plan(model)

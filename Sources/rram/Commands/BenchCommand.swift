@@ -1,0 +1,339 @@
+import ArgumentParser
+import Foundation
+import Glibc
+import Logging
+import RRAMKit
+
+struct BenchCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Measure what this machine does: closed loop, emulator, latencies.",
+    discussion: """
+      One network evaluation is one sample at one stage of one integration step of the ring's network. Rates are medians over repeated \
+      runs. 'Noisy' draws fresh noise for all 30 node outputs in each evaluation (Euler), 'band-limited' and 'cells' are the noise of \
+      the emulated chip, per output and per cell (Heun). RRAM_ISA forces an instruction set. Takes less than a minute; 'tools/bench/compare' \
+      sets the rates beside PyTorch's.
+      """)
+
+  @Option(help: "Threads of the closed loop.")
+  var threads = 1
+
+  @Option(help: "Measure only rows whose name contains this.")
+  var only = ""
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    guard (1...1024).contains(threads) else { throw ValidationError("--threads \(threads): 1 to 1024 are possible") }
+  }
+
+  func run() async throws {
+    let progress = ProgressLine(quiet: common.quiet)
+    var bench = try Bench(threads: threads, only: only) {
+      progress.show($0, finished: $1, total: Bench.rowCount)
+    }
+    try await bench.run(logger: common.logger)
+    progress.clear()
+    try answer(bench.report, json: common.json)
+  }
+}
+
+/// What `rram bench` prints.
+struct BenchReport: CommandOutput {
+  /// A rate of the closed loop.
+  struct Row: Encodable {
+    var name: String
+    /// Widths of the network, inputs first.
+    var network: [Int]
+    var batch: Int
+    var method: String
+    /// The code that served: `specialised` for 2→14→14→2, else `general`.
+    var path: String
+    var evaluationsPerCPUSecond: Double
+    var evaluationsPerSecond: Double
+    /// Two floating-point operations a weight, biases and what is beside the products not counted.
+    var flopsPerCPUSecond: Double
+  }
+
+  /// CPU seconds of one unit of work.
+  struct Cost: Encodable {
+    var name: String
+    var per: String
+    var cpuSeconds: Double
+  }
+
+  struct Latency: Encodable {
+    var name: String
+    var p50: Double
+    var p99: Double
+    var count: Int
+
+    enum CodingKeys: String, CodingKey {
+      case name
+      case p50 = "p50_s"
+      case p99 = "p99_s"
+      case count
+    }
+  }
+
+  var isa: String
+  var threads: Int
+  var version = toolkitVersion
+  var rows: [Row] = []
+  var costs: [Cost] = []
+  var latencies: [Latency] = []
+
+  var text: String {
+    var blocks = ["closed loop on \(isa), \(threads) thread\(threads == 1 ? "" : "s"); million network evaluations"]
+    if !rows.isEmpty {
+      blocks.append(
+        table(
+          [["", "network", "batch", "method", "path", "per CPU s", "per s", "GFLOP per CPU s"]]
+            + rows.map {
+              [
+                $0.name, $0.network.map(String.init).joined(separator: "-"), "\($0.batch)", $0.method, $0.path,
+                ($0.evaluationsPerCPUSecond / 1e6).formatted(digits: 3),
+                ($0.evaluationsPerSecond / 1e6).formatted(digits: 3),
+                ($0.flopsPerCPUSecond / 1e9).formatted(digits: 3),
+              ]
+            }))
+    }
+    if !costs.isEmpty {
+      blocks.append(
+        table([["", "CPU s", "per"]] + costs.map { [$0.name, $0.cpuSeconds.formatted(digits: 3), $0.per] }))
+    }
+    if !latencies.isEmpty {
+      blocks.append(
+        table(
+          [["", "50 %", "99 %", "of"]]
+            + latencies.map {
+              [
+                $0.name, "\(($0.p50 * 1e6).formatted(digits: 3)) µs", "\(($0.p99 * 1e6).formatted(digits: 3)) µs",
+                "\($0.count)",
+              ]
+            }))
+    }
+    return blocks.joined(separator: "\n\n")
+  }
+}
+
+/// Measures one row after the other.
+private struct Bench {
+  var report: BenchReport
+  private let threads: Int
+  private let only: String
+  private var begun = 0
+  private let progress: (String, Int) -> Void
+  private let ring: LoopNetwork
+  private let tables: LoopTables
+
+  /// Least wall time of a measurement, of which the median of several is taken.
+  private static let leastTime = 0.25
+  private static let repeats = 5
+  /// Variance of a weight's read noise: that of two cells with 1 % of the largest weight each.
+  private static let noise: Float = 0.01
+
+  init(threads: Int, only: String, progress: @escaping (String, Int) -> Void) throws {
+    self.threads = threads
+    self.only = only
+    self.progress = progress
+    report = BenchReport(isa: try InstructionSet.selected().rawValue, threads: threads)
+    let model = try ModelLibrary.scoreModel("ring")
+    let network = model.network
+    ring = LoopNetwork(
+      layers: network.layers.enumerated().map { index, layer in
+        var weights: [Float] = []
+        for out in 0..<layer.outputs {
+          weights += layer.weight[out * layer.inputs..<(out + 1) * layer.inputs]
+          weights.append(layer.bias[out])
+        }
+        let largest = weights.map(abs).max() ?? 0
+        return .init(
+          inputs: layer.inputs, outputs: layer.outputs, weights: weights,
+          variances: [Float](repeating: 2 * Self.noise * Self.noise * largest * largest, count: weights.count),
+          telegraph: weights.indices.map { $0.isMultiple(of: 20) ? Self.noise * largest : 0 },
+          embeddingColumn: index + 1 < network.layers.count ? 0 : nil)
+      }, amplitude: network.amplitude)
+    let process = model.metadata.process
+    let ticks = 200
+    let times = Schedule.midpoints(ticks: ticks)
+    tables = LoopTables(
+      tickDuration: (1 - DiffusionProcess.endTime) / Double(ticks),
+      a: times.map { Float(process.stateCoefficient(at: $0)) },
+      b: times.map { Float(process.scoreCoefficient(at: $0, equation: .ode)) },
+      embedding: times.flatMap { network.timeEmbedding(Float($0)) }, embeddingColumns: network.hiddenSize)
+  }
+
+  mutating func run(logger: Logger) async throws {
+    for batch in [1, 100, 10_000, 50_000] { try loop("closedLoopIdeal", batch: batch) }
+    try loop("closedLoopIdeal", batch: 10_000, method: .euler)
+    try loop("closedLoopNoisy", batch: 10_000, method: .euler, noise: .white)
+    // 1/(2πf) of an amplifier pole at 8 MHz in a run of 20 µs.
+    try loop("closedLoopBandLimited", batch: 10_000, noise: .bandLimited(correlationTime: 0.001))
+    try loop("closedLoopCells", batch: 1_000, noise: .perCell(Self.cells))
+    try loop("closedLoopGeneral", batch: 10_000, network: Self.wide)
+    try publishedRun("publishedRunIdeal", noise: .none)
+    try publishedRun("publishedRunNoisy", noise: .white)
+    try ageing()
+    try await emulator(logger)
+  }
+
+  /// 1/f noise of two decades within a run, and two states.
+  private static let cells = LoopNoise.CellNoise(
+    modes: [.init(correlationTime: 0.05, share: 0.5), .init(correlationTime: 0.5, share: 0.5)], telegraphTime: 0.1)
+
+  /// The largest network the loop takes.
+  private static let wide: LoopNetwork = {
+    let widths = [2, 64, 64, 64, 2]
+    var stream = PhiloxStream(seed: 1, stream: (0, 0, 0))
+    return LoopNetwork(
+      layers: (1..<widths.count).map { index in
+        let (inputs, outputs) = (widths[index - 1], widths[index])
+        return .init(
+          inputs: inputs, outputs: outputs,
+          weights: (0..<outputs * (inputs + 1)).map { _ in Float(stream.normal()) / Float(inputs + 1).squareRoot() })
+      })
+  }()
+
+  /// What ``run()`` measures, for its progress.
+  static let rowCount = 13
+
+  private mutating func isAsked(_ name: String) -> Bool {
+    let asked = only.isEmpty || name.localizedCaseInsensitiveContains(only)
+    if asked { progress(name, begun) }
+    begun += 1
+    return asked
+  }
+
+  private mutating func loop(
+    _ name: String, batch: Int, method: LoopIntegration.Method = .heun, noise: LoopNoise = .none,
+    network: LoopNetwork? = nil
+  ) throws {
+    guard isAsked(name) else { return }
+    let network = network ?? ring
+    let loop = try ClosedLoop(network: network, noise: noise)
+    let x0 = Self.starts(batch)
+    let (tables, threads) = (tables, threads)
+    let integration = LoopIntegration(method: method)
+    // A single sample is a few microseconds: many runs between two looks at the clock.
+    let runs = max(1, 20_000 / batch)
+    let perRun = batch * tables.ticks * (method == .heun ? 2 : 1)
+    var rates: [(cpu: Double, wall: Double)] = []
+    for _ in 0...Self.repeats {
+      let begin = Clocks()
+      var evaluations = 0
+      repeat {
+        for run in 0..<runs {
+          _ = try loop.run(x0: x0, tables: tables, integration: integration, noiseSeed: UInt64(run), threads: threads)
+        }
+        evaluations += runs * perRun
+      } while Clocks().wall - begin.wall < Self.leastTime
+      let end = Clocks()
+      rates.append((Double(evaluations) / (end.cpu - begin.cpu), Double(evaluations) / (end.wall - begin.wall)))
+    }
+    // The first one warms caches and clock up.
+    rates.removeFirst()
+    let cpu = median(rates.map(\.cpu))
+    report.rows.append(
+      .init(
+        name: name, network: [network.dimensions] + network.layers.map(\.outputs), batch: batch,
+        method: method == .heun ? "heun" : "euler", path: loop.path.rawValue, evaluationsPerCPUSecond: cpu,
+        evaluationsPerSecond: median(rates.map(\.wall)), flopsPerCPUSecond: cpu * 2 * Double(network.products)))
+  }
+
+  /// 50 000 samples in 10 000 Euler steps, as the published notebook runs them.
+  private mutating func publishedRun(_ name: String, noise: LoopNoise) throws {
+    guard isAsked(name) else { return }
+    let loop = try ClosedLoop(network: ring, noise: noise)
+    let begin = Clocks()
+    _ = try loop.run(
+      x0: Self.starts(50_000), tables: tables,
+      integration: LoopIntegration(method: .euler, substeps: 10_000 / tables.ticks), threads: threads)
+    report.costs.append(.init(name: name, per: "50 000 samples of 10 000 steps", cpuSeconds: Clocks().cpu - begin.cpu))
+  }
+
+  private mutating func ageing() throws {
+    guard isAsked("ageing") else { return }
+    let profile = try ChipProfile.named("cmo-hfox")
+    let forming = profile.programming.forming
+    var crossbar = Crossbar(profile: profile, shape: MacroShape(rows: 1000, columns: 1000), macro: 0, seed: 1)
+    try crossbar.pulse(
+      Array(0..<crossbar.cellCount),
+      Pulse(kind: .forming, wordLine: forming.wordLine, amplitude: forming.stop, width: forming.width), at: 0)
+    var seconds: [Double] = []
+    for step in 1...Self.repeats {
+      let begin = Clocks()
+      crossbar.advance(to: Double(step) * 600)
+      seconds.append(Clocks().cpu - begin.cpu)
+    }
+    report.costs.append(.init(name: "ageing", per: "10^6 cells, once", cpuSeconds: median(seconds)))
+  }
+
+  /// An emulated chip in memory behind the wire protocol.
+  private mutating func emulator(_ logger: Logger) async throws {
+    guard isAsked("writeVerify, readOneCell, safe") else { return }
+    let profile = try ChipProfile.named("cmo-hfox")
+    let (costs, latencies) = try await RRAM.withBoard("emu:profile=cmo-hfox,seed=1", logger: logger) { board in
+      let cells = CellSelection(block: CellBlock(macro: 0, shape: MacroShape(rows: 64, columns: 64)))
+      _ = try await board.form(
+        [CellBlock(macro: 0, shape: MacroShape(rows: 64, columns: 64))], options: FormOptions(profile))
+      let options = ProgramOptions(profile)
+      let begin = Clocks()
+      _ = try await board.writeVerify(
+        WriteVerify(
+          cells: cells,
+          targets: (0..<cells.count).map { Float(15e-6 + 70e-6 * Double($0 * 37 % cells.count) / Double(cells.count)) },
+          tolerance: options.tolerance, set: options.set, reset: options.reset, verify: board.defaultReadBias(),
+          maximumPulses: options.maximumPulses, maximumReversals: options.maximumReversals, credit: 4))
+      let cost = BenchReport.Cost(
+        name: "writeVerify", per: "cell of 4096, host and emulated chip",
+        cpuSeconds: (Clocks().cpu - begin.cpu) / Double(cells.count))
+      let cell = CellBlock(macro: 1, shape: MacroShape(rows: 1, columns: 1))
+      var reads: [Double] = []
+      for _ in 0..<2000 {
+        let begin = Clocks()
+        _ = try await board.read(cell)
+        reads.append(Clocks().wall - begin.wall)
+      }
+      var safes: [Double] = []
+      for _ in 0..<500 {
+        _ = try await board.read(cell)
+        let begin = Clocks()
+        try await board.safe()
+        safes.append(Clocks().wall - begin.wall)
+      }
+      return ([cost], [Self.latency("readOneCell", reads), Self.latency("safe", safes)])
+    }
+    report.costs += costs
+    report.latencies += latencies
+  }
+
+  private static func latency(_ name: String, _ seconds: [Double]) -> BenchReport.Latency {
+    let sorted = seconds.sorted()
+    return .init(
+      name: name, p50: median(seconds), p99: sorted[min(sorted.count - 1, sorted.count * 99 / 100)], count: sorted.count
+    )
+  }
+
+  private static func starts(_ count: Int) -> [Float] {
+    var stream = PhiloxStream(seed: 7, stream: (0, 0, 0))
+    return (0..<2 * count).map { _ in Float(stream.normal()) }
+  }
+}
+
+private func median(_ values: [Double]) -> Double {
+  let sorted = values.sorted()
+  return sorted.count.isMultiple(of: 2)
+    ? (sorted[sorted.count / 2 - 1] + sorted[sorted.count / 2]) / 2 : sorted[sorted.count / 2]
+}
+
+/// CPU time of all threads and wall time, seconds.
+private struct Clocks {
+  let cpu = Clocks.read(CLOCK_PROCESS_CPUTIME_ID)
+  let wall = Clocks.read(CLOCK_MONOTONIC)
+
+  private static func read(_ clock: clockid_t) -> Double {
+    var time = timespec()
+    clock_gettime(clock, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+}

@@ -1,0 +1,66 @@
+/* Final states of a fixed set of runs, one number a line: the same program on two machines must print nearly the same. */
+#include <math.h>
+#include <stdio.h>
+
+#include "analog_kernel.h"
+
+enum { TICKS = 40, SAMPLES = 37, MOST = AK_MAX_WIDTH * (AK_MAX_WIDTH + 1) };
+
+/* xorshift32: any numbers will do, as long as both machines have the same. */
+static float uniform(void) {
+  static uint32_t state = 2463534242u;
+  state ^= state << 13;
+  state ^= state >> 17;
+  state ^= state << 5;
+  return (float)(state >> 8) * 0x1p-24f * 2 - 1;
+}
+
+static float weights[AK_MAX_LAYERS][MOST], variances[AK_MAX_LAYERS][MOST], telegraph[AK_MAX_LAYERS][MOST];
+static float a[TICKS], b[TICKS], embedding[TICKS * AK_MAX_WIDTH], held_gain[TICKS];
+static float x0[SAMPLES * 8], x[SAMPLES * 8];
+
+static int run(const int *widths, int layers, ak_noise noise, int euler, float clamp, float softness) {
+  ak_layer layer[AK_MAX_LAYERS];
+  for (int l = 0; l < layers; l++) {
+    const int inputs = widths[l], outputs = widths[l + 1], count = outputs * (inputs + 1);
+    for (int i = 0; i < count; i++) {
+      weights[l][i] = 1.5f * uniform() / sqrtf((float)inputs);
+      variances[l][i] = 0.002f * (1 + uniform());
+      telegraph[l][i] = i % 9 ? 0 : 0.05f;
+    }
+    layer[l] = (ak_layer){.inputs = inputs, .outputs = outputs, .embedding = l + 1 < layers ? 0 : -1,
+                          .rectified = l + 1 < layers, .weights = weights[l], .variances = variances[l],
+                          .telegraph = telegraph[l]};
+  }
+  for (int i = 0; i < TICKS; i++) {
+    a[i] = 0.3f * uniform();
+    b[i] = uniform();
+    held_gain[i] = 0.2f;
+  }
+  for (int i = 0; i < TICKS * AK_MAX_WIDTH; i++) embedding[i] = uniform();
+  for (int i = 0; i < SAMPLES * widths[0]; i++) x0[i] = 2 * uniform();
+  const ak_loop loop = {.layers = layer, .layer_count = layers, .amplitude = 1, .bias_level = 1, .row_clamp = clamp,
+                        .amplifier_rail = clamp, .integrator_rail = clamp, .softness = softness, .noise = noise,
+                        .correlation_time = 0.05f, .modes = 2, .mode_times = {0.05f, 0.5f}, .mode_shares = {0.5f, 0.5f},
+                        .telegraph_time = 0.1f};
+  const ak_schedule schedule = {.ticks = TICKS, .substeps = 2, .euler = euler, .embedding_columns = AK_MAX_WIDTH,
+                                .tick_duration = 1.0 / TICKS, .a = a, .b = b, .embedding = embedding,
+                                .held_gain = held_gain};
+  const ak_batch batch = {.count = SAMPLES, .first_sample = 5, .seed = 3, .held_seed = 4, .held_source = AK_HELD_WIENER,
+                          .x0 = x0, .x = x};
+  const ak_status status = ak_run(&loop, &schedule, &batch, 0, SAMPLES, ak_isa_best());
+  if (status != AK_OK) return status;
+  for (int i = 0; i < SAMPLES * widths[0]; i++) printf("%.9g\n", (double)x[i]);
+  return 0;
+}
+
+int main(void) {
+  static const int networks[3][5] = {{2, 14, 14, 2}, {3, 20, 3}, {8, 64, 64, 64, 8}};
+  static const int layers[3] = {3, 2, 4};
+  fprintf(stderr, "%s\n", ak_isa_name(ak_isa_best()));
+  for (int n = 0; n < 3; n++)
+    for (int noise = AK_NOISE_NONE; noise <= AK_NOISE_CELLS; noise++)
+      for (int euler = 0; euler < 2; euler++)
+        if (run(networks[n], layers[n], (ak_noise)noise, euler, noise ? 1.5f : INFINITY, euler ? 0.1f : 0)) return 1;
+  return 0;
+}
