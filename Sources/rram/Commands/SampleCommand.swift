@@ -146,24 +146,8 @@ struct SampleCommand: AsyncParsableCommand {
 
   /// Which samples are of which class: numbers run through.
   private func batches(of model: ScoreModel) throws -> [(label: Int?, first: Int, count: Int)] {
-    let names = model.metadata.classNames
-    guard model.network.isConditional else {
-      guard label == nil else {
-        throw CommandError(
-          message: "--class \(label ?? ""): '\(model.name)' has no classes", exitCode: ExitStatus.usage)
-      }
-      return [(nil, 0, count)]
-    }
+    if label != nil || !model.network.isConditional { return [(try model.classIndex(label), 0, count)] }
     let classes = model.network.classCount
-    if let label {
-      if label == "none" { return [(nil, 0, count)] }
-      guard let index = names.firstIndex(of: label) ?? Int(label), (0..<classes).contains(index) else {
-        let known = (0..<classes).map { $0 < names.count ? "\($0) (\(names[$0]))" : "\($0)" }.joined(separator: ", ")
-        throw CommandError(
-          message: "--class \(label): '\(model.name)' has the classes \(known), and none", exitCode: ExitStatus.usage)
-      }
-      return [(index, 0, count)]
-    }
     return (0..<classes).compactMap { index in
       let (first, end) = (count * index / classes, count * (index + 1) / classes)
       return end > first ? (index, first, end - first) : nil
