@@ -174,6 +174,7 @@ private struct Bench {
     try publishedRun("publishedRunIdeal", noise: .none)
     try publishedRun("publishedRunNoisy", noise: .white)
     try ageing()
+    try wires()
     try await emulator(logger)
   }
 
@@ -195,7 +196,7 @@ private struct Bench {
   }()
 
   /// What ``run()`` measures, for its progress.
-  static let rowCount = 13
+  static let rowCount = 15
 
   private mutating func isAsked(_ name: String) -> Bool {
     let asked = only.isEmpty || name.localizedCaseInsensitiveContains(only)
@@ -266,6 +267,16 @@ private struct Bench {
       seconds.append(Clocks().cpu - begin.cpu)
     }
     report.costs.append(.init(name: "ageing", per: "10^6 cells, once", cpuSeconds: median(seconds)))
+  }
+
+  /// The matrix that rows and columns see through the wires, renewed.
+  private mutating func wires() throws {
+    for size in [64, 256] where isAsked("effectiveMatrix\(size)") {
+      let result = try WireNetworkBenchmark.run(
+        shape: MacroShape(rows: size, columns: size), renewals: size > 100 ? 3 : 15)
+      report.costs.append(
+        .init(name: "effectiveMatrix\(size)", per: "macro of \(size)×\(size)", cpuSeconds: result.renewalP50))
+    }
   }
 
   /// An emulated chip in memory behind the wire protocol.
