@@ -95,6 +95,10 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ]),
+    // What tools/usb-guest runs against a board that a real kernel has enumerated.
+    .executableTarget(
+      name: "usb-guest-checks", dependencies: ["RRAMWire", "RRAMTransport", "RRAMUSB", "RRAMEmulatorUSB"],
+      path: "tools/usb-guest/checks"),
     // Tests: one target each, named for the target it tests.
     .testTarget(name: "RRAMUnitsTests", dependencies: ["RRAMUnits"]),
     .testTarget(name: "RRAMPhysicsTests", dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMPhysics"]),

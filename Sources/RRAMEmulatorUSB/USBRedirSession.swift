@@ -148,15 +148,14 @@ final class USBRedirSession {
   }
 
   private func send(_ result: USBResult) {
-    var bytes = result.bytes
     if result.endpoint == BoardEndpoint.doorbell, result.id == Self.pollID {
       guard polls else { return }
       if result.status == .completed || result.status == .stalled {
         var header = usb_redir_interrupt_packet_header()
         header.endpoint = BoardEndpoint.doorbell
         header.status = Self.status(result.status)
-        header.length = UInt16(bytes.count)
-        usbredirparser_send_interrupt_packet(parser, 0, &header, &bytes, Int32(bytes.count))
+        header.length = UInt16(result.bytes.count)
+        withData(result) { usbredirparser_send_interrupt_packet(parser, 0, &header, $0, $1) }
       }
       // A halted endpoint is polled again once the peer has cleared the halt and asked anew.
       polls = result.status == .completed
@@ -168,13 +167,20 @@ final class USBRedirSession {
     case .control(var header):
       header.status = Self.status(result.status)
       header.length = UInt16(clamping: result.count)
-      usbredirparser_send_control_packet(parser, result.id, &header, &bytes, Int32(bytes.count))
+      withData(result) { usbredirparser_send_control_packet(parser, result.id, &header, $0, $1) }
     case .bulk(var header):
       header.status = Self.status(result.status)
       header.length = UInt16(truncatingIfNeeded: result.count)
       header.length_high = UInt16(truncatingIfNeeded: result.count >> 16)
-      usbredirparser_send_bulk_packet(parser, result.id, &header, &bytes, Int32(bytes.count))
+      withData(result) { usbredirparser_send_bulk_packet(parser, result.id, &header, $0, $1) }
     }
+  }
+
+  /// The parser drops a packet that has a pointer to data although it carries none.
+  private func withData(_ result: USBResult, _ body: (UnsafeMutablePointer<UInt8>?, Int32) -> Void) {
+    guard !result.bytes.isEmpty else { return body(nil, 0) }
+    var bytes = result.bytes
+    bytes.withUnsafeMutableBufferPointer { body($0.baseAddress, Int32($0.count)) }
   }
 
   private func poll() {

@@ -368,7 +368,7 @@ final class VirtualUSBDevice {
   }
 
   private func vendor(_ setup: USBSetup, _ data: [UInt8]) -> Answer {
-    if setup.request == USBFault.request, !setup.isIn, setup.length == 0 { return begin(setup) }
+    if setup.request == USBFault.request, !setup.isIn { return begin(data) }
     guard let request = ControlRequest(rawValue: setup.request), setup.value == 0, setup.index == 0,
       setup.isIn == (request == .status), setup.isIn || setup.length == 0
     else { return .stall }
@@ -384,9 +384,12 @@ final class VirtualUSBDevice {
 
   // MARK: faults
 
-  private func begin(_ setup: USBSetup) -> Answer {
-    guard allowsFaults, let fault = USBFault(rawValue: setup.index) else { return .stall }
-    let later = now() + .milliseconds(Int(setup.value))
+  private func begin(_ data: [UInt8]) -> Answer {
+    guard allowsFaults, data.count == 4, let fault = USBFault(rawValue: UInt16(data[0]) | UInt16(data[1]) << 8) else {
+      return .stall
+    }
+    let parameter = Int(data[2]) | Int(data[3]) << 8
+    let later = now() + .milliseconds(parameter)
     switch fault {
     case .stallIn: faults.stalls.insert(BoardEndpoint.bulkIn)
     case .stallOut: faults.stalls.insert(BoardEndpoint.bulkOut)
@@ -395,10 +398,10 @@ final class VirtualUSBDevice {
     case .babble: faults.babbles = true
     case .leave:
       faults.leavesAt = later
-      faults.comesBackAt = later + .milliseconds(Int(setup.value))
+      faults.comesBackAt = later + .milliseconds(parameter)
     case .mute: faults.isMute = true
     case .garble: faults.garbles = true
-    case .burst: faults.bursts.append((0..<Int(setup.value)).map { UInt8(truncatingIfNeeded: $0) })
+    case .burst: faults.bursts.append((0..<parameter).map { UInt8(truncatingIfNeeded: $0) })
     }
     return .bytes([])
   }

@@ -135,10 +135,9 @@ private let configure: [UInt8] = [0x00, 9, 1, 0, 0, 0, 0, 0]
       #expect(client.attach().status == 0)
       _ = client.control(1, configure)
       client.submit(2, endpoint: 1, isIn: true, length: 512)
-      let leave = USBFault.leave.rawValue
       client.submit(
-        3, endpoint: 0, isIn: false, length: 0,
-        setup: [0x40, USBFault.request, 1, 0, UInt8(leave & 0xff), UInt8(leave >> 8), 0, 0])
+        3, endpoint: 0, isIn: false, length: 4, setup: [0x40, USBFault.request, 0, 0, 0, 0, 4, 0],
+        data: USBFault.leave.bytes(1))
       #expect(client.answer()?.sequence == 3)
       #expect(client.isAtEnd)
       // Back after another millisecond; until then the answer is that it is not available.

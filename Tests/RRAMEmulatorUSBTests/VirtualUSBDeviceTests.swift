@@ -44,7 +44,7 @@ private final class Port {
   }
 
   func fault(_ fault: USBFault, _ value: UInt16 = 0) -> Bool {
-    control(0x40, USBFault.request, value: value, index: fault.rawValue) != nil
+    control(0x40, USBFault.request, length: 4, data: fault.bytes(value)) != nil
   }
 
   func start(_ endpoint: UInt8, length: Int = 0, data: [UInt8] = []) -> UInt64 {
