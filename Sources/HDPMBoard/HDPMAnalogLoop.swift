@@ -24,7 +24,7 @@ public struct HDPMAnalogLoop: Sendable {
   ///
   /// - Parameters:
   ///   - profile: its window, tolerance and first-second relaxation spoil each cell of a differential pair: uniform within ±tolerance
-  ///     of the target, then normal with the profile's σ at its first measured time. `nil` programs exactly.
+  ///     of the target, then normal with the profile's σ one second after a write. `nil` programs exactly.
   ///   - seed: of programming errors and start points.
   public init(_ model: ScoreModel, profile: ChipProfile?, seed: UInt64) throws {
     try self.init(
@@ -65,10 +65,10 @@ public struct HDPMAnalogLoop: Sendable {
     let window = profile.cells.conductance
     let range = (window.upperBound - window.lowerBound).rawValue
     let tolerance = profile.programming.tolerance.rawValue
-    let sigma = max(0, profile.relaxation.sigmaOffset.rawValue)
     var stream = PhiloxStream(seed: seed, stream: (programmingTag, layer, 0))
     func cell(_ target: Double) -> Double {
-      max(0, target + (2 * stream.uniform() - 1) * tolerance + sigma * stream.normal())
+      let sigma = profile.relaxation.sigma(after: .seconds(1), at: Siemens(target)).rawValue
+      return max(0, target + (2 * stream.uniform() - 1) * tolerance + sigma * stream.normal())
     }
     return weights.map { weight in
       let share = Double(weight / largest) * range

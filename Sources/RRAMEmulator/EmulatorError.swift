@@ -10,6 +10,8 @@ public struct EmulatorError: Error, Sendable, CustomStringConvertible {
     public static let busy = Code(rawValue: "busy")
     /// The state file was written by a newer version.
     public static let newerVersion = Code(rawValue: "newer version")
+    /// The state file was written by an earlier version whose chips cannot be continued.
+    public static let olderVersion = Code(rawValue: "older version")
     /// The state file belongs to another profile, seed or board.
     public static let mismatch = Code(rawValue: "mismatch")
     /// The state file is damaged: an array is missing, too short or out of range.

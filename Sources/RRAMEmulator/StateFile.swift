@@ -9,8 +9,9 @@ internal import RRAMWire
 ///
 /// Held by flock on `PATH.lock`. Written by temporary file and rename, so that it is always the state of one moment.
 final class StateFile {
-  /// Version of the layout written here; newer files are refused.
-  static let version = 1
+  /// Version of the layout written here. Newer files are refused, and so are older ones: format 1 knew neither a cell's strength
+  /// of noise nor what its last write left, and nothing in it says what they were.
+  static let version = 2
 
   /// What the file says besides what it is checked against.
   struct State {
@@ -90,6 +91,12 @@ final class StateFile {
         .newerVersion, "format \(version), this version reads up to \(Self.version)", file: path)
     }
     guard version >= 1 else { throw damaged("format \(version)") }
+    guard version == Self.version else {
+      throw EmulatorError(
+        .olderVersion,
+        "format \(version) of an earlier version cannot be continued, this one reads format \(Self.version): "
+          + "its chip has to be made, formed and programmed anew", file: path)
+    }
     try require(archive, "profile", is: profile.name)
     try require(archive, "profile_hash", is: profile.hash)
     try require(archive, "board", is: board.name)

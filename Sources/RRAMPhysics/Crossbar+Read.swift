@@ -39,15 +39,14 @@ extension Crossbar {
     _ cells: [Int], integration: Duration, at time: Double
   ) throws(PhysicsError) -> [Siemens] {
     try check(cells)
-    let factors = dynamics.averagingFactors(over: integration.seconds)
+    let weights = averagedWeights(over: integration.seconds)
     let white = whiteSigma(over: integration)
-    var decay = ModeDecay(dynamics)
+    age(cells, to: cellTime(time))
     var result: [Siemens] = []
     result.reserveCapacity(cells.count)
     for cell in cells {
-      advance(cell, to: time, &decay)
       readCounts[cell] &+= 1
-      var value = conductance(of: cell, modeWeights: factors)
+      var value = conductance(of: cell, weights: weights)
       if white > 0, formed[cell] != 0 { value += white * Philox4x32.normals(block(.read, cell: cell)).0 }
       result.append(.microsiemens(value))
     }
@@ -68,21 +67,28 @@ extension Crossbar {
     if let first = cells.first { try assertLimits(readOut, cell: first) }
     let sensing = readOut.sensing
     let averages = readOut.averages
-    let modeFactors = dynamics.averagingFactors(over: sensing.integrationTime.seconds * Double(averages))
+    let seconds = sensing.integrationTime.seconds * Double(averages)
+    let weights = averagedWeights(over: seconds)
+    let transport = CellTransport(profile.cells, CellBias(wordLine: readOut.wordLine, voltage: readOut.voltage))
+    let dose = exposure(at: readOut.voltage.rawValue, for: seconds)
     // White noise of the cell and noise of the converter, both at the converter's input.
     let voltsPerMicrosiemens = readOut.voltage.rawValue * sensing.ranges[readOut.range].rawValue * 1e-6
     let cellNoise = whiteSigma(over: sensing.integrationTime) * voltsPerMicrosiemens
     let converterNoise = sensing.converterNoise.rawValue
     let noise = (cellNoise * cellNoise + converterNoise * converterNoise).squareRoot()
-    var decay = ModeDecay(dynamics)
+    age(cells, to: cellTime(time))
     var result = Readings(conductances: [], saturated: [])
     result.conductances.reserveCapacity(cells.count)
     result.saturated.reserveCapacity(cells.count)
     for (place, cell) in cells.enumerated() {
-      advance(cell, to: time, &decay)
+      let factor = factors.isEmpty ? 1 : factors[place]
       readCounts[cell] &+= 1
-      let seen = factors.isEmpty ? 1 : factors[place]
-      let value = Siemens.microsiemens(seen * conductance(of: cell, modeWeights: modeFactors))
+      let conductance = conductance(of: cell, weights: weights)
+      // A closed selector leaves what leaks past it.
+      let value = Siemens.microsiemens(
+        factor * (transport.isOpen ? transport.seen(conductance) : Double(made.leaks[cell])))
+      // Read disturb: a cell's own time at voltage.
+      if dose > 0, formed[cell] != 0 { exposureOrigin[cell] -= dose }
       var sum = 0.0
       var isSaturated = false
       var pair = (0.0, 0.0)

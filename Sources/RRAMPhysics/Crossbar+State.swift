@@ -33,7 +33,7 @@ public struct StateArray: Sendable, Hashable {
 extension Crossbar {
   /// Everything that pulses, reads and time have changed: with profile, seed, macro and shape it is the whole macro.
   ///
-  /// Arrays are (rows, columns); `modes` is (rows, columns, modes). Conductances are in µS, times in s, voltages in V.
+  /// Arrays are (rows, columns); `modes` is (modes, rows, columns). Conductances are in µS, times in s, voltages in V.
   public func exportState() -> [StateArray] {
     let plane = [shape.rows, shape.columns]
     return [
@@ -43,7 +43,20 @@ extension Crossbar {
       StateArray(name: "walk_variance_uS2", shape: plane, values: .float32(walkVariance)),
       StateArray(name: "write_time_s", shape: plane, values: .float64(writeTime)),
       StateArray(name: "time_s", shape: plane, values: .float64(time)),
-      StateArray(name: "modes", shape: plane + [dynamics.modeCount], values: .float32(modes)),
+      StateArray(name: "modes", shape: [dynamics.modeCount] + plane, values: .float32(modes)),
+      StateArray(name: "origin_uS", shape: plane, values: .float32(origin)),
+      StateArray(name: "stationary_scale_uS", shape: plane, values: .float32(stationaryScale)),
+      StateArray(name: "fast_scale_uS", shape: plane, values: .float32(fastScale)),
+      StateArray(name: "walk_scale_uS2", shape: plane, values: .float32(walkScale)),
+      StateArray(name: "trap_step_uS", shape: plane, values: .float32(trapSize)),
+      StateArray(name: "trap_state", shape: plane, values: .uint8(trapState)),
+      StateArray(name: "direction", shape: plane, values: .uint8(direction)),
+      StateArray(name: "cycle_draw", shape: plane, values: .float32(cycleDraw)),
+      StateArray(name: "cycles", shape: plane, values: .float64(cycles)),
+      StateArray(name: "failure", shape: plane, values: .uint8(failure)),
+      StateArray(name: "row_exposure", shape: [shape.rows], values: .float64(rowExposure)),
+      StateArray(name: "exposure_origin", shape: plane, values: .float64(exposureOrigin)),
+      StateArray(name: "clock", shape: [3], values: .float64(clock)),
       StateArray(name: "draws", shape: plane, values: .uint32(draws)),
       StateArray(name: "pulses", shape: plane, values: .uint32(pulseCounts)),
       StateArray(name: "reads", shape: plane, values: .uint32(readCounts)),
@@ -77,8 +90,14 @@ extension Crossbar {
       try copy.take(array)
     }
     if let extra = byName.keys.min() { throw PhysicsError(code: .state, subject: extra, reason: "is not known") }
-    guard copy.formed.allSatisfy({ $0 <= 1 }) else {
-      throw PhysicsError(code: .state, subject: "formed", reason: "holds more than 0 and 1")
+    for (name, values, largest) in [
+      ("formed", copy.formed, 1), ("trap_state", copy.trapState, 1), ("direction", copy.direction, 2),
+      ("failure", copy.failure, 2),
+    ] where !values.allSatisfy({ $0 <= UInt8(largest) }) {
+      throw PhysicsError(code: .state, subject: name, reason: "holds more than 0 to \(largest)")
+    }
+    guard copy.clock[0] > 0 else {
+      throw PhysicsError(code: .state, subject: "clock", reason: "shows a temperature of \(copy.clock[0]) K")
     }
     copy.revision = revision &+ 1
     self = copy
@@ -87,6 +106,9 @@ extension Crossbar {
   private mutating func take(_ array: StateArray) throws(PhysicsError) {
     switch (array.name, array.values) {
     case ("formed", .uint8(let values)): formed = values
+    case ("trap_state", .uint8(let values)): trapState = values
+    case ("direction", .uint8(let values)): direction = values
+    case ("failure", .uint8(let values)): failure = values
     case ("draws", .uint32(let values)): draws = values
     case ("pulses", .uint32(let values)): pulseCounts = values
     case ("reads", .uint32(let values)): readCounts = values
@@ -94,6 +116,10 @@ extension Crossbar {
       switch array.name {
       case "write_time_s": writeTime = values
       case "time_s": time = values
+      case "cycles": cycles = values
+      case "row_exposure": rowExposure = values
+      case "exposure_origin": exposureOrigin = values
+      case "clock": clock = values
       default: throw wrongKind(array)
       }
     case (_, .float32(let values)) where values.allSatisfy(\.isFinite):
@@ -102,6 +128,12 @@ extension Crossbar {
       case "walk_uS": walk = values
       case "walk_variance_uS2": walkVariance = values
       case "modes": modes = values
+      case "origin_uS": origin = values
+      case "stationary_scale_uS": stationaryScale = values
+      case "fast_scale_uS": fastScale = values
+      case "walk_scale_uS2": walkScale = values
+      case "trap_step_uS": trapSize = values
+      case "cycle_draw": cycleDraw = values
       case "peak_word_line_V": peakWordLine = values
       case "peak_bit_line_V": peakBitLine = values
       case "peak_source_line_V": peakSourceLine = values

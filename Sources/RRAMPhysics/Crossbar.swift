@@ -1,3 +1,4 @@
+import CAnalogKernel
 import Glibc
 public import RRAMProfiles
 public import RRAMUnits
@@ -27,27 +28,42 @@ public struct Crossbar: Sendable {
   /// What the physics asserts: the profile's limits, or reads only.
   public let limits: ChipLimits
 
-  // Constants of the die, drawn once.
-  let defects: [Defect]
-  /// V.
-  let formingVoltages: [Float]
-  /// V, added to the profile's setVoltage and resetVoltage.
-  let setShifts: [Float]
-  let resetShifts: [Float]
+  /// Constants of the die, drawn once.
+  let made: Fabrication
   let dynamics: CellDynamics
 
-  // State; see Crossbar+State.
+  // State; see Crossbar+State. Conductances are in µS.
   var formed: [UInt8]
-  /// Conductance in µS as the last pulse left it, without drift and noise.
+  /// Conductance as the last write left it, without what moved since.
   var base: [Float]
-  /// Accumulated relaxation in µS since the last write, and its variance in µS².
+  /// Stationary part at the last write: drift and noise count from there.
+  var origin: [Float]
+  /// Sizes that the last write gave to the cell: σ of one mode, σ of the fast mode, variance of the walk, step of the trap.
+  var stationaryScale: [Float]
+  var fastScale: [Float]
+  var walkScale: [Float]
+  var trapSize: [Float]
+  /// Accumulated relaxation since the last write, and its variance in µS².
   var walk: [Float]
   var walkVariance: [Float]
-  /// Chip time in seconds of the last write and of the last advance.
+  /// Seconds of the cells' clock at the last write and at the last advance.
   var writeTime: [Double]
   var time: [Double]
-  /// Ornstein–Uhlenbeck processes with variance 1, `dynamics.modeCount` a cell.
+  /// Ornstein–Uhlenbeck processes with variance 1: `dynamics.modeCount` planes of one number a cell.
   var modes: [Float]
+  var trapState: [UInt8]
+  /// 1 after a SET, 2 after a RESET, 0 before either; and the draw of that half cycle.
+  var direction: [UInt8]
+  var cycleDraw: [Float]
+  /// SET–RESET cycles.
+  var cycles: [Double]
+  /// 0 alive, 1 worn out low, 2 shorted.
+  var failure: [UInt8]
+  /// Cumulated exposure to voltage of each row's unselected cells, and how much of it is not each cell's own or is past.
+  var rowExposure: [Double]
+  var exposureOrigin: [Double]
+  /// The cells' clock: at chip time `[1]` it stood at `[2]`, and runs as fast as cells age at `[0]` K.
+  var clock: [Double]
   var draws: [UInt32]
   var pulseCounts: [UInt32]
   var readCounts: [UInt32]
@@ -63,9 +79,11 @@ public struct Crossbar: Sendable {
   /// What a Philox block is for; the second word of its counter holds the cell, the third the macro.
   enum Purpose: UInt32 {
     case fabrication = 0x4641_4200
+    case row = 0x524F_5700
     case modes = 0x4D4F_4400
     case walk = 0x5741_4C00
     case pulse = 0x5055_4C00
+    case cycle = 0x4359_4300
     case read = 0x5245_4100
   }
 
@@ -77,50 +95,41 @@ public struct Crossbar: Sendable {
     self.seed = seed
     limits = profile.limits ?? .readOnly
     dynamics = CellDynamics(profile)
+    made = Fabrication(profile, shape: shape, macro: macro, seed: seed)
     let count = shape.cellCount
     let cells = profile.cells
-    let distribution = FormingDistribution(cells)
-    var defects: [Defect] = []
-    var formingVoltages: [Float] = []
-    var setShifts: [Float] = []
-    var resetShifts: [Float] = []
-    for cell in 0..<count {
-      func block(_ index: UInt32) -> Philox4x32.Block {
-        Philox4x32.block(seed: seed, index, UInt32(cell), UInt32(macro), Purpose.fabrication.rawValue)
-      }
-      let first = block(0)
-      let u = Philox4x32.uniform(first.z)
-      let low = cells.stuckLowFraction
-      let high = low + cells.stuckHighFraction
-      let unformable = high + cells.unformableFraction
-      defects.append(u < low ? .stuckLow : u < high ? .stuckHigh : u < unformable ? .unformable : .none)
-      let z = Philox4x32.normals(first).0
-      formingVoltages.append(
-        Float((distribution?.voltage(at: z) ?? cells.formingMean + z * cells.formingSigma).rawValue))
-      let shifts = Philox4x32.normals(block(1))
-      setShifts.append(Float(shifts.0 * profile.programming.deviceSpread.rawValue))
-      resetShifts.append(Float(shifts.1 * profile.programming.deviceSpread.rawValue))
-    }
-    self.defects = defects
-    self.formingVoltages = formingVoltages
-    self.setShifts = setShifts
-    self.resetShifts = resetShifts
-    formed = [UInt8](repeating: 0, count: count)
-    base = defects.map {
+    let zeros = [Float](repeating: 0, count: count)
+    let bytes = [UInt8](repeating: 0, count: count)
+    let times = [Double](repeating: 0, count: count)
+    formed = bytes
+    base = made.defects.map {
       Float($0 == .stuckHigh ? cells.asymptotes.upperBound.microsiemens : cells.pristine.microsiemens)
     }
-    walk = [Float](repeating: 0, count: count)
-    walkVariance = walk
-    writeTime = [Double](repeating: 0, count: count)
-    time = writeTime
+    origin = zeros
+    stationaryScale = zeros
+    fastScale = zeros
+    walkScale = zeros
+    trapSize = zeros
+    walk = zeros
+    walkVariance = zeros
+    writeTime = times
+    time = times
     modes = [Float](repeating: 0, count: count * dynamics.modeCount)
+    trapState = bytes
+    direction = bytes
+    cycleDraw = zeros
+    cycles = times
+    failure = bytes
+    rowExposure = [Double](repeating: 0, count: shape.rows)
+    exposureOrigin = times
+    clock = [profile.retention.referenceTemperature, 0, 0]
     draws = [UInt32](repeating: 0, count: count)
     pulseCounts = draws
     readCounts = draws
-    peakWordLine = walk
-    peakBitLine = walk
-    peakSourceLine = walk
-    longestPulse = walk
+    peakWordLine = zeros
+    peakBitLine = zeros
+    peakSourceLine = zeros
+    longestPulse = zeros
   }
 
   public var cellCount: Int { shape.cellCount }
@@ -128,8 +137,14 @@ public struct Crossbar: Sendable {
   // MARK: What an instrument cannot see; for tests and reports of the emulator
 
   public func isFormed(_ cell: Int) -> Bool { formed[cell] != 0 }
-  public func defect(of cell: Int) -> Defect { defects[cell] }
-  public func formingVoltage(of cell: Int) -> Volts { Volts(Double(formingVoltages[cell])) }
+  public func defect(of cell: Int) -> Defect { made.defects[cell] }
+  /// Conductance in parallel to a leaky cell; 0 for the others.
+  public func leak(of cell: Int) -> Siemens { .microsiemens(Double(made.leaks[cell])) }
+  /// True where SET–RESET cycles have worn the cell out.
+  public func isWornOut(_ cell: Int) -> Bool { failure[cell] != 0 }
+  /// SET–RESET cycles since the cell was made; moves across part of the window count in proportion.
+  public func cycleCount(of cell: Int) -> Double { cycles[cell] }
+  public func formingVoltage(of cell: Int) -> Volts { Volts(Double(made.formingVoltages[cell])) }
   /// Pulses and reads since the cell was made.
   public func pulseCount(of cell: Int) -> Int { Int(pulseCounts[cell]) }
   public func readCount(of cell: Int) -> Int { Int(readCounts[cell]) }
@@ -170,167 +185,174 @@ public struct Crossbar: Sendable {
 
   // MARK: Ageing
 
-  /// Ages every cell to `time`; a cell already later stays as it is.
-  public mutating func advance(to time: Double) {
-    guard dynamics.isAlive else { return }
-    var decay = ModeDecay(dynamics)
-    for cell in 0..<cellCount { advance(cell, to: time, &decay) }
+  /// Temperature of the die in K: it sets how fast cells relax.
+  public var temperature: Double { clock[0] }
+
+  /// Brings the die to a temperature in K from chip time `time` on.
+  public mutating func setTemperature(_ temperature: Double, at time: Double) {
+    precondition(temperature > 0 && temperature.isFinite, "a temperature of \(temperature) K")
+    clock = [temperature, time, cellTime(time)]
     revision &+= 1
   }
 
-  /// Factors of the last time step: neighbours mostly age by the same time.
-  struct ModeDecay {
-    private var step = -1.0
-    private var age = -1.0
-    private var logAge = 0.0
-    var keep: [Float]
-    var renew: [Float]
-    private let correlationTimes: [Double]
+  /// What the cells' clock shows at chip time `time`; both are one at the reference temperature.
+  func cellTime(_ time: Double) -> Double {
+    guard clock[0] != profile.retention.referenceTemperature || clock[2] != clock[1] else { return time }
+    return clock[2] + (time - clock[1]) * dynamics.timeFactor(at: clock[0])
+  }
 
-    init(_ dynamics: CellDynamics) {
-      correlationTimes = dynamics.correlationTimes
-      keep = [Float](repeating: 0, count: dynamics.modeCount)
-      renew = keep
-    }
+  /// Ages every cell to `time`; a cell already later stays as it is.
+  public mutating func advance(to time: Double) {
+    guard dynamics.isAlive else { return }
+    age(nil, to: cellTime(time))
+    revision &+= 1
+  }
 
-    /// ln(age/s).
-    mutating func logarithm(of newAge: Double) -> Double {
-      if newAge != age {
-        age = newAge
-        logAge = log(newAge)
-      }
-      return logAge
-    }
+  /// Ages the listed cells, or all, to `now` of the cells' clock.
+  mutating func age(_ list: [Int]?, to now: Double) {
+    guard dynamics.isAlive else { return }
+    let count = Int64(cellCount)
+    let words = list?.map { Int64($0) }
+    // One call with plain arrays: Swift passes distinct stored properties as pointers without a closure each.
+    Self.age(
+      dynamics, &modes, &walk, &walkVariance, &time, writeTime, &draws, formed, walkScale, stationaryScale,
+      made.trapRates, &trapState, seed: seed, macro: UInt32(macro), list: words, count: count, now)
+  }
 
-    /// Exact discretisation: x ← x·e^(−Δt/τ) + ξ·√(1 − e^(−2Δt/τ)).
-    mutating func prepare(_ newStep: Double) {
-      guard newStep != step else { return }
-      step = newStep
-      for mode in correlationTimes.indices {
-        let x = newStep / correlationTimes[mode]
-        keep[mode] = Float(exp(-x))
-        renew[mode] = Float((-expm1(-2 * x)).squareRoot())
+  private static func age(
+    _ dynamics: CellDynamics, _ modes: UnsafeMutablePointer<Float>, _ walk: UnsafeMutablePointer<Float>,
+    _ walkVariance: UnsafeMutablePointer<Float>, _ time: UnsafeMutablePointer<Double>,
+    _ writeTime: UnsafePointer<Double>, _ draws: UnsafeMutablePointer<UInt32>, _ formed: UnsafePointer<UInt8>,
+    _ walkScale: UnsafePointer<Float>, _ amplitude: UnsafePointer<Float>, _ trapRates: UnsafePointer<Float>,
+    _ trapState: UnsafeMutablePointer<UInt8>, seed: UInt64, macro: UInt32, list: [Int64]?, count: Int64, _ now: Double
+  ) {
+    var cells = ca_cells()
+    cells.count = count
+    cells.seed = seed
+    cells.macro = macro
+    cells.modes = modes
+    cells.walk = walk
+    cells.walk_variance = walkVariance
+    cells.time = time
+    cells.write_time = writeTime
+    cells.draws = draws
+    cells.formed = formed
+    cells.walk_scale = walkScale
+    cells.amplitude = amplitude
+    cells.trap_rate = dynamics.hasTraps ? trapRates : nil
+    cells.trap_state = trapState
+    run(dynamics, dynamics.rates, dynamics.normals, dynamics.decay, dynamics.walkTable, dynamics.stationaryTable) {
+      law in
+      if let list {
+        ca_age(law, &cells, list, 0, Int64(list.count), now)
+      } else {
+        ca_age(law, &cells, nil, 0, count, now)
       }
     }
   }
 
-  mutating func advance(_ cell: Int, to now: Double, _ decay: inout ModeDecay) {
-    guard formed[cell] != 0, now > time[cell] else { return }
-    if dynamics.modeCount > 0 {
-      decay.prepare(now - time[cell])
-      renewModes(of: cell, decay)
-    }
-    time[cell] = now
-    guard dynamics.hasWalk else { return }
-    let age = now - writeTime[cell]
-    let variance = Float(
-      dynamics.walkVariance(logTime: decay.logarithm(of: age), amplitude: dynamics.amplitude(at: Double(base[cell]))))
-    guard variance > walkVariance[cell] else { return }
-    let increment = (variance - walkVariance[cell]).squareRoot()
-    walk[cell] += increment * Float(Philox4x32.normals(block(.walk, cell: cell)).0)
-    walkVariance[cell] = variance
-  }
-
-  mutating func renewModes(of cell: Int, _ decay: borrowing ModeDecay) {
-    let count = dynamics.modeCount
-    let mask: UInt64 = (1 << UInt64(NormalTable.bits)) - 1
-    var first = cell * count
-    let end = first + count
-    var mode = 0
-    while first < end {
-      let words = block(.modes, cell: cell)
-      var low = UInt64(words.x) | UInt64(words.y) << 32
-      var high = UInt64(words.z) | UInt64(words.w) << 32
-      // 128 bits hold eleven numbers of 11 bits: five from each half, one from what is left of both.
-      let last = min(first + 11, end)
-      modes.withUnsafeMutableBufferPointer { modes in
-        decay.keep.withUnsafeBufferPointer { keep in
-          decay.renew.withUnsafeBufferPointer { renew in
-            dynamics.normalTable.withUnsafeBufferPointer { table in
-              for index in first..<last {
-                let place = index - first
-                let bits: UInt64
-                if place < 5 {
-                  bits = low & mask
-                  low >>= 11
-                } else if place < 10 {
-                  bits = high & mask
-                  high >>= 11
-                } else {
-                  bits = (low << 2 | high & 3) & mask
-                }
-                modes[index] = modes[index] * keep[mode + place] + renew[mode + place] * table[Int(bits)]
-              }
-            }
-          }
-        }
-      }
-      mode += last - first
-      first = last
-    }
+  private static func run(
+    _ dynamics: CellDynamics, _ rates: UnsafePointer<Float>, _ normals: UnsafePointer<Float>,
+    _ decay: UnsafePointer<Float>, _ walk: UnsafePointer<Float>, _ stationary: UnsafePointer<Float>,
+    _ body: (UnsafePointer<ca_law>) -> Void
+  ) {
+    var law = ca_law()
+    law.modes = Int32(dynamics.modeCount)
+    law.rates = rates
+    law.normals = normals
+    law.decay = decay
+    law.walk = dynamics.hasWalk ? walk : nil
+    law.stationary = stationary
+    law.mode_purpose = Purpose.modes.rawValue
+    law.walk_purpose = Purpose.walk.rawValue
+    body(&law)
   }
 
   // MARK: Conductance
 
-  /// Conductance in µS at the cell's own time, each mode of the 1/f noise times its weight; never below a pristine cell's.
-  func conductance(of cell: Int, modeWeights: [Float]) -> Double {
-    let floor = profile.cells.pristine.microsiemens
-    guard formed[cell] != 0, dynamics.isAlive else { return Double(base[cell]) }
-    return max(floor, Double(base[cell]) + drift(of: cell) + stationaryPart(of: cell, modeWeights: modeWeights))
-  }
-
-  /// Mean shift and walk in µS.
-  func drift(of cell: Int) -> Double {
-    let age = time[cell] - writeTime[cell]
-    guard age > 0 else { return Double(walk[cell]) }
-    return Double(walk[cell]) + dynamics.mean(logTime: log(age), time: age)
-  }
-
-  func stationaryPart(of cell: Int, modeWeights: [Float]) -> Double {
-    let count = dynamics.modeCount
-    guard count > 0 else { return 0 }
-    var sum: Float = 0
-    modes.withUnsafeBufferPointer { modes in
-      modeWeights.withUnsafeBufferPointer { weights in
-        for mode in 0..<count { sum += modes[cell * count + mode] * weights[mode] }
-      }
+  /// Conductance in µS at the cell's own time, each mode of the noise times its weight; never below a pristine cell's.
+  ///
+  /// - Parameter weights: one a mode of `dynamics.correlationTimes`.
+  func conductance(of cell: Int, weights: ModeWeights) -> Double {
+    let leak = Double(made.leaks[cell])
+    guard formed[cell] != 0 else { return Double(base[cell]) + leak }
+    var value = Double(base[cell])
+    if dynamics.isAlive {
+      let deviation = Double(walk[cell]) + stationaryPart(of: cell, weights: weights) - Double(origin[cell])
+      value +=
+        dynamics.skewed(deviation, conductance: value)
+        + dynamics.mean(age: time[cell] - writeTime[cell], conductance: value)
+      if dynamics.hasTraps { value += Double(trapSize[cell]) * (trapState[cell] == 0 ? -0.5 : 0.5) }
     }
-    return dynamics.amplitude(at: Double(base[cell])) * Double(dynamics.modeWeight * sum)
+    let exposure = rowExposure[cell / shape.columns] - exposureOrigin[cell]
+    if exposure > 0 {
+      value += (profile.cells.asymptotes.upperBound.microsiemens - value) * -expm1(-exposure)
+    }
+    return max(profile.cells.pristine.microsiemens, value) + leak
+  }
+
+  /// How much of each mode is seen.
+  struct ModeWeights {
+    /// Modes of the 1/f noise, then 0 for the fast one.
+    var slow: [Float]
+    var fast: Double
+  }
+
+  /// Momentary values.
+  var fullWeights: ModeWeights {
+    ModeWeights(slow: dynamics.fullWeights + (dynamics.modeCount > dynamics.decades ? [0] : []), fast: 1)
+  }
+
+  /// Means over `time` seconds.
+  func averagedWeights(over time: Double) -> ModeWeights {
+    var factors = dynamics.averagingFactors(over: time)
+    guard dynamics.modeCount > dynamics.decades else { return ModeWeights(slow: factors, fast: 0) }
+    let fast = Double(factors[dynamics.decades])
+    factors[dynamics.decades] = 0
+    return ModeWeights(slow: factors, fast: fast)
+  }
+
+  func stationaryPart(of cell: Int, weights: ModeWeights) -> Double {
+    guard dynamics.modeCount > 0 else { return 0 }
+    let sum = ca_mode_sum(modes, Int64(cellCount), Int32(dynamics.decades), Int64(cell), weights.slow)
+    var part = Double(stationaryScale[cell]) * Double(sum)
+    if dynamics.modeCount > dynamics.decades {
+      let mode = Double(modes[dynamics.decades * cellCount + cell])
+      part += Double(fastScale[cell]) * mode * weights.fast
+    }
+    return part
   }
 
   /// True conductances of a block at chip time `time`, row-major: what a matrix product or the closed loop sees.
   ///
   /// - Parameter averaging: length of the use, over which the fast part of the 1/f noise averages; the rest of it is in
   ///   ``nodeNoise(of:over:bandwidth:)``. `nil` gives the momentary values.
+  /// - Parameter bias: gate and voltage at which the cells are used; `nil` where conductances are written down.
   public mutating func conductances(
-    of block: CellBlock, at time: Double, averaging: Duration? = nil
+    of block: CellBlock, at time: Double, averaging: Duration? = nil, bias: CellBias? = nil
   ) throws(PhysicsError) -> [Siemens] {
     let cells = try cells(of: block)
-    let weights = averaging.map { dynamics.averagingFactors(over: $0.seconds) } ?? dynamics.fullWeights
-    var decay = ModeDecay(dynamics)
-    var result: [Siemens] = []
-    result.reserveCapacity(cells.count)
-    for cell in cells {
-      advance(cell, to: time, &decay)
-      result.append(.microsiemens(conductance(of: cell, modeWeights: weights)))
-    }
+    let weights = averaging.map { averagedWeights(over: $0.seconds) } ?? fullWeights
+    let transport = CellTransport(profile.cells, bias)
+    age(cells, to: cellTime(time))
     if dynamics.isAlive { revision &+= 1 }
-    return result
+    return cells.map { .microsiemens(transport.seen(conductance(of: $0, weights: weights))) }
   }
 
   /// Variance in S² of each cell's conductance noise within a use of length `duration` seen through a single pole at
-  /// `bandwidth` Hz: what ``conductances(of:at:averaging:)`` averages away, and the white noise, density²·(π/2)·bandwidth.
+  /// `bandwidth` Hz: what ``conductances(of:at:averaging:bias:)`` averages away, and the white noise,
+  /// density²·(π/2)·bandwidth.
   public func nodeNoise(
     of block: CellBlock, over duration: Duration, bandwidth: Double
   ) throws(PhysicsError) -> [Double] {
     let white = dynamics.whiteDensity * dynamics.whiteDensity * .pi / 2 * bandwidth
-    let averaged = dynamics.averagingFactors(over: duration.seconds)
-    let weight = Double(dynamics.modeWeight) * Double(dynamics.modeWeight)
-    let fast = averaged.reduce(0.0) { $0 + weight * (1 - Double($1) * Double($1)) }
+    let averaged = averagedWeights(over: duration.seconds)
+    let slow = averaged.slow.prefix(dynamics.decades).reduce(0.0) { $0 + (1 - Double($1) * Double($1)) }
+    let fast = dynamics.modeCount > dynamics.decades ? 1 - averaged.fast * averaged.fast : 0
     return try cells(of: block).map { cell in
       guard formed[cell] != 0 else { return 0 }
-      let amplitude = dynamics.amplitude(at: Double(base[cell]))
-      return (white + amplitude * amplitude * fast) * 1e-12
+      let (s, f) = (Double(stationaryScale[cell]), Double(fastScale[cell]))
+      return (white + s * s * slow + f * f * fast) * 1e-12
     }
   }
 }

@@ -1,3 +1,4 @@
+internal import Glibc
 public import RRAMUnits
 
 /// Describes a die: its cells, their statistics, the voltages that move them, and its limits.
@@ -12,6 +13,9 @@ public struct ChipProfile: Sendable {
   public var relaxation: Relaxation
   public var readNoise: ReadNoise
   public var wires: Wires
+  public var retention: Retention
+  public var disturb: Disturb
+  public var wear: Wear
   /// The limits record of an emulated chip; `nil` permits reads only.
   public var limits: ChipLimits?
   /// Key path (`cells.conductance.min`) → where its number comes from.
@@ -37,6 +41,15 @@ public struct ChipProfile: Sendable {
     public var pristine: Siemens
     /// Gate voltage below which the selector does not conduct: pulses do nothing.
     public var selectorThreshold: Volts
+    /// On-resistance of the selector at the gate voltage `readGate`: part of every conductance that is written down or read.
+    public var selectorResistance: Ohms
+    public var readGate: Volts
+    /// Voltage across the cell at which its conductance is what is written down.
+    public var readVoltage: Volts
+    /// 1/V₀ of I = G·V₀·sinh(V/V₀), in 1/V; 0 is ohmic.
+    public var curvature: Double
+    /// Conductance at a negative voltage ÷ that at the positive one of equal size.
+    public var polarity: Double
     /// Forming voltage on the bit line: mean, σ and the 1 % and 99 % quantiles (skewed).
     public var formingMean: Volts
     public var formingSigma: Volts
@@ -47,10 +60,16 @@ public struct ChipProfile: Sendable {
     public var formedSpread: Double
     /// Siemens per volt.
     public var formedOvershoot: Double
-    /// Fractions of cells, independent draws.
+    /// Fractions of cells.
     public var stuckLowFraction: Double
     public var stuckHighFraction: Double
     public var unformableFraction: Double
+    /// Cells with `leak` in parallel, whatever their state and their gate.
+    public var leakyFraction: Double
+    public var leak: Siemens
+    /// Defects come in clusters: `badRowShare` of them lie in `badRows` of the rows.
+    public var badRows: Double
+    public var badRowShare: Double
   }
 
   /// Which terminal controls how far a SET goes.
@@ -104,26 +123,89 @@ public struct ChipProfile: Sendable {
       public var slope: Double
     }
     public var gate: Gate?
+    /// How far the ends of SET and RESET differ from the asymptotes.
+    public struct Endpoints: Sendable, Hashable {
+      /// σ of the natural logarithm of the conductance a SET drives to: a fresh draw every pulse, one every SET–RESET cycle, and
+      /// one for the device's life.
+      public var pulse: Double
+      public var cycle: Double
+      public var device: Double
+      /// σ of log10 of the conductance a RESET drives to, per cycle and per device.
+      public var resetCycle: Double
+      public var resetDevice: Double
+      /// Decades by which each volt above `resetReference` lowers it.
+      public var resetDepth: Double
+      public var resetReference: Volts
+    }
+    public var endpoints: Endpoints
     /// Default verify window: |G − target| ≤ tolerance.
     public var tolerance: Siemens
     public var maximumPulses: Int
     public var maximumReversals: Int
   }
 
-  /// Drift after a write: G(t) − G(t_w) = mean + walk (accumulating) + stationary part (the 1/f noise).
+  /// Drift after a write: G(t) − G(t_w) = mean + walk (accumulating) + stationary part (1/f-like).
   public struct Relaxation: Sendable, Hashable {
-    /// Mean shift, siemens per e-fold of time, from `firstTime` on: slope·ln(t/1 s).
+    /// Mean shift, siemens per e-fold of time, from `firstTime` on: slope·ln(t/1 s). 0 where `components` says it.
     public var meanSlope: Siemens
     /// σ of the whole change, stationary part included: σ(t) = max(0, sigmaSlope·ln(t/1 s) + sigmaOffset).
     public var sigmaSlope: Siemens
     public var sigmaOffset: Siemens
     /// First measured time; no mean shift before it.
     public var firstTime: Duration
+    /// The law of two components; `nil` where the fit above is all that is published.
+    public var components: Components?
+
+    /// Var[G(t₂) − G(t₁)] = a·log10(1 + (t₂ − t₁)/t₀) + b·[log10(1 + t₂/t₀) − log10(1 + t₁/t₀)] + w, times since the write.
+    ///
+    /// a and b are drawn per cell, log-normal with these means: a minority of cells carries most of either.
+    public struct Components: Sendable, Hashable {
+      /// t₀.
+      public var onset: Duration
+      /// The lists below stand for these conductances at write; linear between them, constant beyond.
+      public var conductances: [Siemens]
+      /// a, S² a decade.
+      public var stationary: [Double]
+      /// b, S² a decade.
+      public var accumulating: [Double]
+      /// w, S², with its correlation time: white to reads further apart, constant within a run of the loop.
+      public var fast: [Double]
+      public var fastTime: Duration
+      /// Mean shift a decade: m·log10(1 + t/meanOnset).
+      public var mean: [Siemens]
+      public var meanOnset: Duration
+      /// κ: deviations upwards count 1 + κ times, downwards 1 − κ times.
+      public var asymmetry: [Double]
+      /// σ of ln a and of ln b from cell to cell.
+      public var stationarySpread: Double
+      public var accumulatingSpread: Double
+
+      /// The value of one of the lists at a conductance.
+      public func value(_ list: [Double], at conductance: Siemens) -> Double {
+        guard let last = conductances.indices.last else { return 0 }
+        guard conductance > conductances[0] else { return list[0] }
+        guard let upper = conductances.firstIndex(where: { conductance <= $0 }) else { return list[last] }
+        let share = (conductance - conductances[upper - 1]) / (conductances[upper] - conductances[upper - 1])
+        return list[upper - 1] + share * (list[upper] - list[upper - 1])
+      }
+    }
+
+    /// σ of the change from the write to `age` of cells written to `conductance`.
+    public func sigma(after age: Duration, at conductance: Siemens) -> Siemens {
+      guard let components else { return max(.zero, sigmaSlope * log(age.seconds) + sigmaOffset) }
+      let decades = log10(1 + age.seconds / components.onset.seconds)
+      let variance =
+        (components.value(components.stationary, at: conductance)
+          + components.value(components.accumulating, at: conductance)) * decades
+        + components.value(components.fast, at: conductance)
+      return Siemens(variance.squareRoot())
+    }
   }
 
   /// Read noise as densities.
   public struct ReadNoise: Sendable, Hashable {
-    /// 1/f: S_G(f) = (k·log10(G/µS))²/f; `k` in siemens. Zero at and below 1 µS.
+    /// 1/f: S_G(f) = (k·log10(G/µS))²/f; `k` in siemens. Zero at and below 1 µS, and where relaxation has components: their
+    /// stationary part is the 1/f noise.
     public var flicker: Siemens
     /// White density, S/√Hz.
     public var whiteDensity: Double
@@ -131,5 +213,49 @@ public struct ChipProfile: Sendable {
     public var correlationTimes: ClosedRange<Duration>
     /// Time over which "σ of a read" is taken where one number is needed.
     public var referenceTime: Duration
+    /// A single trap that switches a cell between two conductances.
+    public struct Telegraph: Sendable, Hashable {
+      /// Of the cells.
+      public var fraction: Double
+      /// Step ÷ conductance at write: median, and σ of its natural logarithm.
+      public var step: Double
+      public var stepSpread: Double
+      /// Correlation times, log-uniform; S(f) = (step·G)²τ/(1 + (2πfτ)²).
+      public var times: ClosedRange<Duration>
+    }
+    public var telegraph: Telegraph
+  }
+
+  /// How much faster cells age when hot: time counts exp(E/k·(1/T₀ − 1/T)) fold.
+  public struct Retention: Sendable, Hashable {
+    /// E in eV.
+    public var activationEnergy: Double
+    /// T₀ in K: the temperature of the relaxation figures.
+    public var referenceTemperature: Double
+  }
+
+  /// What time at voltage does to a cell that is not being written: G moves towards the upper asymptote at
+  /// rate·10^((V − voltage)/voltsPerDecade) per second.
+  public struct Disturb: Sendable, Hashable {
+    /// 1/s at `voltage`; 0: never.
+    public var rate: Double
+    public var voltage: Volts
+    public var voltsPerDecade: Volts
+    /// Share of the bit line's voltage that the unselected cells of a pulsed row see.
+    public var inhibit: Double
+  }
+
+  /// What SET–RESET cycles do. A cycle is a SET and a RESET across the whole window; smaller moves count in proportion.
+  public struct Wear: Sendable, Hashable {
+    /// Median of the cycles that a cell survives, 0: for ever, and σ of their log10.
+    public var endurance: Double
+    public var enduranceSpread: Double
+    /// Of the cells that fail, those that end shorted; the others no longer SET.
+    public var shortShare: Double
+    /// Wear begins here: the SET end point falls by `setLoss` (natural logarithm) and the spread of devices grows by `spreadGrowth`
+    /// for every decade of 1 + cycles/onset.
+    public var onset: Double
+    public var setLoss: Double
+    public var spreadGrowth: Double
   }
 }

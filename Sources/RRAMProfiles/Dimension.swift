@@ -1,7 +1,7 @@
 /// What a number in a profile measures, and the units it may be written in.
 enum Dimension {
   case conductance, voltage, resistance, time, frequency, ratio, count, bits, bytes, byteRate
-  case conductanceDensity, conductancePerVolt
+  case conductanceDensity, conductancePerVolt, conductanceSquared, perVolt, perSecond, energy, temperature, cycles
 
   /// Unit symbols and their factors to the SI unit, the usual one first.
   var units: [(symbol: String, factor: Double)] {
@@ -18,6 +18,12 @@ enum Dimension {
     case .byteRate: [("MB/s", 1e6), ("kB/s", 1e3), ("B/s", 1)]
     case .conductanceDensity: [("µS/√Hz", 1e-6), ("nS/√Hz", 1e-9), ("S/√Hz", 1)]
     case .conductancePerVolt: [("µS/V", 1e-6), ("S/V", 1)]
+    case .conductanceSquared: [("µS²", 1e-12), ("S²", 1)]
+    case .perVolt: [("1/V", 1)]
+    case .perSecond: [("1/s", 1)]
+    case .energy: [("eV", 1)]
+    case .temperature: [("K", 1)]
+    case .cycles: [("1", 1)]
     }
   }
 

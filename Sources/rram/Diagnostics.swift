@@ -148,6 +148,9 @@ private func emulator(_ error: EmulatorError) -> Diagnosis {
       message: "\(error)", hint: "one process at a time uses a chip; 'rram emulate' serves one to others",
       exitCode: ExitStatus.busy)
   case .newerVersion: Diagnosis(message: "\(error)", hint: "update the toolkit", exitCode: ExitStatus.badInput)
+  case .olderVersion:
+    Diagnosis(
+      message: "\(error)", hint: "name another state=FILE, or remove this one", exitCode: ExitStatus.badInput)
   case .mismatch:
     Diagnosis(
       message: "\(error)", hint: "give the profile, board and seed the file was made with, or another state=FILE",

@@ -3,7 +3,7 @@ import RRAMUnits
 import Testing
 
 @Suite struct ChipProfileTests {
-  @Test(arguments: ["ideal", "cmo-hfox"])
+  @Test(arguments: ["ideal", "cmo-hfox", "hfox-analog", "hfox-mlc"])
   func shippedProfilesLoadAndNameThemselves(name: String) throws {
     #expect(ChipProfile.shippedNames.contains(name))
     let profile = try ChipProfile.load(nameOrPath: name)
@@ -40,8 +40,10 @@ import Testing
   @Test func unknownNameListsTheValidOnes() {
     let error = #expect(throws: ProfileError.self) { try ChipProfile.named("perfect") }
     #expect(error?.code == .unknownName)
-    #expect(error?.validChoices == ["cmo-hfox", "ideal"])
-    #expect(error?.description == "chip profile: there is no 'perfect' (valid: cmo-hfox, ideal)")
+    #expect(error?.validChoices == ["cmo-hfox", "hfox-analog", "hfox-mlc", "ideal"])
+    #expect(
+      error?.description
+        == "chip profile: there is no 'perfect' (valid: cmo-hfox, hfox-analog, hfox-mlc, ideal)")
   }
 
   @Test func aPathThatDoesNotExistIsNamed() {

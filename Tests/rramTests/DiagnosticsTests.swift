@@ -19,6 +19,7 @@ import Testing
   @Test(arguments: [
     Case(EmulatorError(.busy, "another process holds its lock", file: "die.npz"), 75),
     Case(EmulatorError(.newerVersion, "version 9", file: "die.npz"), 65),
+    Case(EmulatorError(.olderVersion, "version 1", file: "die.npz"), 65),
     Case(TransportError(.notFound, "no board found on USB", address: "usb:"), 69),
     Case(TransportError(.permission, "cannot open", address: "usb:"), 77),
     Case(TransportError(.ambiguous, "2 boards fit this address: A, B", address: "usb:"), 64),

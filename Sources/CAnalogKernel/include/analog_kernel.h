@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "cell_ageing.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
