@@ -33,6 +33,7 @@ final class Chip {
   let check: LimitCheck
   /// Threads the closed loop may use.
   let threads: Int
+  let loop: EmulatedBoard.LoopSolution
   /// Chip time since the chip was made, ns.
   private(set) var nanoseconds: UInt64
   private(set) var books = CellBooks()
@@ -56,12 +57,14 @@ final class Chip {
 
   /// - Throws: ``EmulatorError`` if the state file is held, damaged, newer, or of another chip.
   init(
-    profile: ChipProfile, board: BoardDescription, seed: UInt64, statePath: String?, threads: Int
+    profile: ChipProfile, board: BoardDescription, seed: UInt64, statePath: String?, threads: Int,
+    loop: EmulatedBoard.LoopSolution
   ) throws(EmulatorError) {
     self.profile = profile
     self.board = board
     self.seed = seed
     self.threads = threads
+    self.loop = loop
     limits = profile.limits ?? .readOnly
     wires = ArrayWires(profile, on: board)
     check = LimitCheck(limits: limits, drivers: board.drivers)
@@ -436,9 +439,16 @@ final class Chip {
     do {
       return try ClosedLoop(
         network: network, limits: limits,
-        noise: isNoisy ? .bandLimited(correlationTime: Float(correlationTime)) : .none)
+        noise: isNoisy ? noise(correlationTime: Float(correlationTime)) : .none)
     } catch {
       throw RequestFailure(.failed, "the loop cannot be run: \(error)")
+    }
+  }
+
+  private func noise(correlationTime: Float) -> LoopNoise {
+    switch loop.noise {
+    case .outputs: .bandLimited(correlationTime: correlationTime)
+    case .cells: .perCell(.init(modes: [.init(correlationTime: correlationTime, share: 1)]))
     }
   }
 

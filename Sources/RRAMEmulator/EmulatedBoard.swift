@@ -21,16 +21,39 @@ public final class EmulatedBoard: DeviceEndpoint, Sendable {
     public var bootID: UInt64?
     /// Threads the closed loop may use; nothing but speed depends on it.
     public var threads: Int
+    /// How the closed loop is integrated.
+    public var loop: LoopSolution
 
     public init(
       seed: UInt64 = 0, stateFile: String? = nil, clock: LinkClock = .monotonic, bootID: UInt64? = nil,
-      threads: Int = EmulatedBoard.availableThreads
+      threads: Int = EmulatedBoard.availableThreads, loop: LoopSolution = LoopSolution()
     ) {
       self.seed = seed
       self.stateFile = stateFile
       self.clock = clock
       self.bootID = bootID
       self.threads = threads
+      self.loop = loop
+    }
+  }
+
+  /// How the closed loop of an emulated board is integrated: finer or closer to the cells than needed, to see what it changes.
+  public struct LoopSolution: Sendable, Hashable {
+    /// Where the noise of a run's length and below acts.
+    public enum Noise: String, Sendable, Hashable, CaseIterable {
+      /// One process an output, with the variance of its cells.
+      case outputs
+      /// One process a weight.
+      case cells
+    }
+
+    /// Least Heun steps of a run, 1 to 1 000 000; whole ticks each.
+    public var steps: Int
+    public var noise: Noise
+
+    public init(steps: Int = 200, noise: Noise = .outputs) {
+      self.steps = steps
+      self.noise = noise
     }
   }
 
@@ -57,7 +80,7 @@ public final class EmulatedBoard: DeviceEndpoint, Sendable {
     bootID = configuration.bootID ?? UInt64.random(in: 1 ... .max)
     let chip = try Chip(
       profile: profile, board: board, seed: seed, statePath: configuration.stateFile,
-      threads: max(1, configuration.threads))
+      threads: max(1, configuration.threads), loop: configuration.loop)
     let firmware = VirtualFirmware(chip: chip, serial: serial, chipID: chipID, bootID: bootID)
     core = Core(bootID: bootID, clock: configuration.clock, watchdog: board.link.watchdog)
     // The thread is the only one that touches the firmware from here on.

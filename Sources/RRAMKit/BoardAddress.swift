@@ -1,3 +1,5 @@
+public import RRAMEmulator
+
 /// Where a board is: `usb:`, `usb:SERIAL`, `emu:KEY=VALUE,…`, `sock:PATH`, `replay:FILE`, `hdpm:PORT` or `hdpm-emu:KEY=VALUE,…`.
 public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
   /// A board on USB; `nil` = the only one.
@@ -22,16 +24,25 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
     public var seed: UInt64 = 0
     /// File that keeps the chip between commands; `nil` keeps it in memory only.
     public var stateFile: String?
+    /// How the closed loop is integrated.
+    public var loop: EmulatedBoard.LoopSolution
 
-    public init(profile: String = "cmo-hfox", board: String = "parallel", seed: UInt64 = 0, stateFile: String? = nil) {
+    public init(
+      profile: String = "cmo-hfox", board: String = "parallel", seed: UInt64 = 0, stateFile: String? = nil,
+      loop: EmulatedBoard.LoopSolution = EmulatedBoard.LoopSolution()
+    ) {
       self.profile = profile
       self.board = board
       self.seed = seed
       self.stateFile = stateFile
+      self.loop = loop
     }
 
     public var description: String {
-      "emu:profile=\(profile),board=\(board),seed=\(seed)" + (stateFile.map { ",state=\($0)" } ?? "")
+      let usual = EmulatedBoard.LoopSolution()
+      return "emu:profile=\(profile),board=\(board),seed=\(seed)"
+        + (loop.steps == usual.steps ? "" : ",steps=\(loop.steps)")
+        + (loop.noise == usual.noise ? "" : ",noise=\(loop.noise.rawValue)") + (stateFile.map { ",state=\($0)" } ?? "")
     }
   }
 
@@ -75,8 +86,20 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
       case "board": chip.board = value
       case "state": chip.stateFile = value
       case "seed": chip.seed = try seed(value, address: address)
+      case "steps":
+        guard let steps = Int(value), (1...1_000_000).contains(steps) else {
+          throw ParseError(address: address, reason: "steps '\(value)' is not a whole number from 1 to 1000000")
+        }
+        chip.loop.steps = steps
+      case "noise":
+        guard let noise = EmulatedBoard.LoopSolution.Noise(rawValue: value) else {
+          let known = EmulatedBoard.LoopSolution.Noise.allCases.map(\.rawValue).joined(separator: ", ")
+          throw ParseError(address: address, reason: "unknown noise '\(value)'; known are \(known)")
+        }
+        chip.loop.noise = noise
       default:
-        throw ParseError(address: address, reason: "unknown key '\(key)'; known are profile, board, seed, state")
+        throw ParseError(
+          address: address, reason: "unknown key '\(key)'; known are profile, board, seed, steps, noise, state")
       }
     }
     return chip

@@ -14,6 +14,7 @@ import Testing
   @Test(arguments: [
     ("emu:", BoardAddress.emulated(.init())),
     ("emu:profile=ideal,seed=42", .emulated(.init(profile: "ideal", seed: 42))),
+    ("emu:steps=400,noise=cells", .emulated(.init(loop: .init(steps: 400, noise: .cells)))),
     (
       "emu:board=multiplexed,state=/a,b=c.npz",
       .emulated(.init(board: "multiplexed", stateFile: "/a,b=c.npz"))
@@ -31,7 +32,8 @@ import Testing
   @Test(arguments: [
     ("board", "no scheme"), ("serial:x", "unknown scheme 'serial'"), ("emu:seed", "'seed' is not KEY=VALUE"),
     ("emu:seed=x", "'x' is not a whole number"), ("emu:seed=1,seed=2", "stands twice"),
-    ("emu:color=1", "known are profile"),
+    ("emu:color=1", "known are profile"), ("emu:steps=0", "steps '0' is not a whole number from 1"),
+    ("emu:noise=loud", "known are outputs, cells"),
     ("hdpm:", "no serial port"), ("hdpm-emu:board=x", "known are model, profile, seed, firmware"),
     ("hdpm-emu:firmware=x", "published and model"), ("hdpm-emu:seed=-1", "'-1' is not a whole number"),
     ("emu:profile=", "has no value"), ("sock:", "no path"),

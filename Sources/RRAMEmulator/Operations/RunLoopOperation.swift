@@ -17,8 +17,6 @@ final class RunLoopOperation: Operation {
   private static let frameSamples = 4096
   /// Samples one thread takes at a time: whole vectors of the kernel.
   private static let shareSamples = 64
-  /// Steps of the integration of a whole run, at least.
-  private static let integrationSteps = 200
   /// Network evaluations × products that take some milliseconds on the slowest path.
   private static let sliceProducts = 40_000_000
 
@@ -81,7 +79,7 @@ final class RunLoopOperation: Operation {
     self.schedule = schedule
     layers = sequencer.layers
     tables = sequencer.tables(schedule)
-    let substeps = tables.substeps(forSteps: Self.integrationSteps)
+    let substeps = tables.substeps(forSteps: chip.loop.steps)
     integration = LoopIntegration(
       substeps: substeps, trajectoryInterval: request.trajectoryEvery > 0 ? request.trajectoryEvery : nil)
     let unit = loop.unitVoltage.rawValue
