@@ -102,6 +102,8 @@ private func transport(_ error: TransportError) -> Diagnosis {
     case .ambiguous: "name one: '--board usb:SERIAL'"
     case .permission where error.address.hasPrefix("usb:"):
       "'tools/setup usb' installs the rule that lets group plugdev use the board; then plug it in again"
+    case .busy where error.address.hasPrefix("tcp:") || error.address.hasPrefix("unix:"):
+      "another program serves this address; name another one"
     case .busy: "another process holds the board; end it first"
     default: nil
     }
