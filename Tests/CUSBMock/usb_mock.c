@@ -35,6 +35,7 @@ struct usb_mock_device {
   int master, slave;            // of the pty that lends its poll(2) to the node
   int is_ready;
   bool is_gone;
+  bool is_pumping, pumps_again;
 };
 
 static UMockdevTestbed *testbed;
@@ -83,14 +84,18 @@ ANSWERS_IOCTL static bool step(usb_mock_device *d, transfer *t) {
   switch (count) {
   case USB_MOCK_NAK: return false;
   case USB_MOCK_STALL: finish(d, t, -EPIPE, 0); break;
-  case USB_MOCK_BABBLE: finish(d, t, -EOVERFLOW, asked); break;
+  case USB_MOCK_BABBLE:
+    // What fitted is there, and is nothing that a host could use.
+    for (int i = 0; i < asked; i++) buffer[i] = 0x5a;
+    finish(d, t, -EOVERFLOW, asked);
+    break;
   default: finish(d, t, 0, count);
   }
   return true;
 }
 
 // Only the first transfer of an endpoint moves; those behind it keep their order.
-ANSWERS_IOCTL static void pump(usb_mock_device *d) {
+ANSWERS_IOCTL static void pump_once(usb_mock_device *d) {
   uint32_t blocked = 0;
   for (transfer **place = &d->waiting; *place;) {
     transfer *t = *place, *next = t->next;
@@ -103,6 +108,18 @@ ANSWERS_IOCTL static void pump(usb_mock_device *d) {
       place = &t->next;
     }
   }
+}
+
+// A device's function may free room or have something to say, and so lead back here: then the round is repeated.
+ANSWERS_IOCTL static void pump(usb_mock_device *d) {
+  d->pumps_again = true;
+  if (d->is_pumping) return;
+  d->is_pumping = true;
+  while (d->pumps_again) {
+    d->pumps_again = false;
+    pump_once(d);
+  }
+  d->is_pumping = false;
   set_ready(d);
 }
 
@@ -145,7 +162,16 @@ ANSWERS_IOCTL static gboolean on_ioctl(UMockdevIoctlBase *base, UMockdevIoctlCli
     case USBDEVFS_SETCONFIGURATION:
       break;
     case USBDEVFS_RESET:
+      // The kernel takes interfaces from their drivers, usbfs included, and ends what is under way (usb_reset_device).
+      for (transfer *t = d->waiting; t;) {
+        transfer *next = t->next;
+        finish(d, t, -ENOENT, 0);
+        t = next;
+      }
+      d->waiting = NULL;
+      d->holder = NULL;
       d->functions.reset(d->functions.context);
+      pump(d);
       break;
     case USBDEVFS_CLEAR_HALT:
       d->functions.clear_halt(d->functions.context, (uint8_t) * (unsigned *)argument);
@@ -209,7 +235,11 @@ usb_mock_device *usb_mock_device_new(usb_mock_description description, usb_mock_
   d->description.name = strdup(description.name);
   d->description.serial = strdup(description.serial);
   d->functions = functions;
-  pthread_mutex_init(&d->mutex, NULL);
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+  pthread_mutex_init(&d->mutex, &attributes);
+  pthread_mutexattr_destroy(&attributes);
   d->handler = umockdev_ioctl_base_new();
   g_signal_connect(d->handler, "handle-ioctl", G_CALLBACK(on_ioctl), d);
   snprintf(d->syspath, sizeof d->syspath, "/sys/devices/usb1/1-%d", description.port);

@@ -10,16 +10,32 @@ struct MockedKernel {}
 @Test func theKernelIsMocked() { #expect(MockKernel.isActive) }
 
 /// Plugs boards in for the time of `body`, and afterwards looks that nothing of them is left in use.
+///
+/// - Parameter refusedOpens: how often the mocked kernel will refuse to open a node; umockdev keeps two descriptors each time.
 func withBoards(
-  _ boards: MockBoard..., sourceLocation: SourceLocation = #_sourceLocation,
+  _ boards: MockBoard..., refusedOpens: Int = 0, sourceLocation: SourceLocation = #_sourceLocation,
   _ body: (USBContext) async throws -> Void
 ) async throws {
+  let before = await Holdings.atRest
   for board in boards { board.plug() }
+  try await withContext(boards, sourceLocation, body)
+  for board in boards where board.isPlugged { board.unplug() }
+  // The last context ends on a thread of libusb's own.
+  let after = await Holdings.settled(at: before, more: 2 * refusedOpens)
+  #expect(
+    after.descriptors <= before.descriptors + 2 * refusedOpens, "\(before), then \(after)",
+    sourceLocation: sourceLocation)
+  #expect(after.usbThreads <= before.usbThreads, "\(before), then \(after)", sourceLocation: sourceLocation)
+}
+
+private func withContext(
+  _ boards: [MockBoard], _ sourceLocation: SourceLocation, _ body: (USBContext) async throws -> Void
+) async throws {
   let context = try USBContext()
   do {
     try await body(context)
   } catch {
-    for board in boards { board.unplug() }
+    for board in boards where board.isPlugged { board.unplug() }
     throw error
   }
   #expect(await context.waitUntilIdle(), "a handle or a listener is left", sourceLocation: sourceLocation)
@@ -27,7 +43,6 @@ func withBoards(
   for board in boards {
     #expect(board.claims == 0, "\(board.serial) is still claimed", sourceLocation: sourceLocation)
     #expect(board.transfers == 0, "\(board.serial) still has transfers", sourceLocation: sourceLocation)
-    board.unplug()
   }
 }
 

@@ -76,7 +76,7 @@ extension MockedKernel {
 
     @Test(.timeLimit(.minutes(1))) func aNodeThatMayNotBeOpenedIsDescribed() async throws {
       let board = MockBoard(serial: "RR-1", endpoint: MuteEndpoint())
-      try await withBoards(board) { _ in
+      try await withBoards(board, refusedOpens: 2) { _ in
         board.forbid()
         let checkup = try await checkup()
         #expect(subjects(checkup).last == "permission")

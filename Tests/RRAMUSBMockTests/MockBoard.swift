@@ -29,6 +29,10 @@ final class MockBoard: Sendable {
     var ignoresControl = false
     /// The endpoint out takes nothing.
     var takesNothing = false
+    /// The endpoint in says nothing, whatever there is to say.
+    var saysNothing = false
+    /// Transfers in end after so many bytes, in the middle of what there is to say; 0: when it is all said.
+    var shortens = 0
   }
 
   /// What went over the bus.
@@ -51,6 +55,7 @@ final class MockBoard: Sendable {
     var burstIn: ArraySlice<UInt8> = []
     var owesEmptyPacket = false
     var bells: [Doorbell] = []
+    var isPlugged = false
   }
 
   static let packetBytes = 512
@@ -115,7 +120,10 @@ final class MockBoard: Sendable {
 
   // MARK: the cable
 
+  var isPlugged: Bool { state.withLock { $0.isPlugged } }
+
   func plug() {
+    state.withLock { $0.isPlugged = true }
     attach()
     usb_mock_plug(device)
   }
@@ -123,6 +131,7 @@ final class MockBoard: Sendable {
   func unplug() {
     let link = state.withLock { s in
       defer { s.link = nil }
+      s.isPlugged = false
       return s.link
     }
     usb_mock_unplug(device)
@@ -236,6 +245,7 @@ final class MockBoard: Sendable {
         s.faults.babbles = false
         return Int32(USB_MOCK_BABBLE)
       }
+      if s.faults.saysNothing { return Int32(USB_MOCK_NAK) }
       if s.owesEmptyPacket {
         s.owesEmptyPacket = false
         return 0
@@ -244,7 +254,8 @@ final class MockBoard: Sendable {
         guard let burst = s.link?.hostTake() else { return Int32(USB_MOCK_NAK) }
         s.burstIn = burst[...]
       }
-      let count = min(bytes.count, s.burstIn.count)
+      let most = s.faults.shortens > 0 ? min(s.faults.shortens, bytes.count) : bytes.count
+      let count = min(most, s.burstIn.count)
       for (index, byte) in s.burstIn.prefix(count).enumerated() { bytes[index] = byte }
       s.burstIn = s.burstIn.dropFirst(count)
       // A burst that fills the transfer has not ended yet: an empty packet says that it has.

@@ -16,7 +16,7 @@ enum {
   USB_MOCK_BABBLE = -3,  // the device sends more than was asked for
 };
 
-// The device's side. Called under the device's lock, from several threads; must not call usb_mock_… functions.
+// The device's side. Called under the device's lock, from several threads; of usb_mock_… functions it may call usb_mock_pump.
 typedef struct {
   void *context;
   // `data` holds what came for a request out; for one in, the bytes of the answer are written there and counted.
