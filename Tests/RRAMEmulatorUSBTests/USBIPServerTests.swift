@@ -1,3 +1,4 @@
+import Glibc
 import RRAMEmulator
 import RRAMProfiles
 import RRAMTransport
@@ -149,6 +150,37 @@ private let configure: [UInt8] = [0x00, 9, 1, 0, 0, 0, 0, 0]
       }
       #expect(status == 0)
     }
+  }
+
+  /// Servers, connections and sessions come and go without leaving a descriptor or a thread.
+  @Test func nothingIsLeftOver() async throws {
+    func count(_ folder: String) -> Int {
+      guard let directory = opendir(folder) else { return -1 }
+      defer { closedir(directory) }
+      var count = 0
+      while readdir(directory) != nil { count += 1 }
+      return count
+    }
+    let (files, threads) = (count("/proc/self/fd"), count("/proc/self/task"))
+    for _ in 0..<10 {
+      try await serving(ScriptedBoard()) { server in
+        for _ in 0..<20 {
+          let client = try TestClient(server.address)
+          // The one before may not have been seen to leave yet.
+          _ = client.attach()
+          client.submit(1, endpoint: 0, isIn: false, length: 0, setup: configure)
+          client.submit(2, endpoint: 1, isIn: true, length: 512)
+        }
+      }
+    }
+    #expect(count("/proc/self/fd") <= files)
+    // A detached thread may be counted for a moment after it has ended.
+    var left = 1000
+    while count("/proc/self/task") > threads, left > 0 {
+      sched_yield()
+      left -= 1
+    }
+    #expect(count("/proc/self/task") <= threads + 2, "the pool of the runtime may have grown")
   }
 
   /// Anybody on the network can send anything: the connection ends, and the next host is served.
