@@ -116,7 +116,7 @@ extension Crossbar {
   }
 
   /// A write to `conductance` in µS, all parts of the noise included: drift and walk begin anew, the traps keep their state.
-  private mutating func settle(_ cell: Int, at conductance: Double, _ now: Double, _ weights: ModeWeights) {
+  mutating func settle(_ cell: Int, at conductance: Double, _ now: Double, _ weights: ModeWeights) {
     let scales = dynamics.scales(at: conductance)
     stationaryScale[cell] = Float(scales.stationary) * made.stationaryStrengths[cell]
     fastScale[cell] = Float(scales.fast)
@@ -142,19 +142,19 @@ extension Crossbar {
       : programming.resetVoltage.rawValue + Double(made.resetShifts[cell])
     var logRate = (abs(voltage) - scale) / programming.voltsPerDecade.rawValue * 2.302_585_092_994_046
     var fresh = (0.0, 0.0)
-    if programming.cycleSpread > 0 || endpoints.pulse > 0 {
+    if programming.cycleSpread > 0 || endpoints.pulse > 0 || (!isSet && endpoints.resetCycle > 0) {
       fresh = Philox4x32.normals(block(.pulse, cell: cell))
       logRate += programming.cycleSpread * fresh.0
     }
     let half: UInt8 = isSet ? 1 : 2
     if direction[cell] != half {
       direction[cell] = half
-      if (isSet ? endpoints.cycle : endpoints.resetCycle) > 0 {
+      if isSet, endpoints.cycle > 0 {
         cycleDraw[cell] = Float(Philox4x32.normals(block(.cycle, cell: cell)).0)
       }
     }
     let exposure = pulse.width.seconds / programming.referenceWidth.seconds * exp(logRate)
-    let goal = isSet ? setGoal(of: cell, pulse, fresh.1) : resetGoal(of: cell, abs(voltage))
+    let goal = isSet ? setGoal(of: cell, pulse, fresh.1) : resetGoal(of: cell, abs(voltage), fresh.1)
     let before = conductance(of: cell, weights: weights) - Double(made.leaks[cell])
     let distance = goal - before
     guard isSet ? distance > 0 : distance < 0 else { return }
@@ -193,12 +193,12 @@ extension Crossbar {
     return spread == 0 ? min(goal, top) : min(goal * exp(spread), top)
   }
 
-  /// Where RESET pulses of amplitude `voltage` drive a cell, µS.
-  private func resetGoal(of cell: Int, _ voltage: Double) -> Double {
+  /// Where a RESET pulse of amplitude `voltage` drives a cell, µS: a fresh draw every time, as published cycles have one RESET each.
+  private func resetGoal(of cell: Int, _ voltage: Double, _ fresh: Double) -> Double {
     let endpoints = profile.programming.endpoints
     let asymptotes = profile.cells.asymptotes
     let decades =
-      endpoints.resetCycle * Double(cycleDraw[cell]) + endpoints.resetDevice * Double(made.resetQuality[cell])
+      endpoints.resetCycle * fresh + endpoints.resetDevice * Double(made.resetQuality[cell])
       - endpoints.resetDepth * max(0, voltage - endpoints.resetReference.rawValue)
     guard decades != 0 else { return asymptotes.lowerBound.microsiemens }
     return min(

@@ -52,7 +52,7 @@ public struct Crossbar: Sendable {
   /// Ornstein–Uhlenbeck processes with variance 1: `dynamics.modeCount` planes of one number a cell.
   var modes: [Float]
   var trapState: [UInt8]
-  /// 1 after a SET, 2 after a RESET, 0 before either; and the draw of that half cycle.
+  /// 1 after a SET, 2 after a RESET, 0 before either; and the SET's draw of the cycle.
   var direction: [UInt8]
   var cycleDraw: [Float]
   /// SET–RESET cycles.

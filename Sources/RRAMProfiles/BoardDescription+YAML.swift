@@ -34,6 +34,7 @@ extension BoardDescription {
     closedLoop = root.isText("closedLoop", "none") ? nil : try ClosedLoop(root)
     link = try Link(root)
     provenance = reader.provenance
+    documentedValues = reader.documentedValues
     document = yaml
     hash = ProfileDocument.hash(of: yaml)
 

@@ -13,6 +13,8 @@ public struct BoardDescription: Sendable {
   public var closedLoop: ClosedLoop?
   public var link: Link
   public var provenance: [String: ChipProfile.Provenance]
+  /// Every value as it stands in the document, in its order.
+  public var documentedValues: [DocumentedValue]
   /// The YAML text itself, as sent over the wire.
   public var document: String
   /// SHA-256 of the YAML bytes, lower-case hex.

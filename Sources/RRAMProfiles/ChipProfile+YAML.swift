@@ -42,6 +42,7 @@ extension ChipProfile {
     limits =
       root.has("limits") ? try ChipLimits(try root.section("limits", required: ChipLimits.keys)) : nil
     provenance = reader.provenance
+    documentedValues = reader.documentedValues
     document = yaml
     hash = ProfileDocument.hash(of: yaml)
     try validateAcrossSections(reader)

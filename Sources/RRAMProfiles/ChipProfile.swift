@@ -20,6 +20,8 @@ public struct ChipProfile: Sendable {
   public var limits: ChipLimits?
   /// Key path (`cells.conductance.min`) → where its number comes from.
   public var provenance: [String: Provenance]
+  /// Every value as it stands in the document, in its order.
+  public var documentedValues: [DocumentedValue]
   /// The YAML text itself.
   public var document: String
   /// SHA-256 of the YAML bytes, lower-case hex: state files name it.

@@ -5,6 +5,7 @@ import Yams
 final class ProfileReader {
   let file: String
   private(set) var provenance: [String: ChipProfile.Provenance] = [:]
+  private var documented: [(line: Int, value: DocumentedValue)] = []
   private var lines: [String: Int] = [:]
 
   init(file: String) { self.file = file }
@@ -38,6 +39,14 @@ final class ProfileReader {
 
   fileprivate func note(_ path: String, line: Int?) { lines[path] = line }
   fileprivate func note(_ path: String, from origin: ChipProfile.Provenance) { provenance[path] = origin }
+  fileprivate func note(_ value: DocumentedValue) {
+    documented.append((lines[value.key] ?? 0, value))
+  }
+
+  /// Every value read so far, in the order of the document.
+  var documentedValues: [DocumentedValue] {
+    documented.enumerated().sorted { ($0.element.line, $0.offset) < ($1.element.line, $1.offset) }.map(\.element.value)
+  }
 
   /// Refuses the value at `path` unless `condition` holds; `reason` completes the sentence "path: …".
   func require(_ condition: Bool, _ path: String, _ reason: @autoclosure () -> String) throws(ProfileError) {
@@ -119,6 +128,7 @@ struct ProfileSection {
         code: .invalidValue, file: reader.file, line: try node(key).mark?.line, key: childPath(key),
         reason: "'\(text)' is not one of the choices", validChoices: Choice.allCases.map(\.rawValue))
     }
+    reader.note(DocumentedValue(key: childPath(key), numbers: [text], unit: "1"))
     return choice
   }
 
@@ -127,7 +137,9 @@ struct ProfileSection {
     let leaf = try section(key, required: ["value"], optional: ["unit", "source", "assumed"])
     let factor = try leaf.factor(dimension)
     try leaf.noteProvenance()
-    return try leaf.value(try leaf.node("value"), times: factor, whole: dimension.isWhole)
+    let value = try leaf.node("value")
+    try leaf.document([value])
+    return try leaf.value(value, times: factor, whole: dimension.isWhole)
   }
 
   /// The scalars of `{values: […], unit: …, source: …}`, in SI units.
@@ -141,6 +153,7 @@ struct ProfileSection {
         code: .invalidValue, file: reader.file, line: list.mark?.line, key: leaf.path,
         reason: "values is not a list with at least one number")
     }
+    try leaf.document(Array(items))
     var result: [Double] = []
     for item in items { result.append(try leaf.value(item, times: factor, whole: dimension.isWhole)) }
     return result
@@ -171,6 +184,14 @@ struct ProfileSection {
         reason: has("source") ? "has both a source and an assumption" : "names no source and is not marked assumed",
         validChoices: ["source: …", "assumed: …"])
     }
+  }
+
+  /// Keeps the numbers as they stand, with their unit and origin.
+  private func document(_ nodes: [Node]) throws(ProfileError) {
+    reader.note(
+      DocumentedValue(
+        key: path, numbers: nodes.map { $0.scalar?.string ?? "" }, unit: try text("unit"),
+        source: has("source") ? try text("source") : nil, assumed: has("assumed") ? try text("assumed") : nil))
   }
 
   private func value(_ node: Node, times factor: Double, whole: Bool) throws(ProfileError) -> Double {

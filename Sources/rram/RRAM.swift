@@ -22,7 +22,8 @@ struct RRAMCommand: AsyncParsableCommand {
     subcommands: [
       ListCommand.self, InfoCommand.self, FormCommand.self, ReadCommand.self, ProgramCommand.self, VerifyCommand.self,
       WaitCommand.self, SampleCommand.self, EvaluateCommand.self, ExportCommand.self, SafeCommand.self,
-      DoctorCommand.self, EmulateCommand.self, DemoCommand.self, HDPMCommand.self, BenchCommand.self,
+      DoctorCommand.self, EmulateCommand.self, DemoCommand.self, ProfileCommand.self, HDPMCommand.self,
+      BenchCommand.self,
     ])
 
   static func main() async {
