@@ -101,7 +101,9 @@ let package = Package(
       path: "tools/usb-guest/checks"),
     // Tests: one target each, named for the target it tests.
     .testTarget(name: "RRAMUnitsTests", dependencies: ["RRAMUnits"]),
-    .testTarget(name: "RRAMPhysicsTests", dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMPhysics"]),
+    .testTarget(
+      name: "RRAMPhysicsTests", dependencies: ["CAnalogKernel", "RRAMUnits", "RRAMProfiles", "RRAMPhysics"],
+      resources: [.copy("Resources")]),
     .testTarget(name: "RRAMProfilesTests", dependencies: ["RRAMUnits", "RRAMProfiles"]),
     .testTarget(
       name: "RRAMWireTests",

@@ -120,7 +120,12 @@ extension Crossbar {
     let scales = dynamics.scales(at: conductance)
     stationaryScale[cell] = Float(scales.stationary) * made.stationaryStrengths[cell]
     fastScale[cell] = Float(scales.fast)
-    walkScale[cell] = Float(scales.walk) * made.walkStrengths[cell]
+    walkScale[cell] = Float(scales.walk)
+    if let spread = profile.relaxation.components?.accumulatingSpread, spread > 0 {
+      // Log-normal with mean 1: every write leaves another filament, and one that relaxes much need not do so when written again.
+      let z = Philox4x32.normals(block(.write, cell: cell)).0
+      walkScale[cell] *= Float(exp(spread * z - spread * spread / 2))
+    }
     trapSize[cell] = Float(conductance) * made.trapSteps[cell]
     origin[cell] = Float(stationaryPart(of: cell, weights: weights))
     walk[cell] = 0

@@ -84,6 +84,7 @@ public struct Crossbar: Sendable {
     case walk = 0x5741_4C00
     case pulse = 0x5055_4C00
     case cycle = 0x4359_4300
+    case write = 0x5752_4900
     case read = 0x5245_4100
   }
 

@@ -17,9 +17,8 @@ struct Fabrication: Sendable {
   /// Standard normal numbers of the device: end points of SET and RESET.
   let setQuality: [Float]
   let resetQuality: [Float]
-  /// Factor of the σ of the stationary part, and of the variance of the walk.
+  /// Factor of the σ of the stationary part.
   let stationaryStrengths: [Float]
-  let walkStrengths: [Float]
   /// 1/τ of a telegraph trap in 1/s, 0 for none, and its step ÷ conductance.
   let trapRates: [Float]
   let trapSteps: [Float]
@@ -55,7 +54,6 @@ struct Fabrication: Sendable {
     var setQuality = leaks
     var resetQuality = leaks
     var stationaryStrengths = [Float](repeating: 1, count: count)
-    var walkStrengths = stationaryStrengths
     var trapRates = leaks
     var trapSteps = leaks
     var lives = [Float](repeating: .infinity, count: count)
@@ -90,9 +88,8 @@ struct Fabrication: Sendable {
       if let components {
         // Log-normal with mean 1.
         let strength = Philox4x32.normals(block(3, cell))
-        let (s, w) = (components.stationarySpread, components.accumulatingSpread)
+        let s = components.stationarySpread
         stationaryStrengths[cell] = Float(exp((s * strength.0 - s * s / 2) / 2))
-        walkStrengths[cell] = Float(exp(w * strength.1 - w * w / 2))
       }
       if telegraph.fraction > 0 {
         let words = block(4, cell)
@@ -116,7 +113,6 @@ struct Fabrication: Sendable {
     self.setQuality = setQuality
     self.resetQuality = resetQuality
     self.stationaryStrengths = stationaryStrengths
-    self.walkStrengths = walkStrengths
     self.trapRates = trapRates
     self.trapSteps = trapSteps
     self.lives = lives

@@ -160,7 +160,8 @@ public struct ChipProfile: Sendable {
 
     /// Var[G(t₂) − G(t₁)] = a·log10(1 + (t₂ − t₁)/t₀) + b·[log10(1 + t₂/t₀) − log10(1 + t₁/t₀)] + w, times since the write.
     ///
-    /// a and b are drawn per cell, log-normal with these means: a minority of cells carries most of either.
+    /// a is drawn per cell and b per write, log-normal with these means: a minority carries most of either. A noisy cell stays noisy; one
+    /// that drifted need not drift when written again, so further passes narrow.
     public struct Components: Sendable, Hashable {
       /// t₀.
       public var onset: Duration
@@ -178,7 +179,7 @@ public struct ChipProfile: Sendable {
       public var meanOnset: Duration
       /// κ: deviations upwards count 1 + κ times, downwards 1 − κ times.
       public var asymmetry: [Double]
-      /// σ of ln a and of ln b from cell to cell.
+      /// σ of ln a from cell to cell, and of ln b from write to write.
       public var stationarySpread: Double
       public var accumulatingSpread: Double
 

@@ -64,7 +64,7 @@ struct WriteScheme {
         ramp[cell] += 1
         isSet[cell] = true
       }
-      for (wordLine, cells) in byGate {
+      for (wordLine, cells) in byGate.sorted(by: { $0.key < $1.key }) {
         try crossbar.pulse(
           cells, Pulse(kind: .set, wordLine: Volts(wordLine), amplitude: set, width: width), at: now)
       }
@@ -177,7 +177,8 @@ struct IncrementalPulses {
         byKind[kind, default: []].append(cell)
         next.append(cell)
       }
-      for (kind, cells) in byKind where !cells.isEmpty {
+      for kind in [Pulse.Kind.set, .reset] {
+        guard let cells = byKind[kind], !cells.isEmpty else { continue }
         let bias = kind == .set ? programming.set : programming.reset
         try crossbar.pulse(
           cells, Pulse(kind: kind, wordLine: bias.wordLine, amplitude: bias.start, width: bias.width),

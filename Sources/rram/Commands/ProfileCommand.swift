@@ -1,6 +1,6 @@
-public import ArgumentParser
+import ArgumentParser
 import Foundation
-public import RRAMKit
+import RRAMKit
 
 /// Chip profiles and board descriptions: what there is, what stands in them, and how well the emulated cells follow what is published.
 struct ProfileCommand: AsyncParsableCommand {
@@ -89,18 +89,22 @@ struct ProfileShowOutput: CommandOutput {
       return
     }
     do {
-      let profile = try ChipProfile.load(nameOrPath: nameOrPath)
-      (kind, name, summary, sha256) = ("chip", profile.name, profile.summary, profile.hash)
-      values = profile.documentedValues
-    } catch let error where error.code == .unknownName {
-      throw ProfileError(
-        code: .unknownName, file: "profile", reason: "there is no '\(nameOrPath)'",
-        validChoices: ChipProfile.shippedNames + BoardDescription.shippedNames)
-    } catch {
+      self.init(try ChipProfile.load(nameOrPath: nameOrPath))
+    } catch let error {
+      guard error.code != .unknownName else {
+        throw ProfileError(
+          code: .unknownName, file: "profile", reason: "there is no '\(nameOrPath)'",
+          validChoices: ChipProfile.shippedNames + BoardDescription.shippedNames)
+      }
       // A file of the other kind has other keys.
       guard let board = try? BoardDescription.load(nameOrPath: nameOrPath) else { throw error }
       self.init(board)
     }
+  }
+
+  private init(_ profile: ChipProfile) {
+    (kind, name, summary, sha256) = ("chip", profile.name, profile.summary, profile.hash)
+    values = profile.documentedValues
   }
 
   private init(_ board: BoardDescription) {
