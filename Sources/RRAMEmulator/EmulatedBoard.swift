@@ -47,9 +47,12 @@ public final class EmulatedBoard: DeviceEndpoint, Sendable {
       case cells
     }
 
-    /// Least Heun steps of a run, 1 to 1 000 000; whole ticks each.
+    /// Least Heun steps of a run, in ``stepRange``; whole ticks each.
     public var steps: Int
     public var noise: Noise
+
+    /// Beyond it a slice of work would keep the board from looking at abort.
+    public static let stepRange = 1...10_000
 
     public init(steps: Int = 200, noise: Noise = .outputs) {
       self.steps = steps

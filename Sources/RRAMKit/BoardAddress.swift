@@ -87,8 +87,11 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
       case "state": chip.stateFile = value
       case "seed": chip.seed = try seed(value, address: address)
       case "steps":
-        guard let steps = Int(value), (1...1_000_000).contains(steps) else {
-          throw ParseError(address: address, reason: "steps '\(value)' is not a whole number from 1 to 1000000")
+        let range = EmulatedBoard.LoopSolution.stepRange
+        guard let steps = Int(value), range.contains(steps) else {
+          throw ParseError(
+            address: address,
+            reason: "steps '\(value)' is not a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         chip.loop.steps = steps
       case "noise":

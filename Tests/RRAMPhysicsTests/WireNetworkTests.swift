@@ -174,11 +174,4 @@ private func largestRelativeDifference(_ a: [Double], _ b: [Double]) -> Double {
     // Still good for use afterwards.
     #expect(try network.effective([1e-6, 0, 1e-6, 1e-6])[1] == 0)
   }
-
-  @Test("the benchmark measures what it says")
-  func benchmark() throws {
-    let result = try WireNetworkBenchmark.run(shape: MacroShape(rows: 8, columns: 8), renewals: 3)
-    #expect(result.renewals == 3 && result.shape.cellCount == 64)
-    #expect(result.renewalP50 > 0 && result.renewalP50 <= result.renewalP99 && result.analysis > 0)
-  }
 }

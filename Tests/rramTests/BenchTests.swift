@@ -25,8 +25,7 @@ import Testing
     let latencies = try #require(document["latencies"] as? [[String: Any]])
     #expect(latencies.map { $0["name"] as? String } == ["readOneCell", "safe"])
     for row in latencies {
-      let (p50, p99) = (try #require(row["p50_s"] as? Double), try #require(row["p99_s"] as? Double))
-      #expect(p50 > 0 && p99 >= p50)
+      for key in ["p50_s", "p99_s"] { #expect(try #require(row[key] as? Double) > 0, "\(key)") }
     }
     let costs = try #require(document["costs"] as? [[String: Any]])
     #expect(costs.map { $0["name"] as? String } == ["writeVerify"])

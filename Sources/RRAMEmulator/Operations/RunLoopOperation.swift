@@ -17,6 +17,10 @@ final class RunLoopOperation: Operation {
   private static let frameSamples = 4096
   /// Samples one thread takes at a time: whole vectors of the kernel.
   private static let shareSamples = 64
+  /// Samples that the kernel runs side by side: fewer take as long.
+  private static let lanes = 16
+  /// How much longer an evaluation takes where every weight has noise of its own.
+  private static let cellNoiseCost = 20
   /// Network evaluations × products that take some milliseconds on the slowest path.
   private static let sliceProducts = 40_000_000
 
@@ -105,9 +109,10 @@ final class RunLoopOperation: Operation {
     nodeSeed = UInt64(mixed.x) | UInt64(mixed.y) << 32
     threads = chip.threads
     let products = layers.reduce(0) { $0 + ($1.inputs + 1) * $1.outputs }
-    let work = products * schedule.ticks * substeps * 2
-    sliceSamples = max(
-      Self.shareSamples, Self.sliceProducts / work / Self.shareSamples * Self.shareSamples)
+    let cost = chip.loop.noise == .cells ? Self.cellNoiseCost : 1
+    let samples = Self.sliceProducts / (products * schedule.ticks * substeps * 2 * cost)
+    let share = samples >= Self.shareSamples ? Self.shareSamples : Self.lanes
+    sliceSamples = max(Self.lanes, samples / share * share)
     account = OperationAccount(total: request.samples)
     part = RunResults(
       firstIndex: 0, x: [], overRange: [], presetTime: .zero, loopTime: .zero, conversionTime: .zero)
