@@ -1,7 +1,7 @@
 /// A fault that an emulated board can be asked to have, for tests of hosts.
 ///
-/// Over the bus: vendor request ``request`` to the device with the four bytes of ``bytes(_:)``. Boards that were not told to allow
-/// faults stall it, as they do any unknown request.
+/// Over the bus: vendor request ``request`` to the device with the four bytes of ``bytes(_:)``. Boards that were not told to
+/// allow faults stall it, as they do any unknown request.
 public enum USBFault: UInt16, Sendable, Hashable, CaseIterable {
   /// The next transfer in is refused, and all after it until the halt is cleared.
   case stallIn = 1
@@ -13,7 +13,8 @@ public enum USBFault: UInt16, Sendable, Hashable, CaseIterable {
   case delay = 4
   /// The next transfer in is longer than what was asked for.
   case babble = 5
-  /// The board leaves after as many milliseconds as the parameter says, in the middle of whatever is under way, and comes back after as many more.
+  /// The board leaves after as many milliseconds as the parameter says, in the middle of whatever is under way, and comes
+  /// back after as many more.
   case leave = 6
   /// SAFE, RESYNC and STATUS are not answered until the board has left and come back.
   case mute = 7

@@ -2,7 +2,7 @@ internal import CUSBRedir
 internal import Glibc
 internal import Logging
 
-/// One host on the other end of usbredir: translates between its packets, which libusbredirparser reads and writes, and a device.
+/// One host on the other end of usbredir: translates between a device and packets, which libusbredirparser reads and writes.
 ///
 /// Touched by one thread only. The parser calls back into this object, which owns it.
 final class USBRedirSession {
@@ -25,7 +25,7 @@ final class USBRedirSession {
     case bulk(usb_redir_bulk_packet_header)
   }
 
-  /// Our name for the transfer that polls the interrupt endpoint; the peer's are below, at 64 bits as well, but counted up from 0.
+  /// Our name for the transfer that polls the interrupt endpoint; the peer counts its own up from 0.
   private static let pollID = UInt64.max
   /// Longest transfer that is asked for; QEMU's controllers split at less.
   private static let maximumTransferBytes = 16 << 20
@@ -150,16 +150,19 @@ final class USBRedirSession {
   private func send(_ result: USBResult) {
     if result.endpoint == BoardEndpoint.doorbell, result.id == Self.pollID {
       guard polls else { return }
-      if result.status == .completed || result.status == .stalled {
+      switch result.status {
+      case .completed:
         var header = usb_redir_interrupt_packet_header()
         header.endpoint = BoardEndpoint.doorbell
-        header.status = Self.status(result.status)
         header.length = UInt16(result.bytes.count)
         withData(result) { usbredirparser_send_interrupt_packet(parser, 0, &header, $0, $1) }
+        poll()
+      case .stalled:
+        // The peer asks anew once it has cleared the halt.
+        polls = false
+        sendPolling(0, BoardEndpoint.doorbell, usb_redir_stall)
+      case .babbled, .cancelled: polls = false
       }
-      // A halted endpoint is polled again once the peer has cleared the halt and asked anew.
-      polls = result.status == .completed
-      if polls { poll() }
       return
     }
     guard let packet = asked.removeValue(forKey: result.id) else { return }
@@ -276,7 +279,7 @@ final class USBRedirSession {
       polls = true
       poll()
     }
-    sendPolling(id, endpoint, isBell)
+    sendPolling(id, endpoint, isBell ? usb_redir_success : usb_redir_inval)
   }
 
   private func stopPolling(_ id: UInt64, _ endpoint: UInt8) {
@@ -284,12 +287,12 @@ final class USBRedirSession {
       polls = false
       _ = device.cancel(Self.pollID)
     }
-    sendPolling(id, endpoint, true)
+    sendPolling(id, endpoint, usb_redir_success)
   }
 
-  private func sendPolling(_ id: UInt64, _ endpoint: UInt8, _ isDone: Bool) {
+  private func sendPolling(_ id: UInt64, _ endpoint: UInt8, _ code: Int) {
     var status = usb_redir_interrupt_receiving_status_header()
-    status.status = UInt8(isDone ? usb_redir_success : usb_redir_inval)
+    status.status = UInt8(code)
     status.endpoint = endpoint
     usbredirparser_send_interrupt_receiving_status(parser, id, &status)
   }

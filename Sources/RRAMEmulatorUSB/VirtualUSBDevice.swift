@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// A board as its USB port sees it: descriptors, endpoints and power states in front of any ``DeviceEndpoint``.
 ///
-/// A state machine without input and output of its own: a carrier hands over transfers and asks for results. One thread uses it;
-/// the board behind it may run on others and calls `wake`.
+/// A state machine without input and output of its own: a carrier hands over transfers and asks for results. One thread uses
+/// it; the board behind it may run on others and calls `wake`.
 final class VirtualUSBDevice {
   /// What a port can do to a device, as far as a board cares: USB 2.0, 9.1.1.
   private(set) var isPresent = false

@@ -160,6 +160,30 @@ private final class Monitor {
     }
   }
 
+  @Test func aHaltedDoorbellIsSaidToBeAndCanBeStartedAgain() async throws {
+    let board = ScriptedBoard()
+    try await serving(board) { server in
+      let host = try Monitor(server.address)
+      _ = try host.announced()
+      try host.configure()
+      host.send(Monitor.Kind.startInterrupt, id: 2, [0x82])
+      #expect(try host.receive().body == [0, 0x82])
+      // SET_FEATURE and CLEAR_FEATURE of the endpoint's halt.
+      for (id, request) in [(UInt64(3), UInt8(3)), (4, 1)] {
+        host.send(Monitor.Kind.control, id: id, [0, request, 0x02, 0, 0, 0, 0x82, 0, 0, 0])
+        let packets = try (0..<(request == 3 ? 2 : 1)).map { _ in try host.receive() }
+        #expect(packets.contains { $0.type == Monitor.Kind.control && $0.id == id && $0.body[3] == 0 })
+        if request == 3 {
+          #expect(packets.contains { $0.type == Monitor.Kind.interruptStatus && $0.body == [4, 0x82] })
+        }
+      }
+      host.send(Monitor.Kind.startInterrupt, id: 5, [0x82])
+      #expect(try host.receive().body == [0, 0x82])
+      board.link?.ring(Doorbell(eventCount: 1, faults: 0, boardTimeMicroseconds: 1))
+      #expect(try host.receive().type == Monitor.Kind.interrupt)
+    }
+  }
+
   @Test func cancelledTransfersAreSaidToBe() async throws {
     try await serving(ScriptedBoard()) { server in
       let host = try Monitor(server.address)
