@@ -157,7 +157,11 @@ let package = Package(
 
 // The mocked USB tests link umockdev, and a library that stands before libc in the whole test bundle: only where tools/test
 // found both.
-if Context.environment["RRAM_USB_MOCK"] != nil {
+if let wanted = Context.environment["RRAM_USB_MOCK"] {
+  // Builds of everything under a sanitizer cost minutes: these tests alone then.
+  if wanted == "only" { package.targets.removeAll { $0.type == .test } }
+  // For tools/bench, which is a package of its own.
+  package.products.append(.library(name: "CUSBMock", targets: ["CUSBMock"]))
   package.targets += [
     .systemLibrary(
       name: "CUMockdev", path: "Tests/CUMockdev", pkgConfig: "umockdev-1.0", providers: [.apt(["libumockdev-dev"])]),

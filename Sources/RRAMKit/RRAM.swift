@@ -39,7 +39,7 @@ public enum RRAM {
     home: RecordsHome = RecordsHome(), files: LinkFiles = LinkFiles(), logger: Logger = Logger(label: "rram.board"),
     _ body: (Board) async throws -> Result
   ) async throws -> Result {
-    var configuration = configuration
+    var (configuration, logger) = (configuration, logger)
     if configuration.chipLimits == nil {
       configuration.chipLimits = { info in
         try chipLimits(chip: info.chipID, emulated: info.isEmulated, home: home)
@@ -67,6 +67,8 @@ public enum RRAM {
     case .replay(let path):
       let replay = try ReplayingTransport(path: path)
       configuration.sessionID = configuration.sessionID ?? LinkFiles.sessionID(in: replay.sends)
+      // Every recording ends, and with it the link: worth no line in a log. What a host does otherwise than then is thrown.
+      logger.logLevel = .critical
       return try await session(replay)
     case .hdpm, .emulatedHDPM:
       throw HDPMError(

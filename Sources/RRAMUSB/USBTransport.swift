@@ -244,7 +244,8 @@ private final class USBLink: Sendable {
   private let closing = Atomic(false)
 
   static let bulkTransfers = 8
-  static let bulkBytes = 16 * 1024
+  /// Whole packets of any speed. What a transfer costs does not depend on its length, so long ones carry more; a burst ends them early.
+  static let bulkBytes = 64 * 1024
   private static let doorbellTransfers = 2
   /// How long ``close()`` tries to send what is queued.
   private static let flushLimit = Duration.seconds(1)

@@ -39,12 +39,12 @@ import Testing
     #expect(Checkup.machine(places).state == .ok)
   }
 
-  /// A board keeps 192 KiB of transfers under way.
+  /// A board keeps 576 KiB of transfers under way.
   @Test(
     arguments: [
       ("16\n", 1, nil, Checkup.State.ok), ("0\n", 100, nil, .ok),
       ("4\n", 1, Checkup.Problem.memory(needed: 16), .warning),
-      ("1\n", 40, .memory(needed: 16), .problem), ("16\n", 100, .memory(needed: 38), .problem),
+      ("1\n", 4, .memory(needed: 16), .problem), ("16\n", 100, .memory(needed: 113), .problem),
     ] as [(String, Int, Checkup.Problem?, Checkup.State)])
   func theMemoryLimitIsHeldAgainstTheBoards(
     text: String, boards: Int, problem: Checkup.Problem?, state: Checkup.State

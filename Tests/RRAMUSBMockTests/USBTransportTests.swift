@@ -22,7 +22,9 @@ extension MockedKernel {
     /// Around one packet, one transfer in, one transfer out; the board answers only what has ended by a short packet.
     @Test(
       .timeLimit(.minutes(1)),
-      arguments: [1, 511, 512, 513, 1024, 16 * 1024 - 1, 16 * 1024, 16 * 1024 + 1, 64 * 1024, 64 * 1024 + 512, 200_000])
+      arguments: [
+        1, 511, 512, 513, 1024, 64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 64 * 1024 + 512, 128 * 1024, 200_000,
+      ])
     func burstsOfEveryLengthArriveAndComeBack(count: Int) async throws {
       let board = MockBoard(serial: "RR-1", endpoint: EchoEndpoint())
       try await withTransport(board) { transport in

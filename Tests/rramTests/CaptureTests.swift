@@ -103,6 +103,7 @@ private let tshark: String? = (ProcessInfo.processInfo.environment["PATH"] ?? ""
     #expect(first.status == 0, "\(first.stderr)")
     let again = try await bench.rram(verb + ["--json", "--board", "replay:\(recording)"])
     #expect(again.status == 0, "\(again.stderr)")
+    #expect(again.stderr.isEmpty)
     var (a, b) = (try first.json(), try again.json())
     a["address"] = nil
     b["address"] = nil
