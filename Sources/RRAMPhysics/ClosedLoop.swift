@@ -222,7 +222,7 @@ public struct ClosedLoop: Sendable {
     return result
   }
 
-  private func check(_ tables: LoopTables, _ integration: LoopIntegration) throws(LoopError) {
+  func check(_ tables: LoopTables, _ integration: LoopIntegration) throws(LoopError) {
     let ticks = tables.ticks
     guard ticks > 0, ticks <= Int(Int32.max), tables.b.count == ticks else {
       throw LoopError(.shape, "tables of \(ticks) ticks for a and \(tables.b.count) for b")
@@ -276,7 +276,7 @@ public struct ClosedLoop: Sendable {
     return statuses
   }
 
-  private func withKernelLoop<R>(_ body: (UnsafePointer<ak_loop>) -> R) -> R {
+  func withKernelLoop<R>(_ body: (UnsafePointer<ak_loop>) -> R) -> R {
     // All layers in one array, so that one pointer scope covers them.
     let weights = network.layers.flatMap(\.weights)
     // Variances and two-state steps: in one array as well.
@@ -336,7 +336,7 @@ public struct ClosedLoop: Sendable {
     }
   }
 
-  private func withKernelSchedule<R>(
+  func withKernelSchedule<R>(
     _ tables: LoopTables, _ integration: LoopIntegration, _ body: (UnsafePointer<ak_schedule>) -> R
   ) -> R {
     // g·ξ/√Δτ gives increments of variance g²Δτ; the last tick is silent, so a run ends on the mean of its last step.
