@@ -233,6 +233,7 @@ final class Chip {
       let white = try crossbars[block.macro].nodeNoise(
         of: block, over: .zero, bandwidth: 1 / (.pi * sensing.integrationTime.seconds))
       var draws = drawStream(Self.productTag, macro: block.macro)
+      let periphery = SensingPeriphery(sensing, seed: seed, macro: block.macro)
       var currents: [Float] = []
       var saturated: [Bool] = []
       for column in 0..<columns {
@@ -247,7 +248,8 @@ final class Chip {
           }
         }
         let (value, isSaturated) = convert(
-          current, sigma: variance.squareRoot(), averages: averages, range: currentRange(current), &draws)
+          current, sigma: variance.squareRoot(), averages: averages, range: currentRange(current),
+          column: block.firstColumn + column, periphery, &draws)
         currents.append(Float(value))
         saturated.append(isSaturated)
       }
@@ -283,7 +285,9 @@ final class Chip {
       var draws = drawStream(Self.columnTag, macro: macro)
       let noise = sensing.converterNoise.rawValue * draws.normal()
       let conversion = sensing.converter.convert(
-        Volts(current * sensing.ranges[currentRange(current)].rawValue + noise))
+        Volts(
+          SensingPeriphery(sensing, seed: seed, macro: macro).seen(
+            current * sensing.ranges[currentRange(current)].rawValue + noise, column: column)))
       return ADCResult(
         code: conversion.code, value: sensing.converter.volts(conversion.code).rawValue,
         isSaturated: conversion.isSaturated)
@@ -311,7 +315,8 @@ final class Chip {
   }
 
   private func convert(
-    _ current: Double, sigma: Double, averages: Int, range: Int, _ draws: inout PhiloxStream
+    _ current: Double, sigma: Double, averages: Int, range: Int, column: Int, _ periphery: SensingPeriphery,
+    _ draws: inout PhiloxStream
   ) -> (current: Double, saturated: Bool) {
     let sensing = board.sensing
     let gain = sensing.ranges[range].rawValue
@@ -321,7 +326,8 @@ final class Chip {
     var sum = 0.0
     var saturated = false
     for _ in 0..<averages {
-      let conversion = sensing.converter.convert(Volts(current * gain + (noise > 0 ? noise * draws.normal() : 0)))
+      let voltage = current * gain + (noise > 0 ? noise * draws.normal() : 0)
+      let conversion = sensing.converter.convert(Volts(periphery.seen(voltage, column: column)))
       saturated = saturated || conversion.isSaturated
       sum += sensing.converter.volts(conversion.code).rawValue
     }
@@ -434,6 +440,7 @@ final class Chip {
           embeddingColumn: isHidden ? embeddingColumn : nil))
       if isHidden { embeddingColumn += layer.outputs }
     }
+    LoopPeriphery(loop, seed: seed).apply(to: &network)
     // A single pole at f has the correlation time 1/(2πf), here in units of τ.
     let correlationTime = 1 / (2 * Double.pi * loop.amplifierBandwidth * loop.runTime.seconds)
     do {

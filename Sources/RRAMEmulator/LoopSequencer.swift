@@ -45,8 +45,12 @@ final class LoopSequencer {
   /// What the integrators hold since the last run, V.
   var integrators = [Double](repeating: 0, count: dimensions)
 
-  init(_ description: BoardDescription.ClosedLoop, board: BoardDescription) {
+  /// The parts of this very board.
+  let periphery: LoopPeriphery
+
+  init(_ description: BoardDescription.ClosedLoop, board: BoardDescription, seed: UInt64) {
     self.description = description
+    periphery = LoopPeriphery(description, seed: seed)
     self.board = board
   }
 
@@ -216,31 +220,38 @@ final class LoopSequencer {
     for tick in 0..<schedule.ticks {
       let codes = schedule.codes[tick * schedule.channels..<(tick + 1) * schedule.channels]
       let first = codes.startIndex
-      tables.a.append(Float(coefficient.volts(Int(codes[first])) / loop.coefficientUnit.rawValue))
-      tables.b.append(Float(coefficient.volts(Int(codes[first + 1])) / loop.coefficientUnit.rawValue))
+      func volts(_ scale: ConverterScale, _ kind: LoopPeriphery.Converter, _ channel: Int, _ code: UInt16) -> Double {
+        scale.volts(Int(code))
+          + scale.step
+          * periphery.nonlinearity(kind, channel: channel, code: Int(code), of: scale.lastCode + 1)
+      }
+      tables.a.append(Float(volts(coefficient, .coefficient, 0, codes[first]) / loop.coefficientUnit.rawValue))
+      tables.b.append(Float(volts(coefficient, .coefficient, 1, codes[first + 1]) / loop.coefficientUnit.rawValue))
       for layer in layers.dropLast() {
         for output in 0..<layer.outputs {
           guard output < loop.embeddingChannels else {
             tables.embedding.append(0)
             continue
           }
-          let volts = embedding.volts(Int(codes[first + 2 + output]))
+          let level = volts(embedding, .embedding, output, codes[first + 2 + output])
           let gain: Double =
             switch loop.embeddingInjection {
             case .afterGain: 1
             // The current is that of the embedding voltage behind the largest transimpedance.
             case .current: layer.gains[output] / loop.columnGain.upperBound.rawValue
             }
-          tables.embedding.append(Float(volts * gain / unit))
+          tables.embedding.append(Float(level * gain / unit))
         }
       }
       if let offset = loop.offset {
         let scale = ConverterScale(offset)
         for d in 0..<Self.dimensions {
-          tables.offset.append(Float(scale.volts(Int(codes[first + 2 + loop.embeddingChannels + d])) / unit))
+          tables.offset.append(
+            Float(volts(scale, .offset, d, codes[first + 2 + loop.embeddingChannels + d]) / unit))
         }
       }
     }
+    periphery.apply(to: &tables, tick: schedule.tick, dimensions: Self.dimensions)
     if schedule.hasNoise {
       // The kernel adds g·ξ/√Δτ; what arrives at the integrator is σ·gain·ξ/unit.
       let scale = loop.noiseGain / unit * tickDuration.squareRoot()

@@ -41,7 +41,7 @@ final class VirtualFirmware {
     bootTime = chip.nanoseconds
     decoder = FrameDecoder(maximumPayloadBytes: chip.board.link.maximumRequestBytes)
     encoder = FrameEncoder(maximumPayloadBytes: chip.board.link.maximumResponseBytes)
-    loop = chip.board.closedLoop.map { LoopSequencer($0, board: chip.board) }
+    loop = chip.board.closedLoop.map { LoopSequencer($0, board: chip.board, seed: chip.seed) }
     lines = LineVoltages(chip.board)
   }
 

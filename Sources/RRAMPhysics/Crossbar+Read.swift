@@ -76,6 +76,7 @@ extension Crossbar {
     let cellNoise = whiteSigma(over: sensing.integrationTime) * voltsPerMicrosiemens
     let converterNoise = sensing.converterNoise.rawValue
     let noise = (cellNoise * cellNoise + converterNoise * converterNoise).squareRoot()
+    let periphery = SensingPeriphery(sensing, seed: seed, macro: macro)
     age(cells, to: cellTime(time))
     var result = Readings(conductances: [], saturated: [])
     result.conductances.reserveCapacity(cells.count)
@@ -96,8 +97,13 @@ extension Crossbar {
         if noise > 0 {
           pair = index.isMultiple(of: 2) ? Philox4x32.normals(block(.read, cell: cell)) : (pair.1, 0)
         }
-        let conversion = sensing.convert(
+        var conversion = sensing.convert(
           value, at: readOut.voltage, range: readOut.range, noise: Volts(noise * pair.0))
+        if !periphery.isIdeal {
+          let voltage = value * readOut.voltage * sensing.ranges[readOut.range]
+          conversion = sensing.converter.convert(
+            Volts(periphery.seen(voltage.rawValue + noise * pair.0, column: cell % shape.columns)))
+        }
         isSaturated = isSaturated || conversion.isSaturated
         sum += sensing.conductance(of: conversion.code, at: readOut.voltage, range: readOut.range).rawValue
       }

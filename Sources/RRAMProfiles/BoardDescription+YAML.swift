@@ -130,7 +130,7 @@ extension BoardDescription.Sensing {
       "sensing",
       required: [
         "readVoltage", "readWordLine", "ranges", "columnsPerAmplifier", "converter", "conversionTime",
-        "integrationTime", "converterNoise",
+        "integrationTime", "converterNoise", "imperfections",
       ], optional: ["inputResistance"])
     readVoltage = try section.volts("readVoltage")
     readWordLine = try section.volts("readWordLine")
@@ -140,6 +140,12 @@ extension BoardDescription.Sensing {
     conversionTime = try section.duration("conversionTime")
     integrationTime = try section.duration("integrationTime")
     converterNoise = try section.volts("converterNoise")
+    let parts = try section.section("imperfections", required: ["offset", "gain", "nonlinearity"])
+    imperfections = Imperfections(
+      offset: try parts.volts("offset"), gain: try parts.ratio("gain"), nonlinearity: try parts.ratio("nonlinearity"))
+    try parts.requireNotNegative(imperfections.offset, "offset")
+    try parts.requireFraction(imperfections.gain, "gain")
+    try parts.reader.require(imperfections.nonlinearity >= 0, parts.childPath("nonlinearity"), "is negative")
     inputResistance = section.has("inputResistance") ? try section.ohms("inputResistance") : .zero
     try section.requireNotNegative(inputResistance, "inputResistance")
     try section.requirePositive(readVoltage, "readVoltage")
@@ -162,7 +168,7 @@ extension BoardDescription.ClosedLoop {
         "unitVoltage", "layerMacros", "rowClamp", "amplifierRail", "integratorRail", "columnGain", "columnGainBits",
         "amplifierBandwidth", "embeddingInjection", "embeddingChannels", "embedding", "coefficient", "coefficientUnit",
         "outputAmplifier", "noise", "noiseGain", "preset", "readOut", "runTime", "tick", "maximumTicks", "presetTime",
-        "readOutTime",
+        "readOutTime", "imperfections",
       ], optional: ["offset"])
     typealias Converter = BoardDescription.Converter
     unitVoltage = try section.volts("unitVoltage")
@@ -189,6 +195,7 @@ extension BoardDescription.ClosedLoop {
     maximumTicks = try section.count("maximumTicks")
     presetTime = try section.duration("presetTime")
     readOutTime = try section.duration("readOutTime")
+    imperfections = try Imperfections(section)
 
     for (key, value) in [
       ("unitVoltage", unitVoltage), ("rowClamp", rowClamp), ("amplifierRail", amplifierRail),
@@ -211,6 +218,44 @@ extension BoardDescription.ClosedLoop {
     }
     try section.requirePositive(tick.lowerBound, "tick")
     try section.require(maximumTicks, in: 1...65_536, "maximumTicks")
+  }
+}
+
+extension BoardDescription.ClosedLoop.Imperfections {
+  init(_ parent: ProfileSection) throws(ProfileError) {
+    let section = try parent.section(
+      "imperfections",
+      required: [
+        "amplifierOffset", "amplifierGain", "multiplierOffset", "multiplierGain", "feedThrough", "integratorOffset",
+        "integratorLeak", "converterNonlinearity", "readOutNoise", "settling", "skew",
+      ])
+    amplifierOffset = try section.volts("amplifierOffset")
+    amplifierGain = try section.ratio("amplifierGain")
+    multiplierOffset = try section.volts("multiplierOffset")
+    multiplierGain = try section.ratio("multiplierGain")
+    feedThrough = try section.ratio("feedThrough")
+    integratorOffset = try section.volts("integratorOffset")
+    integratorLeak = try section.ratio("integratorLeak")
+    converterNonlinearity = try section.ratio("converterNonlinearity")
+    readOutNoise = try section.volts("readOutNoise")
+    settling = try section.duration("settling")
+    skew = try section.duration("skew")
+    for (key, value) in [
+      ("amplifierOffset", amplifierOffset), ("multiplierOffset", multiplierOffset),
+      ("integratorOffset", integratorOffset), ("readOutNoise", readOutNoise),
+    ] {
+      try section.requireNotNegative(value, key)
+    }
+    for (key, value) in [
+      ("amplifierGain", amplifierGain), ("multiplierGain", multiplierGain), ("feedThrough", feedThrough),
+      ("integratorLeak", integratorLeak),
+    ] {
+      try section.requireFraction(value, key)
+    }
+    try section.reader.require(
+      converterNonlinearity >= 0, section.childPath("converterNonlinearity"), "is negative")
+    try section.reader.require(settling >= .zero, section.childPath("settling"), "is negative")
+    try section.reader.require(skew >= .zero, section.childPath("skew"), "is negative")
   }
 }
 

@@ -103,6 +103,18 @@ public struct BoardDescription: Sendable {
     public var converterNoise: Volts
     /// Between the last segment of a column and its amplifier's virtual ground: switches, mostly.
     public var inputResistance: Ohms
+    /// What the amplifiers of a board differ by.
+    public struct Imperfections: Sendable, Hashable {
+      /// σ of the offset at an amplifier's output, from amplifier to amplifier.
+      public var offset: Volts
+      /// σ of the relative gain error.
+      public var gain: Double
+      /// Largest integral nonlinearity of the converter, LSB.
+      public var nonlinearity: Double
+
+      public var isIdeal: Bool { offset == .zero && gain == 0 && nonlinearity == 0 }
+    }
+    public var imperfections: Imperfections
   }
 
   /// The analog loop.
@@ -164,6 +176,35 @@ public struct BoardDescription: Sendable {
     public var maximumTicks: Int
     public var presetTime: Duration
     public var readOutTime: Duration
+    /// What the loop's parts differ by and add, 0 where they are trimmed.
+    public struct Imperfections: Sendable, Hashable {
+      /// σ of the offset at a column amplifier's output, and of its relative gain error.
+      public var amplifierOffset: Volts
+      public var amplifierGain: Double
+      /// σ of the offsets at a multiplier's inputs and output, and of its relative gain error.
+      public var multiplierOffset: Volts
+      public var multiplierGain: Double
+      /// Share of a multiplier's signal that passes at coefficient 0.
+      public var feedThrough: Double
+      /// σ of the offset at an integrator's input, and the share of x that it loses in a run.
+      public var integratorOffset: Volts
+      public var integratorLeak: Double
+      /// Largest integral nonlinearity of the loop's converters, LSB.
+      public var converterNonlinearity: Double
+      /// Noise of one conversion of x, volts rms.
+      public var readOutNoise: Volts
+      /// Time constant with which a table's value settles.
+      public var settling: Duration
+      /// The last converter of a tick loads this much after the first; 0: all at once.
+      public var skew: Duration
+
+      public var isIdeal: Bool {
+        amplifierOffset == .zero && amplifierGain == 0 && multiplierOffset == .zero && multiplierGain == 0
+          && feedThrough == 0 && integratorOffset == .zero && integratorLeak == 0 && converterNonlinearity == 0
+          && readOutNoise == .zero && settling == .zero && skew == .zero
+      }
+    }
+    public var imperfections: Imperfections
   }
 
   /// Limits of the board's protocol engine and the modelled bus.

@@ -8,12 +8,18 @@ import Testing
 @Suite struct ProfileCheckTests {
   private struct Data: Decodable {
     struct Bin: Decodable {
-      var range_uS: [Double]
+      var range: [Double]
       var n: Int
-      var times_s: [Double]
+      var times: [Double]
       var mean: [Double]
       var covariance: [[Double]]
       var quantiles: [String: [Double]]
+
+      enum CodingKeys: String, CodingKey {
+        case range = "range_uS"
+        case times = "times_s"
+        case n, mean, covariance, quantiles
+      }
     }
     var bins: [Bin]
   }
@@ -25,9 +31,9 @@ import Testing
     let data = try JSONDecoder().decode(Data.self, from: try Foundation.Data(contentsOf: file))
     #expect(data.bins.count == PublishedRelaxation.bins.count)
     for (bin, published) in zip(data.bins, PublishedRelaxation.bins) {
-      #expect(bin.range_uS == [published.range.lowerBound, published.range.upperBound])
+      #expect(bin.range == [published.range.lowerBound, published.range.upperBound])
       #expect(bin.n == published.cells)
-      #expect(bin.times_s == PublishedRelaxation.times)
+      #expect(bin.times == PublishedRelaxation.times)
       #expect(bin.mean == published.mean)
       #expect(bin.covariance.flatMap { $0 } == published.covariance)
       let levels = ["0.5", "2.5", "15.87", "50", "84.13", "97.5", "99.5"]

@@ -15,6 +15,7 @@ import Testing
 
   @Test func onlyTheParallelBoardClosesTheLoop() throws {
     #expect(try BoardDescription.named("multiplexed").closedLoop == nil)
+    #expect(try BoardDescription.named("hdpm").closedLoop?.imperfections.skew == .microseconds(1200))
     let loop = try #require(try BoardDescription.named("parallel").closedLoop)
     #expect(loop.layerMacros == [0, 1, 2])
     #expect(loop.rowClamp / loop.unitVoltage >= 8)
@@ -31,9 +32,22 @@ import Testing
     #expect(loop.columnGainCode(nearest: Ohms(4_900)) == nil)
   }
 
+  /// The published board's converters and timing: 12 bit, 5 ms ticks, 241 of them, 9600 baud.
+  @Test func theBoardLikeThePublishedOneHasItsTiming() throws {
+    let board = try BoardDescription.named("hdpm")
+    let loop = try #require(board.closedLoop)
+    #expect(loop.tick == .milliseconds(5) ... .milliseconds(5) && loop.maximumTicks == 241)
+    #expect(loop.embedding.bits == 12 && loop.embeddingChannels == 14 && loop.offset != nil)
+    #expect(loop.presetTime + loop.runTime + loop.readOutTime == .milliseconds(5025))
+    #expect(board.link.bytesPerSecond == 960)
+    #expect(!loop.imperfections.isIdeal)
+    let numbers = board.document.split(separator: "\n").count { $0.contains("value:") || $0.contains("values:") }
+    #expect(board.provenance.count == numbers)
+  }
+
   @Test func unknownNameListsTheValidOnes() {
     let error = #expect(throws: ProfileError.self) { try BoardDescription.named("serial") }
-    #expect(error?.validChoices == ["multiplexed", "parallel"])
+    #expect(error?.validChoices == ["hdpm", "multiplexed", "parallel"])
   }
 
   /// One replacement in the text of the parallel board, and what must be said about it.

@@ -181,7 +181,7 @@ final class RunLoopOperation: Operation {
       loop: closedLoop, tables: tables, integration: integration, noise: noiseLevels,
       noiseConverter: ConverterScale(loop.noise), heldSeed: request.seed, nodeSeed: nodeSeed,
       firstSample: request.firstSample, preset: request.preset, presetScale: ConverterScale(loop.preset),
-      unit: loop.unitVoltage.rawValue)
+      periphery: sequencer.periphery, unit: loop.unitVoltage.rawValue)
     if threads > 1, ranges.count > 1 {
       shares.withUnsafeMutableBufferPointer { shares in
         let workers = min(threads, ranges.count)
@@ -198,17 +198,35 @@ final class RunLoopOperation: Operation {
     }
     let readOut = ConverterScale(loop.readOut)
     let unit = loop.unitVoltage.rawValue
-    for share in shares {
+    let periphery = sequencer.periphery
+    // What the converter gets of a state: its own nonlinearity and noise on top.
+    func seen(_ value: Float, sample: Int, point: Int, channel: Int) -> Double {
+      let volts = Double(value) * unit
+      guard !periphery.isIdeal else { return volts }
+      return volts
+        + readOut.step
+        * periphery.nonlinearity(.readOut, channel: channel, code: readOut.code(volts).code, of: readOut.lastCode + 1)
+        + periphery.readOutNoise(
+          runSeed: nodeSeed, sample: request.firstSample &+ UInt32(sample), point: point, channel: channel)
+    }
+    for (range, share) in zip(ranges, shares) {
       if let failure = share.failure { throw RequestFailure(.failed, failure) }
       var flags = share.flags
       for (index, value) in share.x.enumerated() {
-        let (code, saturated) = readOut.code(Double(value) * unit)
+        let (code, saturated) = readOut.code(
+          seen(
+            value, sample: range.lowerBound + index / LoopSequencer.dimensions, point: 0,
+            channel: index % LoopSequencer.dimensions))
         part.x.append(UInt16(truncatingIfNeeded: code))
         if saturated { flags[index / LoopSequencer.dimensions].insert(.readOutSaturated) }
       }
       part.overRange += flags
-      for value in share.trajectory {
-        part.trajectory.append(UInt16(truncatingIfNeeded: readOut.code(Double(value) * unit).code))
+      let perSample = max(1, points) * LoopSequencer.dimensions
+      for (index, value) in share.trajectory.enumerated() {
+        let volts = seen(
+          value, sample: range.lowerBound + index / perSample,
+          point: 1 + index % perSample / LoopSequencer.dimensions, channel: index % LoopSequencer.dimensions)
+        part.trajectory.append(UInt16(truncatingIfNeeded: readOut.code(volts).code))
       }
       if let last = share.x.last {
         sequencer.integrators = [Double(share.x[share.x.count - 2]) * unit, Double(last) * unit]
@@ -229,13 +247,18 @@ final class RunLoopOperation: Operation {
     var firstSample: UInt32
     var preset: [UInt16]
     var presetScale: ConverterScale
+    var periphery: LoopPeriphery
     var unit: Double
   }
 
   private static func share(_ inputs: ShareInputs, _ range: Range<Int>) -> Share {
     let dimensions = LoopSequencer.dimensions
-    let x0 = inputs.preset[range.lowerBound * dimensions..<range.upperBound * dimensions].map { code in
-      Float(inputs.presetScale.volts(Int(code)) / inputs.unit)
+    let scale = inputs.presetScale
+    let x0 = inputs.preset[range.lowerBound * dimensions..<range.upperBound * dimensions].enumerated().map {
+      index, code in
+      let error = inputs.periphery.nonlinearity(
+        .preset, channel: index % dimensions, code: Int(code), of: scale.lastCode + 1)
+      return Float((scale.volts(Int(code)) + scale.step * error) / inputs.unit)
     }
     let firstSample = inputs.firstSample + UInt32(range.lowerBound)
     var flags = [OverRange](repeating: [], count: range.count)
