@@ -72,10 +72,11 @@ import Testing
     #expect(try #require(quality["rmsToSoftware"] as? Double) <= 1e-3)
   }
 
-  /// Seed 119 of `cmo-hfox` has a cell that is stuck high where the ring goes first; remembered, it is avoided the next time.
+  /// Seed 136 of `cmo-hfox` has a cell where the ring goes that forms and then stays low, so only programming finds it; remembered, it
+  /// is avoided the next time.
   @Test func theNetworkMovesOffCellsThatAreFoundBad() async throws {
     let bench = try Workbench()
-    let board = "emu:profile=cmo-hfox,seed=119,state=\(bench.path("die.npz"))"
+    let board = "emu:profile=cmo-hfox,seed=136,state=\(bench.path("die.npz"))"
     #expect(try await bench.rram("form", "--for", "ring", "--board", board).status == 0)
     let first = try await bench.rram("program", "ring", "--board", board, "--json")
     #expect((try first.json()["failures"] as? [Any])?.count == 1)
