@@ -1,3 +1,4 @@
+import Foundation
 import RRAMBoard
 import RRAMKit
 import RRAMTransport
@@ -22,6 +23,27 @@ extension MockedKernel {
         }
       }
       #expect(device.traffic.controls == [.resync])
+    }
+
+    /// A capture names the board that was there: its number on the bus, and its serial in the descriptors.
+    @Test(.timeLimit(.minutes(1))) func aCaptureIsAttributedToTheBoard() async throws {
+      let device = try MockBoard.emulated(serial: "RR-CAPTURED")
+      let path = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString).pcapng").path
+      defer { try? FileManager.default.removeItem(atPath: path) }
+      try await withBoards(device) { context in
+        let number = try #require(context.devices().first).number
+        try await RRAM.withBoard("usb:", files: LinkFiles(capture: path)) { _ = try await $0.heartbeat() }
+        try await RRAM.makeSafe(.usb(serial: nil), files: LinkFiles(capture: path + ".safe"))
+        for file in [path, path + ".safe"] {
+          let bytes = try Array(Data(contentsOf: URL(filePath: file)))
+          // The first packet: 28 bytes of its block and then the header, in which byte 11 is the number and bytes 12 and 13 the bus.
+          let first = try #require(bytes.indices.first { bytes[$0...].starts(with: [6, 0, 0, 0, 96, 0, 0, 0]) })
+          #expect(Array(bytes[first + 28 + 11..<first + 28 + 14]) == [number, 1, 0])
+          let serial = "RR-CAPTURED".utf16.flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
+          #expect(bytes.indices.contains { bytes[$0...].starts(with: serial) })
+        }
+        try? FileManager.default.removeItem(atPath: path + ".safe")
+      }
     }
 
     @Test(.timeLimit(.minutes(1))) func safeWorksWhileTheBoardIsHeld() async throws {
