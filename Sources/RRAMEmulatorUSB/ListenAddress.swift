@@ -84,9 +84,13 @@ final class Listener: Sendable {
     if case .tcp = address {
       var one: Int32 = 1
       let size = socklen_t(MemoryLayout<Int32>.size)
-      // Small answers must not wait for each other; a host that vanished must be noticed.
+      // Small answers must not wait for each other; a host that vanished is noticed within some ten seconds.
       setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, size)
       setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, size)
+      for (option, value) in [(TCP_KEEPIDLE, 5), (TCP_KEEPINTVL, 2), (TCP_KEEPCNT, 3), (TCP_USER_TIMEOUT, 10_000)] {
+        var number = Int32(value)
+        setsockopt(descriptor, Int32(IPPROTO_TCP), option, &number, size)
+      }
     }
     return descriptor
   }
@@ -100,11 +104,30 @@ final class Listener: Sendable {
     hints.ai_flags = AI_PASSIVE
     var list: UnsafeMutablePointer<addrinfo>?
     let rc = getaddrinfo(host, String(port), &hints, &list)
-    guard rc == 0, let info = list?.pointee, let address = info.ai_addr else {
+    guard rc == 0, list != nil else {
       let reason = gai_strerror(rc).map { String(cString: $0) } ?? "unknown error"
       throw TransportError(.badAddress, "cannot find '\(host)': \(reason)", address: name)
     }
     defer { freeaddrinfo(list) }
+    // A name may stand for addresses of families that this machine lacks.
+    var next = list
+    var failure = TransportError(.badAddress, "cannot find '\(host)'", address: name)
+    while let info = next?.pointee {
+      next = info.ai_next
+      guard let address = info.ai_addr else { continue }
+      do throws(TransportError) {
+        let descriptor = try listen(info, address, name)
+        return (descriptor, boundPort(descriptor) ?? port, isLoopback(address))
+      } catch {
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  private static func listen(
+    _ info: addrinfo, _ address: UnsafePointer<sockaddr>, _ name: String
+  ) throws(TransportError) -> Int32 {
     let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
     let descriptor = socket(info.ai_family, kind, 0)
     guard descriptor >= 0 else { throw TransportError(errno: errno, "cannot make a socket", address: name) }
@@ -115,7 +138,7 @@ final class Listener: Sendable {
       close(descriptor)
       throw TransportError(errno: number, "cannot serve", address: name)
     }
-    return (descriptor, boundPort(descriptor) ?? port, isLoopback(address))
+    return descriptor
   }
 
   private static func boundPort(_ descriptor: Int32) -> UInt16? {

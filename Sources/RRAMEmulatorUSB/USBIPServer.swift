@@ -49,6 +49,10 @@ private final class USBIPLoop {
     let expires: Duration
     /// The answer was given; closed as soon as it has left.
     var isDone = false
+    /// Nothing can be written any more.
+    var isBroken = false
+    /// The host does not read: nothing more is taken from it before it does.
+    var isChoked: Bool { stream.outputBytes > USBIPLoop.outputLimit }
 
     init(_ stream: StreamConnection, expires: Duration) {
       self.stream = stream
@@ -68,8 +72,8 @@ private final class USBIPLoop {
   private static let maximumConnections = 8
   /// Time for a request on a new connection.
   private static let patience = Duration.seconds(10)
-  /// Bytes for a host that does not read, beyond which the board's answers wait.
-  private static let outputLimit = 1 << 20
+  /// Bytes for a host that does not read, beyond which the board's answers and the host's commands wait.
+  fileprivate static let outputLimit = 1 << 20
 
   init(listener: Listener, device: VirtualUSBDevice, busID: String, waker: PollWaker, logger: Logger) {
     self.listener = listener
@@ -91,8 +95,8 @@ private final class USBIPLoop {
         if connection !== attached, now >= connection.expires { connection.isDone = true }
       }
       connections.removeAll { connection in
-        guard connection.isDone, !connection.stream.hasOutput || now >= connection.expires else { return false }
-        return true
+        connection.isDone
+          && (connection.isBroken || !connection.stream.hasOutput || now >= connection.expires)
       }
       while let descriptor = listener.accept() {
         // Beyond the bound the connection closes here.
@@ -107,8 +111,8 @@ private final class USBIPLoop {
 
   /// Hands over what the board has answered, and ends the session of a board that has left.
   private func answer() {
-    // A host that reads nothing gets nothing: the results stay with the board.
-    if let attached, attached.stream.outputBytes > Self.outputLimit { return }
+    // A host that reads nothing gets nothing: the results stay with the board, and no command adds to them.
+    if let attached, attached.isChoked { return }
     let results = device.takeResults()
     guard let attached else { return }
     guard device.isPresent else {
@@ -128,13 +132,19 @@ private final class USBIPLoop {
       pollfd(fd: listener.descriptor, events: Int16(POLLIN), revents: 0),
     ]
     for connection in connections {
-      if !connection.stream.flush() { end(connection) }
-      let interest = (connection.isDone ? 0 : POLLIN) | (connection.stream.hasOutput ? POLLOUT : 0)
+      if !connection.stream.flush() {
+        connection.isBroken = true
+        end(connection)
+      }
+      let interest =
+        (connection.isDone || connection.isChoked ? 0 : POLLIN) | (connection.stream.hasOutput ? POLLOUT : 0)
       entries.append(pollfd(fd: connection.stream.descriptor, events: Int16(interest), revents: 0))
     }
     // A finished connection whose answer has left is swept at once.
-    let sweeps = connections.contains { $0.isDone && !$0.stream.hasOutput }
-    let deadlines = connections.filter { $0 !== attached }.map(\.expires) + [device.nextDeadline].compactMap { $0 }
+    let sweeps = connections.contains { $0.isDone && ($0.isBroken || !$0.stream.hasOutput) }
+    // What the board has to do by itself waits with its answers.
+    let due = attached?.isChoked == true ? nil : device.nextDeadline
+    let deadlines = connections.filter { $0 !== attached }.map(\.expires) + [due].compactMap { $0 }
     let limit = deadlines.min().map { pollTimeout(until: $0, now: LinkClock.monotonic.now) } ?? -1
     _ = poll(&entries, nfds_t(entries.count), sweeps ? 0 : limit)
     for (connection, entry) in zip(connections, entries.dropFirst(2)) where !connection.isDone && entry.revents != 0 {
@@ -155,7 +165,7 @@ private final class USBIPLoop {
   }
 
   private func take(_ connection: Connection) {
-    while !connection.isDone {
+    while !connection.isDone, !connection.isChoked {
       if connection === attached {
         guard takeCommand(connection) else { return }
       } else {

@@ -38,18 +38,22 @@ public final class USBRedirServer: Sendable {
   public func close() async { await thread.close() }
 }
 
-/// Bytes for a host that does not read, beyond which the board's answers wait.
+/// Bytes for a host that does not read, beyond which the board's answers and the host's packets wait.
 private let outputLimit = 1 << 20
+/// Time for a new host to say hello: it keeps the others out.
+private let patience = Duration.seconds(10)
 
 private func serve(
   _ listener: Listener, _ device: VirtualUSBDevice, _ waker: PollWaker, _ logger: Logger, _ isClosing: () -> Bool
 ) {
   device.plug()
   var session: USBRedirSession?
+  var expires = Duration.zero
   while !isClosing() {
     waker.clear()
     if session == nil, let descriptor = listener.accept() {
       session = USBRedirSession(StreamConnection(descriptor: descriptor), device, logger)
+      expires = LinkClock.monotonic.now + patience
       logger.debug("a host has connected")
     }
     if let open = session {
@@ -58,18 +62,25 @@ private func serve(
     } else {
       _ = device.takeResults()
     }
+    let isChoked = session.map { $0.stream.outputBytes > outputLimit } ?? false
     var entries = [pollfd(fd: waker.descriptor, events: Int16(POLLIN), revents: 0)]
     if let open = session {
-      let interest = POLLIN | (open.stream.hasOutput ? POLLOUT : 0)
+      let interest = (isChoked ? 0 : POLLIN) | (open.stream.hasOutput ? POLLOUT : 0)
       entries.append(pollfd(fd: open.stream.descriptor, events: Int16(interest), revents: 0))
     } else {
       entries.append(pollfd(fd: listener.descriptor, events: Int16(POLLIN), revents: 0))
     }
-    let limit = device.nextDeadline.map { pollTimeout(until: $0, now: LinkClock.monotonic.now) } ?? -1
+    // What the board has to do by itself waits with its answers.
+    let deadlines = [isChoked ? nil : device.nextDeadline, session?.isReady == false ? expires : nil]
+    let limit = deadlines.compactMap { $0 }.min().map { pollTimeout(until: $0, now: LinkClock.monotonic.now) } ?? -1
     _ = poll(&entries, nfds_t(entries.count), limit)
     let happened = Int32(entries[1].revents)
     if let open = session, happened & (POLLIN | POLLHUP | POLLERR) != 0 {
       if !open.stream.fill() || !open.read() { session = nil }
+    }
+    if session?.isReady == false, LinkClock.monotonic.now >= expires {
+      logger.error("the host did not say hello within \(patience)")
+      session = nil
     }
     if session == nil, device.configuration != 0 {
       // The port is empty: the board loses its power.

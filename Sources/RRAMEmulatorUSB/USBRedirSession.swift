@@ -11,7 +11,7 @@ final class USBRedirSession {
   private let logger: Logger
   private let parser: UnsafeMutablePointer<usbredirparser>
   /// The peer has said hello.
-  private var isReady = false
+  private(set) var isReady = false
   /// The peer was told of the device.
   private var isConnected = false
   private var isBroken = false

@@ -111,12 +111,16 @@ public enum RRAM {
   ) async throws {
     switch address {
     case .socket(let path):
-      try await captured(files.capture(of: nil, address: address.description)) { () throws(TransportError) in
+      try await captured {
+        try files.capture(of: nil, address: address.description)
+      } safe: { () throws(TransportError) in
         try await UnixSocketTransport.control(path: path, .safe)
       }
     case .usb(let serial):
       let device = try await USBTransport.find(serial: serial)
-      try await captured(files.capture(of: device, address: device.address)) { () throws(TransportError) in
+      try await captured {
+        try files.capture(of: device, address: device.address)
+      } safe: { () throws(TransportError) in
         try await USBTransport.control(device, .safe)
       }
     default:
@@ -125,14 +129,27 @@ public enum RRAM {
     }
   }
 
+  /// The array comes before the file: SAFE is sent even where there can be no capture.
   private static func captured(
-    _ capture: USBCapture?, _ safe: () async throws(TransportError) -> [UInt8]
-  ) async throws(TransportError) {
+    _ open: () throws -> USBCapture?, safe: () async throws(TransportError) -> [UInt8]
+  ) async throws {
+    let capture: USBCapture?
+    do {
+      capture = try open()
+    } catch {
+      _ = try await safe()
+      throw error
+    }
     guard let capture else {
       _ = try await safe()
       return
     }
-    _ = try await capture.control(.safe, data: [], safe)
+    do {
+      _ = try await capture.control(.safe, data: [], safe)
+    } catch {
+      try? await capture.finish()
+      throw error
+    }
     try await capture.finish()
   }
 

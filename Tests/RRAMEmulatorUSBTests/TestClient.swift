@@ -50,6 +50,30 @@ final class TestClient {
     return Array(bytes.prefix(got))
   }
 
-  /// True if the server has hung up.
-  var isAtEnd: Bool { receive(1).isEmpty }
+  /// True if the server has hung up; a server that is merely silent until the time is over has not.
+  var isAtEnd: Bool {
+    var byte: UInt8 = 0
+    let count = recv(descriptor, &byte, 1, 0)
+    return count == 0 || count < 0 && errno == ECONNRESET
+  }
+
+  /// Sends the same bytes again and again without reading anything, until the server takes no more for four seconds, or has taken
+  /// `most`; how many it took.
+  func flood(_ bytes: [UInt8], most: Int) -> Int {
+    var sent = 0
+    while sent < most {
+      let count = bytes.withUnsafeBytes {
+        Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+      }
+      if count > 0 {
+        sent += count
+        // A part of it would make another message of the next.
+        if count < bytes.count { send(Array(bytes.dropFirst(count))) }
+      } else {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard errno == EAGAIN, poll(&entry, 1, 4000) > 0 else { break }
+      }
+    }
+    return sent
+  }
 }

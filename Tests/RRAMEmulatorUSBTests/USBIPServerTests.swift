@@ -69,8 +69,8 @@ private let configure: [UInt8] = [0x00, 9, 1, 0, 0, 0, 0, 0]
       #expect(server.isLocal)
       let client = try TestClient(server.address)
       client.send([0x01, 0x11, 0x80, 0x05, 0, 0, 0, 0])
-      let reply = client.receive(1000)
-      #expect(reply.count == 12 + 312 + 4, "and then the server hangs up")
+      let reply = client.receive(12 + 312 + 4)
+      #expect(client.isAtEnd, "and then the server hangs up")
       #expect(Array(reply[..<12]) == [0x01, 0x11, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1])
       #expect(String(decoding: reply[(12 + 256)...].prefix { $0 != 0 }, as: UTF8.self) == server.busID)
       #expect(Array(reply[(12 + 300)..<(12 + 306)]) == [0x12, 0x09, 0x00, 0x01, 0x01, 0x00])
@@ -114,6 +114,20 @@ private let configure: [UInt8] = [0x00, 9, 1, 0, 0, 0, 0, 0]
       #expect(board.events == [.up, .lost])
       let third = try TestClient(server.address)
       #expect(third.attach().status == 0)
+    }
+  }
+
+  /// The kernel's buffers of both directions hold some megabytes, the server's queue one.
+  @Test(.timeLimit(.minutes(1))) func aHostThatDoesNotReadIsNotReadFromForEver() async throws {
+    try await serving(ScriptedBoard()) { server in
+      let client = try TestClient(server.address)
+      #expect(client.attach().status == 0)
+      let numbers: [UInt32] = [1, 2, 0x0001_0002, 1, 0, 0, 18, 0, .max, 0]
+      let requests = numbers.flatMap(\.bigEndianBytes) + [0x80, 6, 0, 1, 0, 0, 18, 0]
+      let most = 32 << 20
+      #expect(client.flood(Array(repeating: requests, count: 1000).flatMap(\.self), most: most) < most)
+      // It goes on once the host reads.
+      #expect(client.answer().map { $0.sequence == 2 && $0.count == 18 } == true)
     }
   }
 
