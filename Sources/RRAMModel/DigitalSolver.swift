@@ -32,7 +32,8 @@ public struct HeldNoise: Sendable {
   }
 }
 
-/// Solves the reverse equation in software, in float32: the baseline that a chip is compared with.
+/// Solves the reverse equation in software: the baseline that a chip is compared with. Euler and Heun work in float32 like the
+/// published software, the two Runge–Kutta methods in float64, as oracles for the others.
 public struct DigitalSolver: Sendable, Hashable {
   /// How time is stepped.
   public enum Method: String, Sendable, Hashable, Codable, CaseIterable {
@@ -42,6 +43,11 @@ public struct DigitalSolver: Sendable, Hashable {
     case heun
     /// The notebooks' grid: t_n = 1 − n(1 − 1e-4)/(N − 1) for n = 0..<N, with steps of (1 − 1e-4)/N.
     case eulerPublished = "euler-published"
+    /// The classical fourth-order Runge–Kutta method on `steps` equal steps, four evaluations each, in float64.
+    case rk4
+    /// Dormand and Prince's pair of orders 5 and 4 with adaptive steps, each sample with its own, in float64: see
+    /// ``DigitalSolver/tolerance``.
+    case rk45
   }
 
   /// Noise beyond this many standard deviations is clamped, as the noise converter does.
@@ -51,8 +57,11 @@ public struct DigitalSolver: Sendable, Hashable {
 
   public var equation: ReverseEquation
   public var method: Method
-  /// Steps of the ODE; ticks of the SDE, each of which takes ``stepsPerTick`` Heun steps.
+  /// Steps of the ODE; ticks of the SDE, each of which takes ``stepsPerTick`` Heun steps. Not used by `rk45`.
   public var steps: Int
+  /// Relative and absolute tolerance of a step of `rk45`: its error estimate, rms over the coordinates, stays below
+  /// tolerance·(1 + |y|).
+  public var tolerance = 1e-8
 
   /// - Precondition: `steps` is at least 1 (2 for `eulerPublished`); the SDE is stepped with `heun`.
   public init(equation: ReverseEquation = .ode, method: Method = .heun, steps: Int = 200) {
@@ -63,12 +72,14 @@ public struct DigitalSolver: Sendable, Hashable {
     self.steps = steps
   }
 
-  /// Network evaluations a sample takes.
-  public var evaluationsPerSample: Int {
+  /// Network evaluations a sample takes; nil for `rk45`, which decides as it goes.
+  public var evaluationsPerSample: Int? {
     switch (equation, method) {
     case (.sde, _): steps * Self.stepsPerTick * 2
     case (.ode, .heun): steps * 2
     case (.ode, .euler), (.ode, .eulerPublished): steps
+    case (.ode, .rk4): steps * 4
+    case (.ode, .rk45): nil
     }
   }
 
@@ -77,21 +88,30 @@ public struct DigitalSolver: Sendable, Hashable {
   /// - Parameters:
   ///   - network: the score network.
   ///   - process: the forward process it was trained for.
-  ///   - start: x at t = 1, shape (n, dimensions), row-major.
+  ///   - start: y at t = 1, shape (n, dimensions), row-major; y = x but for VE, see ``DiffusionProcess/stateScale``.
   ///   - label: class, nil for the null condition.
+  ///   - guidance: w of classifier-free guidance, (1 + w)·net(y, class) − w·net(y, null condition); 0 for none.
   ///   - noise: the noise of the SDE, required for it; not used by the ODE. None acts in the last tick.
   ///   - threads: threads to use, nil for as many as there are processors. The result does not depend on it.
-  /// - Returns: x at the end time, shape (n, dimensions).
+  /// - Returns: y at the end time, shape (n, dimensions).
   public func sample(
-    _ network: ScoreNetwork, process: DiffusionProcess, start: [Float], label: Int? = nil, noise: HeldNoise? = nil,
-    threads: Int? = nil
+    _ network: ScoreNetwork, process: DiffusionProcess, start: [Float], label: Int? = nil, guidance: Double = 0,
+    noise: HeldNoise? = nil, threads: Int? = nil
   ) -> [Float] {
     precondition(start.count % network.dimensions == 0, "\(start.count) values are no whole points")
     precondition(equation == .ode || noise != nil, "the SDE needs noise")
+    precondition(process.supports(equation), "a flow has no SDE")
+    precondition(guidance == 0 || label != nil, "guidance needs a class to guide to")
+    if method == .rk4 || method == .rk45 {
+      return sample(
+        ScoreFunction(network, label: label, guidance: guidance), process: process, start: start.map { Double($0) },
+        threads: threads
+      ).map { Float($0) }
+    }
     let dimensions = network.dimensions
     let n = start.count / dimensions
     let kernel = NetworkKernel(network)
-    let plan = Plan(self, network, kernel, process, label: label)
+    let plan = Plan(self, network, kernel, process, label: label, guidance: guidance)
     // A chunk is a few blocks, so that threads end together.
     let chunk = NetworkKernel.lanes * 4
     return [Float](unsafeUninitializedCapacity: start.count) { output, filled in
@@ -129,6 +149,9 @@ public struct DigitalSolver: Sendable, Hashable {
     /// 2·hidden values a time.
     let bias: [Float]
     let biasStride: Int
+    /// The same for the null condition, and w; empty without guidance.
+    let nullBias: [Float]
+    let guidance: Float
     let stateCoefficient: [Float]
     /// b(t)·amplitude.
     let scoreCoefficient: [Float]
@@ -137,7 +160,7 @@ public struct DigitalSolver: Sendable, Hashable {
 
     init(
       _ solver: DigitalSolver, _ network: ScoreNetwork, _ kernel: NetworkKernel, _ process: DiffusionProcess,
-      label: Int?
+      label: Int?, guidance: Double
     ) {
       let span = 1 - DiffusionProcess.endTime
       stepsPerTick = solver.equation == .sde ? DigitalSolver.stepsPerTick : 1
@@ -155,6 +178,10 @@ public struct DigitalSolver: Sendable, Hashable {
       biasStride = 2 * network.hiddenSize
       let labelEmbedding = network.classEmbedding(label)
       bias = times.flatMap { kernel.preactivation(network.timeEmbedding(Float($0)), labelEmbedding) }
+      let null = network.classEmbedding(nil)
+      nullBias =
+        guidance == 0 ? [] : times.flatMap { kernel.preactivation(network.timeEmbedding(Float($0)), null) }
+      self.guidance = Float(guidance)
       stateCoefficient = times.map { Float(process.stateCoefficient(at: $0)) }
       scoreCoefficient = times.map {
         Float(process.scoreCoefficient(at: $0, equation: solver.equation)) * network.amplitude
@@ -184,7 +211,7 @@ public struct DigitalSolver: Sendable, Hashable {
           if !noiseGain.isEmpty, index % stepsPerTick == 0, let noise {
             hold(noise, tick: index / stepsPerTick, firstSample: firstSample, used: used, into: held)
           }
-          kernel.evaluate(x, bias: bias, offset: index * biasStride, workspace)
+          evaluate(kernel, x, bias, index, workspace)
           var (a, b) = (stateCoefficient[index], scoreCoefficient[index])
           for i in 0..<count { slope[i] = a * x[i] + b * net[i] + held[i] }
           guard trapezoidal else {
@@ -192,12 +219,27 @@ public struct DigitalSolver: Sendable, Hashable {
             continue
           }
           for i in 0..<count { predicted[i] = x[i] + step * slope[i] }
-          kernel.evaluate(predicted, bias: bias, offset: (index + 1) * biasStride, workspace)
+          evaluate(kernel, predicted, bias, index + 1, workspace)
           (a, b) = (stateCoefficient[index + 1], scoreCoefficient[index + 1])
           let half = 0.5 * step
           for i in 0..<count { x[i] += half * (slope[i] + (a * predicted[i] + b * net[i] + held[i])) }
         }
       }
+    }
+
+    /// net at the time of that number, guided if wanted, into `workspace.output`.
+    @inline(__always)
+    private func evaluate(
+      _ kernel: NetworkKernel, _ x: UnsafeMutablePointer<Float>, _ bias: UnsafeBufferPointer<Float>, _ index: Int,
+      _ workspace: NetworkKernel.Workspace
+    ) {
+      let (output, free) = (workspace.output, workspace.unguided)
+      guard guidance != 0 else { return kernel.evaluate(x, bias: bias, offset: index * biasStride, workspace) }
+      let count = dimensions * NetworkKernel.lanes
+      nullBias.withUnsafeBufferPointer { kernel.evaluate(x, bias: $0, offset: index * biasStride, workspace) }
+      for i in 0..<count { free[i] = output[i] }
+      kernel.evaluate(x, bias: bias, offset: index * biasStride, workspace)
+      for i in 0..<count { output[i] = (1 + guidance) * output[i] - guidance * free[i] }
     }
 
     private func hold(

@@ -10,6 +10,8 @@ public struct ScoreModel: Sendable {
   public let file: String
   /// SHA-256 of the file, hexadecimal.
   public let sha256: String
+  /// The network as a chip carries it: its input is the loop's state y = x/s, see ``DiffusionProcess/stateScale``; for all but
+  /// VE s = 1 and these are the file's weights.
   public let network: ScoreNetwork
   public let metadata: ModelMetadata
   /// One sentence if the file lacks metadata and published values are used instead; nil otherwise.
@@ -19,11 +21,13 @@ public struct ScoreModel: Sendable {
 /// Models by name, shipped with the package, and by path.
 public enum ModelLibrary {
   /// The shipped score networks.
-  public static let scoreModelNames = ["ring", "ring-hardware-aware", "letters"]
+  public static let scoreModelNames = ["ring", "ring-hardware-aware", "ring-flow", "letters", "letters-flow"]
   /// The shipped letter decoder.
   public static let letterDecoderName = "letters-vae"
+  /// The shipped classifier of letter images.
+  public static let letterClassifierName = "letters-classifier"
   /// All shipped models.
-  public static var names: [String] { scoreModelNames + [letterDecoderName] }
+  public static var names: [String] { scoreModelNames + [letterDecoderName, letterClassifierName] }
 
   /// Reads a score network.
   ///
@@ -37,7 +41,8 @@ public enum ModelLibrary {
     let (metadata, absent) = try ModelMetadata.read(tensors.metadata, conditional: conditional, file: path)
     return ScoreModel(
       name: name(nameOrPath), file: path, sha256: sha256,
-      network: try ScoreNetwork(tensors, amplitude: metadata.amplitude), metadata: metadata,
+      network: try ScoreNetwork(tensors, amplitude: metadata.amplitude)
+        .scalingInput(by: Float(metadata.process.stateScale)), metadata: metadata,
       warning: absent.isEmpty ? nil : warning(path, metadata, absent))
   }
 
@@ -46,6 +51,15 @@ public enum ModelLibrary {
     let path = try path(nameOrPath, among: [letterDecoderName])
     let (tensors, sha256) = try read(path)
     return try LetterDecoder(tensors, sha256: sha256)
+  }
+
+  /// Reads a classifier of letter images, by default the shipped one.
+  public static func letterClassifier(
+    _ nameOrPath: String = letterClassifierName
+  ) throws(ModelError) -> ImageClassifier {
+    let path = try path(nameOrPath, among: [letterClassifierName])
+    let (tensors, sha256) = try read(path)
+    return try ImageClassifier(tensors, sha256: sha256)
   }
 
   private static func read(_ path: String) throws(ModelError) -> (TensorFile, sha256: String) {

@@ -1,6 +1,6 @@
 /// How a network was trained and is meant to be sampled: the `rram.*` metadata of its file.
 public struct ModelMetadata: Sendable, Hashable {
-  /// `rram.sde` (`vp`) with `rram.beta0`, `rram.beta1` and `rram.scale`.
+  /// `rram.sde`: `vp` with `rram.beta0`, `rram.beta1` and `rram.scale`; `subvp` with both β; `ve` with `rram.sigma`; `flow`.
   public var process: DiffusionProcess
   /// `rram.amplitude`: score = amplitude · net(x, t).
   public var amplitude: Float
@@ -18,10 +18,17 @@ public struct ModelMetadata: Sendable, Hashable {
     self.data = data
   }
 
-  /// The keys read, in the order of messages.
-  public static let keys = [
-    "rram.sde", "rram.beta0", "rram.beta1", "rram.scale", "rram.amplitude", "rram.solver", "rram.data",
-  ]
+  /// The keys that a file of a process should have, in the order of messages.
+  public static func keys(of process: DiffusionProcess) -> [String] {
+    let own: [String] =
+      switch process {
+      case .variancePreserving: ["rram.beta0", "rram.beta1", "rram.scale"]
+      case .subVariancePreserving: ["rram.beta0", "rram.beta1"]
+      case .varianceExploding: ["rram.sigma"]
+      case .flow: []
+      }
+    return ["rram.sde"] + own + ["rram.amplitude", "rram.solver", "rram.data"]
+  }
 
   /// The published values: VP with β from 0.001 to 0.5, amplitude 5; unconditional networks scale 2, ODE, data ring,
   /// conditional ones scale 1.5, SDE, data letters (arXiv 2404.05648 and its notebooks).
@@ -33,13 +40,21 @@ public struct ModelMetadata: Sendable, Hashable {
 
   /// The keys and values as they stand in a file.
   public var dictionary: [String: String] {
+    var result = [
+      "rram.sde": process.name, "rram.amplitude": "\(amplitude)", "rram.solver": equation.rawValue, "rram.data": data,
+    ]
     switch process {
     case .variancePreserving(let beta0, let beta1, let scale):
-      [
-        "rram.sde": "vp", "rram.beta0": "\(beta0)", "rram.beta1": "\(beta1)", "rram.scale": "\(scale)",
-        "rram.amplitude": "\(amplitude)", "rram.solver": equation.rawValue, "rram.data": data,
-      ]
+      result["rram.beta0"] = "\(beta0)"
+      result["rram.beta1"] = "\(beta1)"
+      result["rram.scale"] = "\(scale)"
+    case .subVariancePreserving(let beta0, let beta1):
+      result["rram.beta0"] = "\(beta0)"
+      result["rram.beta1"] = "\(beta1)"
+    case .varianceExploding(let sigma): result["rram.sigma"] = "\(sigma)"
+    case .flow: break
     }
+    return result
   }
 
   /// Reads the metadata of a file; what is absent gets the published value.
@@ -58,15 +73,39 @@ public struct ModelMetadata: Sendable, Hashable {
       return number
     }
     var metadata = published(conditional: conditional)
-    if let sde = text["rram.sde"], sde != "vp" {
-      throw ModelError(.invalidMetadata, file, key: "rram.sde", reason: "'\(sde)' found, vp is known")
-    }
     guard case .variancePreserving(let beta0, let beta1, let scale) = metadata.process else { preconditionFailure() }
-    let low = try number("rram.beta0", default: beta0, allowed: { $0 >= 0 }, rule: "a number of at least 0")
-    metadata.process = .variancePreserving(
-      beta0: low,
-      beta1: try number("rram.beta1", default: beta1, allowed: { $0 > 0 && $0 >= low }, rule: "a number above beta0"),
-      scale: try number("rram.scale", default: scale, allowed: { $0 > 0 }, rule: "a number above 0"))
+    func betas() throws(ModelError) -> (Double, Double) {
+      let low = try number("rram.beta0", default: beta0, allowed: { $0 >= 0 }, rule: "a number of at least 0")
+      return (
+        low,
+        try number(
+          "rram.beta1", default: beta1, allowed: { $0 > 0 && $0 >= low }, rule: "a number above beta0")
+      )
+    }
+    switch text["rram.sde"] ?? "vp" {
+    case "vp":
+      let (low, high) = try betas()
+      metadata.process = .variancePreserving(
+        beta0: low, beta1: high,
+        scale: try number("rram.scale", default: scale, allowed: { $0 > 0 }, rule: "a number above 0"))
+    case "subvp":
+      let (low, high) = try betas()
+      metadata.process = .subVariancePreserving(beta0: low, beta1: high)
+    case "ve":
+      guard text["rram.sigma"] != nil else {
+        throw ModelError(
+          .invalidMetadata, file, key: "rram.sigma", reason: "missing; the process ve has no other value")
+      }
+      metadata.process = .varianceExploding(
+        sigma: try number(
+          "rram.sigma", default: 0, allowed: { $0 > 1 && $0 <= 1e3 }, rule: "a number above 1, up to 1000"))
+    case "flow":
+      metadata.process = .flow
+      metadata.equation = .ode
+    case let other:
+      throw ModelError(
+        .invalidMetadata, file, key: "rram.sde", reason: "'\(other)' found, vp, subvp, ve and flow are known")
+    }
     metadata.amplitude = Float(
       try number(
         "rram.amplitude", default: Double(metadata.amplitude), allowed: { $0 > 0 }, rule: "a number above 0"))
@@ -74,10 +113,13 @@ public struct ModelMetadata: Sendable, Hashable {
       guard let equation = ReverseEquation(rawValue: solver) else {
         throw ModelError(.invalidMetadata, file, key: "rram.solver", reason: "'\(solver)' found, ode or sde expected")
       }
+      guard metadata.process.supports(equation) else {
+        throw ModelError(.invalidMetadata, file, key: "rram.solver", reason: "'sde' found, a flow has no SDE")
+      }
       metadata.equation = equation
     }
     if let data = text["rram.data"] { metadata.data = data }
     if let names = text["rram.classes"] { metadata.classNames = names.split(separator: ",").map(String.init) }
-    return (metadata, keys.filter { text[$0] == nil })
+    return (metadata, keys(of: metadata.process).filter { text[$0] == nil })
   }
 }

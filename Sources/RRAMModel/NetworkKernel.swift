@@ -25,13 +25,14 @@ struct NetworkKernel: Sendable {
     let slope: UnsafeMutablePointer<Float>
     let noise: UnsafeMutablePointer<Float>
     let output: UnsafeMutablePointer<Float>
+    let unguided: UnsafeMutablePointer<Float>
     let first: UnsafeMutablePointer<Float>
     let second: UnsafeMutablePointer<Float>
     private let memory: UnsafeMutablePointer<Float>
 
     init(hidden: Int, dimensions: Int) {
       let lanes = NetworkKernel.lanes
-      let count = (5 * dimensions + 2 * hidden) * lanes
+      let count = (6 * dimensions + 2 * hidden) * lanes
       memory = .allocate(capacity: count)
       memory.initialize(repeating: 0, count: count)
       state = memory
@@ -39,7 +40,8 @@ struct NetworkKernel: Sendable {
       slope = predicted + dimensions * lanes
       noise = slope + dimensions * lanes
       output = noise + dimensions * lanes
-      first = output + dimensions * lanes
+      unguided = output + dimensions * lanes
+      first = unguided + dimensions * lanes
       second = first + hidden * lanes
     }
 

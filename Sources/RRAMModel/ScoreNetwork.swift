@@ -66,6 +66,17 @@ public struct ScoreNetwork: Sendable, Hashable {
     self.amplitude = amplitude
   }
 
+  /// The network of y with net(y) = this net(factor·y): the factor goes into the first layer's weights.
+  public func scalingInput(by factor: Float) -> ScoreNetwork {
+    guard factor != 1 else { return self }
+    let first = Layer(
+      outputs: layers[0].outputs, inputs: layers[0].inputs, weight: layers[0].weight.map { $0 * factor },
+      bias: layers[0].bias)
+    return ScoreNetwork(
+      layers: [first] + layers.dropFirst(), timeFrequencies: timeFrequencies, classLayers: classLayers,
+      amplitude: amplitude)
+  }
+
   private static let layerKeys = ["linears.0", "linears.2", "linears.4"]
   private static let classKeys = ["conEmbed.model.0", "conEmbed.model.2"]
 

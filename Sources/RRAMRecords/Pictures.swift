@@ -27,6 +27,28 @@ public enum Pictures {
       .draw(script + "unset multiplot", tables: tables, to: file)
   }
 
+  /// Curves over one axis, each in a panel of its own, four beside each other; x falls from left to right.
+  ///
+  /// - Parameters:
+  ///   - curves: title, x and y values.
+  ///   - x: label of the common axis.
+  public static func curves(
+    _ curves: [(title: String, x: [Double], y: [Double])], x: String, to file: URL, format: Gnuplot.Format
+  ) throws {
+    guard !curves.isEmpty else { return }
+    let columns = min(4, curves.count)
+    let rows = (curves.count + columns - 1) / columns
+    var script = "set multiplot layout \(rows),\(columns)\nset key off\nset xrange [1:0]\nset xlabel '\(x)'\n"
+    var tables: [Gnuplot.Table] = []
+    for (index, curve) in curves.enumerated() {
+      tables.append(.init("curve\(index)", rows: zip(curve.x, curve.y).map { [$0, $1] }))
+      script += "set title '\(curve.title.replacing("'", with: "''"))'\n"
+      script += "plot $curve\(index) using 1:2 with steps lw 1.5 lc rgb '#21518c'\n"
+    }
+    try Gnuplot(width: 300 * columns, height: 220 * rows, format: format)
+      .draw(script + "unset multiplot", tables: tables, to: file)
+  }
+
   /// Conductances of one block as heat maps: target, measured, and their difference.
   ///
   /// - Parameters:

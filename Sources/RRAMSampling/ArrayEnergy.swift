@@ -29,13 +29,20 @@ extension SampleEnergy {
     let span = 1 - DiffusionProcess.endTime
     let step = span / Double(steps)
     let labelEmbedding = network.classEmbedding(program.classLabel)
+    let nullEmbedding = network.classEmbedding(nil)
+    let guidance = program.guidance
     var x = program.startPoints(from: program.firstSample, count: trajectories)
     var power = 0.0
     for index in 0..<steps {
       let t = 1 - (Double(index) + 0.5) * step
-      let embedding = zip(network.timeEmbedding(Float(t)), labelEmbedding).map { $0 + $1 }
+      // Guidance as the schedule multiplexes it.
+      let isClass = guidance == 0 || index % 4 == 0 || index % 4 == 3
+      let factor = guidance == 0 ? 1 : isClass ? 2 * (1 + guidance) : -2 * guidance
+      let embedding = zip(network.timeEmbedding(Float(t)), isClass ? labelEmbedding : nullEmbedding).map { $0 + $1 }
       let a = Float(program.process.stateCoefficient(at: t) * step)
-      let b = Float(program.process.scoreCoefficient(at: t, equation: program.equation) * step) * network.amplitude
+      let b =
+        Float(program.process.scoreCoefficient(at: t, equation: program.equation) * step * factor)
+        * network.amplitude
       let g =
         program.equation == .sde && index + 1 < steps
         ? Float((program.process.squaredDiffusion(at: t) * step).squareRoot()) : 0

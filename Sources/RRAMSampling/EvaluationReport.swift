@@ -18,6 +18,10 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
   public var ratioToRing: QualityRatio?
   /// Root mean square difference between samples and the software's, per coordinate, in units.
   public var rmsToSoftware: Double?
+  /// How many decoded letters the classifier recognises; nil for data other than the letters.
+  public var letters: LetterScore?
+  /// The same of the software's.
+  public var softwareLetters: LetterScore?
   /// False if the model compared with is not the one that the samples were drawn from.
   public var sameModel: Bool?
 
@@ -26,10 +30,11 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
   /// - Parameters:
   ///   - model: the network whose software run is the reference; nil compares with data only.
   ///   - method: how the software steps an ODE.
+  ///   - steps: of that ODE.
   ///   - ring: the shipped `ring` network, for ``ratioToRing``.
   public init(
     _ file: SampleFile, against data: EvaluationData, model: ScoreModel? = nil, ring: ScoreModel? = nil,
-    method: DigitalSolver.Method = .heun, threads: Int? = nil
+    method: DigitalSolver.Method = .heun, steps: Int = 200, threads: Int? = nil
   ) throws {
     let labels = data.labels == nil ? nil : file.labels
     let (overall, classes) = try SampleMetrics.quality(of: file.x, labels: labels, against: data, threads: threads)
@@ -38,21 +43,32 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
     dataSHA256 = data.sha256
     self.classes = classes
     softwareClasses = [:]
+    let judges =
+      data.name == "letters" && labels != nil
+      ? (try ModelLibrary.letterDecoder(), try ModelLibrary.letterClassifier()) : nil
+    func judge(_ points: [Float]) -> LetterScore? {
+      judges.flatMap {
+        LetterScore.judge(points, labels: file.labels, decoder: $0.0, classifier: $0.1, threads: threads)
+      }
+    }
+    letters = judge(file.x)
     guard let model else { return }
-    let reference = try file.softwareReference(for: model, method: method, threads: threads)
+    let reference = try file.softwareReference(for: model, method: method, steps: steps, threads: threads)
     let (software, softwareClasses) = try SampleMetrics.quality(
       of: reference, labels: labels, against: data, threads: threads)
     self.software = software
     self.softwareClasses = softwareClasses
     ratio = overall.ratio(to: software)
+    softwareLetters = judge(reference)
     let difference = SampleMetrics.rootMeanSquareDifference(file.x, reference)
     rmsToSoftware = difference.isFinite ? difference : nil
     sameModel = file.metadata.modelSHA256 == model.sha256
     guard data.name == "ring", let ring, !model.network.isConditional else { return }
-    if ring.sha256 == model.sha256, ring.metadata.process == file.metadata.process {
+    if ring.sha256 == model.sha256, ring.metadata.process == file.process {
       ratioToRing = ratio
     } else {
-      let reference = try file.softwareReference(for: ring, ownProcess: true, method: method, threads: threads)
+      let reference = try file.softwareReference(
+        for: ring, ownProcess: true, method: method, steps: steps, threads: threads)
       ratioToRing = overall.ratio(
         to: try SampleMetrics.quality(of: reference, labels: nil, against: data, threads: threads).overall)
     }
@@ -61,6 +77,7 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
   enum CodingKeys: String, CodingKey {
     case n, kl1d, kl2d, slicedWasserstein, energyDistance, radiusMean, radiusStd, nData, nonFinite
     case data, dataSHA256, classes, software, softwareClasses, ratio, ratioToRing, rmsToSoftware, sameModel
+    case letters, softwareLetters
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -77,7 +94,9 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
     try container.encode(data, forKey: .data)
     try container.encode(dataSHA256, forKey: .dataSHA256)
     try container.encode(named(classes), forKey: .classes)
+    if letters != nil { try container.encode(letters, forKey: .letters) }
     guard software != nil else { return }
+    if softwareLetters != nil { try container.encode(softwareLetters, forKey: .softwareLetters) }
     try container.encode(software, forKey: .software)
     try container.encode(named(softwareClasses), forKey: .softwareClasses)
     try container.encode(ratio, forKey: .ratio)

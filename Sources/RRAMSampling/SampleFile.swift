@@ -16,12 +16,15 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
   /// The model's name, and the SHA-256 of its file.
   public var model: String
   public var modelSHA256: String
-  /// `vp`.
+  /// `vp`, `subvp`, `ve` or `flow`.
   public var sde: String
-  public var beta0: Double
-  public var beta1: Double
-  /// Factor on β.
+  /// Of `vp` and `subvp`.
+  public var beta0: Double?
+  public var beta1: Double?
+  /// Factor on β, of `vp`; 1 for all others.
   public var scale: Double
+  /// Of `ve`.
+  public var sigma: Double?
   public var solver: ReverseEquation
   public var ticks: Int
   /// The class of all samples; nil if they have none or several, see the `label` entry.
@@ -39,7 +42,7 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
   public var calibration: String?
 
   enum CodingKeys: String, CodingKey {
-    case schema, model, modelSHA256, sde, beta0, beta1, scale, solver, ticks
+    case schema, model, modelSHA256, sde, beta0, beta1, scale, sigma, solver, ticks
     case classLabel = "class"
     case w, seeds, board, serial, chip, profile, calibration
   }
@@ -49,22 +52,18 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
   ) {
     model = program.model.name
     modelSHA256 = program.model.sha256
-    switch program.process {
-    case .variancePreserving(let beta0, let beta1, let scale):
-      sde = "vp"
-      self.beta0 = beta0
-      self.beta1 = beta1
-      self.scale = scale
-    }
+    sde = program.process.name
+    scale = program.process.scale
     solver = program.equation
     ticks = program.ticks
     classLabel = program.classLabel
-    w = 0
+    w = program.guidance
     seeds = Seeds(noise: program.seed)
     self.board = board
     self.serial = serial
     self.chip = chip
     self.profile = profile
+    note(program.process)
   }
 
   /// For samples that were not drawn with a schedule of this toolkit.
@@ -74,13 +73,8 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
   ) {
     self.model = model
     self.modelSHA256 = modelSHA256
-    switch process {
-    case .variancePreserving(let beta0, let beta1, let scale):
-      sde = "vp"
-      self.beta0 = beta0
-      self.beta1 = beta1
-      self.scale = scale
-    }
+    sde = process.name
+    scale = process.scale
     self.solver = solver
     self.ticks = ticks
     self.classLabel = classLabel
@@ -88,6 +82,16 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
     seeds = Seeds(noise: seed)
     self.board = board
     self.profile = profile
+    note(process)
+  }
+
+  private mutating func note(_ process: DiffusionProcess) {
+    switch process {
+    case .variancePreserving(let beta0, let beta1, _), .subVariancePreserving(let beta0, let beta1):
+      (self.beta0, self.beta1) = (beta0, beta1)
+    case .varianceExploding(let sigma): self.sigma = sigma
+    case .flow: break
+    }
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -100,6 +104,7 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
     try container.encode(beta0, forKey: .beta0)
     try container.encode(beta1, forKey: .beta1)
     try container.encode(scale, forKey: .scale)
+    try container.encode(sigma, forKey: .sigma)
     try container.encode(solver, forKey: .solver)
     try container.encode(ticks, forKey: .ticks)
     try container.encode(classLabel, forKey: .classLabel)
@@ -112,8 +117,16 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
     try container.encode(calibration, forKey: .calibration)
   }
 
-  /// The process the samples were drawn with.
-  public var process: DiffusionProcess { .variancePreserving(beta0: beta0, beta1: beta1, scale: scale) }
+  /// The process the samples were drawn with; nil if `sde` is unknown or lacks its numbers.
+  public var knownProcess: DiffusionProcess? {
+    switch (sde, beta0, beta1, sigma) {
+    case ("vp", let beta0?, let beta1?, _): .variancePreserving(beta0: beta0, beta1: beta1, scale: scale)
+    case ("subvp", let beta0?, let beta1?, _): .subVariancePreserving(beta0: beta0, beta1: beta1)
+    case ("ve", _, _, let sigma?): .varianceExploding(sigma: sigma)
+    case ("flow", _, _, _): .flow
+    default: nil
+    }
+  }
 }
 
 /// Samples with what made them: an npz with `x` (n, 2), `xT` (n, 2), `label` (n), `sample` (n) and `meta`.
@@ -122,6 +135,8 @@ public struct SampleFile: Sendable, Hashable {
   public static let noLabel = -1
 
   public var metadata: SampleMetadata
+  /// The process the samples were drawn with.
+  public let process: DiffusionProcess
   /// Samples in units, shape (n, 2), row-major.
   public private(set) var x: [Float]
   /// The start points as the preset converter realised them.
@@ -133,8 +148,13 @@ public struct SampleFile: Sendable, Hashable {
 
   public var count: Int { labels.count }
 
+  /// - Precondition: the metadata name a process, as those made from a program or a process do.
   public init(metadata: SampleMetadata) {
+    guard let process = metadata.knownProcess else {
+      preconditionFailure("metadata of process '\(metadata.sde)' without its numbers")
+    }
     self.metadata = metadata
+    self.process = process
     x = []
     xT = []
     labels = []
@@ -199,46 +219,61 @@ public struct SampleFile: Sendable, Hashable {
     }
     // Bounds far beyond any board's, so that a hostile file costs neither memory nor time.
     guard (1...65_536).contains(metadata.ticks), metadata.scale > 0, metadata.scale <= 1e3,
-      (0...1e3).contains(metadata.beta0), (0...1e3).contains(metadata.beta1)
+      (0...1e3).contains(metadata.beta0 ?? 0), (0...1e3).contains(metadata.beta1 ?? 0),
+      metadata.sigma.map({ $0 > 1 && $0 <= 1e3 }) ?? true, (0...1e3).contains(metadata.w)
     else {
       throw SessionError(
         .malformedFile,
-        "\(path), 'meta': \(metadata.ticks) ticks, β \(metadata.beta0) to \(metadata.beta1), scale \(metadata.scale); "
-          + "1 to 65536 ticks and numbers up to 1000 are possible")
+        "\(path), 'meta': \(metadata.ticks) ticks, β \(metadata.beta0 ?? 0) to \(metadata.beta1 ?? 0), scale \(metadata.scale), "
+          + "σ \(metadata.sigma ?? 0), w \(metadata.w); 1 to 65536 ticks and numbers up to 1000 are possible")
     }
+    guard let process = metadata.knownProcess else {
+      throw SessionError(
+        .malformedFile,
+        "\(path), 'meta': process '\(metadata.sde)' is unknown or lacks its β or σ; vp, subvp, ve and flow are known")
+    }
+    self.process = process
+
     if let bad = xT.firstIndex(where: { !$0.isFinite }) {
       throw SessionError(.malformedFile, "\(path), 'xT': point \(bad / 2) is \(xT[bad])")
     }
   }
 
-  /// The same run in software, float32: same realised start points, same classes, same noise.
+  /// The same run in software, float32: same realised start points, same classes, same noise, same guidance.
   ///
-  /// ODE: 200 steps. SDE: the held noise of seed and sample number, two Heun steps in each of the run's ticks.
+  /// ODE: 200 steps. SDE: the held noise of seed and sample number, two Heun steps in each of the run's ticks. A model of another
+  /// process than the run's is sampled by its own, from the same start points; a flow by its ODE.
   ///
   /// - Parameters:
   ///   - model: its network; its own process if `ownProcess`, otherwise the run's.
   ///   - method: how an ODE is stepped; Heun is the reference, `eulerPublished` the notebooks' grid.
+  ///   - steps: of the ODE; not used by `rk45`.
   /// - Throws: ``SessionError`` `invalidArgument` for another method than Heun on samples of the SDE.
   /// - Returns: shape (n, 2), in the order of the file.
   public func softwareReference(
-    for model: ScoreModel, ownProcess: Bool = false, method: DigitalSolver.Method = .heun, threads: Int? = nil
+    for model: ScoreModel, ownProcess: Bool = false, method: DigitalSolver.Method = .heun, steps: Int = 200,
+    threads: Int? = nil
   ) throws -> [Float] {
-    guard metadata.solver == .ode || method == .heun else {
+    let own = model.metadata.process
+    // The β scale is the run's choice; everything else about a process is what the network was trained for.
+    let process = ownProcess || own.name != self.process.name || own.name == "ve" ? own : self.process
+    let equation = process.supports(metadata.solver) ? metadata.solver : .ode
+    guard equation == .ode || method == .heun else {
       throw SessionError(
         .invalidArgument, "solver '\(method.rawValue)': samples of the SDE have a reference by heun only")
     }
-    let process = ownProcess ? model.metadata.process : metadata.process
     let solver =
-      metadata.solver == .ode
-      ? DigitalSolver(equation: .ode, method: method, steps: 200)
+      equation == .ode
+      ? DigitalSolver(equation: .ode, method: method, steps: steps)
       : DigitalSolver(equation: .sde, method: .heun, steps: metadata.ticks)
     let seed = metadata.seeds.noise
+    let (toState, toUnits) = (1 / Float(self.process.stateScale), Float(process.stateScale))
     var result = [Float](repeating: 0, count: x.count)
     for label in Set(labels).sorted() {
       let members = labels.indices.filter { labels[$0] == label }
       let condition = label == Self.noLabel ? nil : label
       try model.network.validate(label: condition, model: model.name)
-      let start = members.flatMap { [xT[2 * $0], xT[2 * $0 + 1]] }
+      let start = members.flatMap { [xT[2 * $0] * toState, xT[2 * $0 + 1] * toState] }
       let numbers = members.map { self.numbers[$0] }
       let noise = HeldNoise { tick, channel, first, output in
         for i in 0..<output.count {
@@ -247,10 +282,11 @@ public struct SampleFile: Sendable, Hashable {
         }
       }
       let samples = solver.sample(
-        model.network, process: process, start: start, label: condition, noise: noise, threads: threads)
+        model.network, process: process, start: start, label: condition,
+        guidance: condition == nil ? 0 : metadata.w, noise: noise, threads: threads)
       for (position, index) in members.enumerated() {
-        result[2 * index] = samples[2 * position]
-        result[2 * index + 1] = samples[2 * position + 1]
+        result[2 * index] = samples[2 * position] * toUnits
+        result[2 * index + 1] = samples[2 * position + 1] * toUnits
       }
     }
     return result

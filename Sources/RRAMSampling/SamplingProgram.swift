@@ -10,7 +10,9 @@ public struct SamplingProgram: Sendable {
   public let equation: ReverseEquation
   /// Class, nil for the null condition of a conditional network and for an unconditional one.
   public let classLabel: Int?
-  /// Parts of a run in which all tables are constant.
+  /// w of classifier-free guidance, (1 + w)·net(x, class) − w·net(x, null condition); 0 for none.
+  public let guidance: Double
+  /// Parts of a run in which all tables are constant; with guidance they are the slots.
   public let ticks: Int
   /// Of start points and noise.
   public let seed: UInt64
@@ -19,20 +21,43 @@ public struct SamplingProgram: Sendable {
 
   /// - Parameters:
   ///   - equation: the model's own by default.
-  ///   - scale: factor on β; the model's own by default.
+  ///   - scale: factor on β; the model's own by default. Only VP has one.
+  ///   - guidance: w, at least 0; needs a class.
   /// - Throws: ``SessionError`` or the model layer's error for a label that the network does not have.
   public init(
     _ model: ScoreModel, equation: ReverseEquation? = nil, scale: Double? = nil, classLabel: Int? = nil,
-    ticks: Int = 200, seed: UInt64 = 0, firstSample: UInt32 = 0
+    guidance: Double = 0, ticks: Int = 200, seed: UInt64 = 0, firstSample: UInt32 = 0
   ) throws {
     try model.network.validate(label: classLabel, model: model.name)
     if let scale, !(scale > 0 && scale.isFinite) {
       throw SessionError(.invalidArgument, "β scale \(scale): a number above 0 is needed")
     }
+    guard guidance >= 0, guidance.isFinite else {
+      throw SessionError(.invalidArgument, "guidance \(guidance): a number of at least 0 is needed")
+    }
+    guard guidance == 0 || model.network.isConditional else {
+      throw SessionError(.invalidArgument, "guidance \(guidance): '\(model.name)' has no classes to guide to")
+    }
+    guard guidance == 0 || classLabel != nil else {
+      throw SessionError(.invalidArgument, "guidance \(guidance) needs a class; the null condition guides nowhere")
+    }
     guard ticks > 0 else { throw SessionError(.invalidArgument, "\(ticks) ticks: at least 1 is needed") }
     self.model = model
-    process = scale.map { model.metadata.process.scaled(to: $0) } ?? model.metadata.process
+    let own = model.metadata.process
+    if let scale {
+      guard let scaled = own.scaled(to: scale) else {
+        throw SessionError(
+          .invalidArgument, "β scale \(scale): '\(model.name)' is of process \(own.name), and only vp has a scale")
+      }
+      process = scaled
+    } else {
+      process = own
+    }
     self.equation = equation ?? model.metadata.equation
+    guard process.supports(self.equation) else {
+      throw SessionError(.invalidArgument, "'\(model.name)' is a flow, which has no SDE")
+    }
+    self.guidance = guidance
     self.classLabel = classLabel
     self.ticks = ticks
     self.seed = seed
@@ -42,11 +67,12 @@ public struct SamplingProgram: Sendable {
   /// The tables for a board.
   public func schedule(on board: BoardDescription) throws(ScheduleError) -> Schedule {
     try Schedule(
-      model.network, process: process, equation: equation, label: classLabel, ticks: ticks, on: board)
+      model.network, process: process, equation: equation, label: classLabel, guidance: guidance, ticks: ticks,
+      on: board)
   }
 
-  /// Start points in units, shape (count, 2): standard normal numbers of seed and sample number, times the prior's
-  /// standard deviation.
+  /// Start points of the loop's state y in units, shape (count, 2): standard normal numbers of seed and sample number, times
+  /// the prior's standard deviation.
   public func startPoints(from first: UInt32, count: Int) -> [Float] {
     let deviation = Float(process.priorStandardDeviation)
     return SamplingNoise.start(

@@ -15,6 +15,8 @@ public struct SamplingSession: Sendable {
   /// What is on the chip.
   public let record: ProgramRecord
   public let schedule: Schedule
+  /// What the program's nodes do in the board's loop.
+  public let fit: LoopFit
   public let board: Board
   private let loop: BoardDescription.ClosedLoop
   private let scheduleID: UInt32
@@ -24,24 +26,28 @@ public struct SamplingSession: Sendable {
   ///
   /// - Parameter home: the records that know the chip's label.
   /// - Throws: `MappingError` if the chip does not carry this model unchanged, ``ScheduleError`` before anything is sent if
-  ///   the board cannot play the schedule, `BoardError`.
+  ///   the board cannot play the schedule or would clamp the program's rows, `BoardError`.
   public init(_ program: SamplingProgram, on board: Board, home: RecordsHome) async throws {
     let before = await board.statistics.requests
     let schedule = try program.schedule(on: board.boardDescription)
     guard let loop = board.boardDescription.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.boardDescription.name)' has no closed loop")
     }
+    let fit = try LoopFit(program, on: board.boardDescription)
     let record = try await ProgramRecord.find(on: board, home: home, model: program.model)
     try await board.configureLoop(
       record.plan.layers.map { LoopLayer(block: $0.block, columnGain: $0.columnGainCodes) })
-    // Class and equation each have tables of their own; the board may keep several.
-    scheduleID = 1 + UInt32(program.classLabel.map { $0 + 1 } ?? 0) * 2 + (program.equation == .sde ? 1 : 0)
+    // Class, equation and guidance each have tables of their own; the board may keep several.
+    scheduleID =
+      1 + UInt32(program.classLabel.map { $0 + 1 } ?? 0) * 4 + (program.equation == .sde ? 1 : 0)
+      + (program.guidance == 0 ? 0 : 2)
     try await board.uploadSchedule(
       LoopSchedule(
         id: scheduleID, tick: schedule.tick, ticks: schedule.ticks, codes: schedule.codes, noise: schedule.noise))
     self.program = program
     self.record = record
     self.schedule = schedule
+    self.fit = fit
     self.board = board
     self.loop = loop
     requests = await board.statistics.requests - before
@@ -50,7 +56,7 @@ public struct SamplingSession: Sendable {
   /// Draws samples and hands them over in order, as fast as `body` takes them: the board waits for a slow one.
   ///
   /// - Parameters:
-  ///   - startPoints: units, shape (count, 2); nil draws them for seed and sample number. Given points outside the preset
+  ///   - startPoints: x at t = 1 in units, shape (count, 2); nil draws them for seed and sample number. Given points outside the preset
   ///     converter's range are refused, drawn ones are set to its end and counted.
   ///   - commandsInFlight: commands with the board at a time, so that it need not wait for the host.
   /// - Returns: what the run took.
@@ -69,7 +75,10 @@ public struct SamplingSession: Sendable {
     if let bad = startPoints?.firstIndex(where: { !$0.isFinite }) {
       throw SessionError(.invalidArgument, "start point \(bad / 2) is not finite")
     }
-    let preset = PresetCodes(startPoints ?? program.startPoints(from: program.firstSample, count: count), loop: loop)
+    // The loop integrates y = x/s.
+    let scale = Float(program.process.stateScale)
+    let preset = PresetCodes(
+      startPoints?.map { $0 / scale } ?? program.startPoints(from: program.firstSample, count: count), loop: loop)
     if startPoints != nil, preset.clamped > 0 {
       let reach = loop.preset.reachable
       throw SessionError(
@@ -103,7 +112,8 @@ public struct SamplingSession: Sendable {
       try await body(
         SampleBatch(
           firstSample: program.firstSample + UInt32(batch.firstIndex), label: program.classLabel,
-          x: loop.units(ofReadOut: batch.x), xT: Array(preset.realised[range]), flags: batch.overRange.map(\.rawValue)))
+          x: loop.units(ofReadOut: batch.x).map { $0 * scale }, xT: preset.realised[range].map { $0 * scale },
+          flags: batch.overRange.map(\.rawValue)))
     }
     guard statistics.samples == count else {
       throw SessionError(.malformedAnswer, "the board answered \(statistics.samples) of \(count) samples")

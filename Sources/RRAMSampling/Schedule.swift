@@ -1,12 +1,15 @@
 public import RRAMModel
 public import RRAMProfiles
-internal import RRAMUnits
+public import RRAMUnits
 
 /// The tables that a board's converters play during one run of the closed loop.
 ///
 /// The loop realises dx/dτ = a·x + b·outputAmplifier·net(x, e) + noise, where τ advances by 1 in the board's run time. The
 /// process asks for t from 1 to ``DiffusionProcess/endTime``, so every rate is multiplied by
 /// k = (1 − endTime)·runTime/(ticks·tick). Tables take the value at the tick's midpoint.
+///
+/// Guidance on one network is multiplexed in time: slots of one tick with the class, the null condition, the null condition,
+/// the class, and so on; b is 2(1 + w)·b in the class's slots and −2w·b in the others, while a and noise run through.
 public struct Schedule: Sendable, Hashable {
   /// Ticks of a run.
   public let ticks: Int
@@ -18,6 +21,19 @@ public struct Schedule: Sendable, Hashable {
   public let channels: Int
   /// Volts at the noise converter for one standard deviation, one a tick, 0 in the last; empty for the ODE.
   public let noise: [Float]
+  /// The values behind the codes, channel by channel, and what each converter reaches.
+  public let tables: [Table]
+
+  /// One channel of a schedule.
+  public struct Table: Sendable, Hashable {
+    public let name: String
+    /// What 1 stands for at the converter, volts.
+    public let unit: Volts
+    /// One value a tick, in multiples of `unit`; of the noise 4 σ.
+    public let values: [Double]
+    /// What the converter reaches, in multiples of `unit`.
+    public let limits: ClosedRange<Double>
+  }
 
   /// Time t at the middle of each tick.
   public static func midpoints(ticks: Int) -> [Double] {
@@ -29,11 +45,14 @@ public struct Schedule: Sendable, Hashable {
   /// - Parameters:
   ///   - process: with the β scale of the run.
   ///   - label: class, nil for the null condition.
+  ///   - guidance: w; 0 compiles to the plain schedule. Otherwise a class is needed and ticks are slots: a multiple of 4, at
+  ///     least ``guidanceSlots``.
   ///   - ticks: parts of the run in which all tables are constant.
-  /// - Throws: ``ScheduleError`` naming channel, time, value and the largest scale that fits; nothing is ever clamped.
+  /// - Throws: ``ScheduleError`` naming channel, time, value and the largest scale or guidance that fits; nothing is ever
+  ///   clamped.
   public init(
-    _ network: ScoreNetwork, process: DiffusionProcess, equation: ReverseEquation, label: Int? = nil, ticks: Int = 200,
-    on board: BoardDescription
+    _ network: ScoreNetwork, process: DiffusionProcess, equation: ReverseEquation, label: Int? = nil,
+    guidance: Double = 0, ticks: Int = 200, on board: BoardDescription
   ) throws(ScheduleError) {
     guard let loop = board.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.name)' has no closed loop")
@@ -56,6 +75,12 @@ public struct Schedule: Sendable, Hashable {
       )
     }
     let tick = try Self.tick(ticks: ticks, loop: loop, board: board.name)
+    precondition(guidance == 0 || label != nil, "guidance needs a class to guide to")
+    if guidance != 0, ticks < Self.guidanceSlots || ticks % 4 != 0 {
+      throw ScheduleError(
+        .ticks,
+        "\(ticks) ticks asked for; guidance takes a slot a tick, a multiple of 4 and at least \(Self.guidanceSlots)")
+    }
     self.ticks = ticks
     self.tick = tick
 
@@ -63,9 +88,18 @@ public struct Schedule: Sendable, Hashable {
     let amplitude = Double(network.amplitude) / loop.outputAmplifier
     let times = Self.midpoints(ticks: ticks)
     let state = times.map { rate * process.stateCoefficient(at: $0) }
-    let score = times.map { rate * amplitude * process.scoreCoefficient(at: $0, equation: equation) }
+    // Slots 0 and 3 of every four are the class's.
+    let factors = times.indices.map { index in
+      guidance == 0 ? 1 : index % 4 == 0 || index % 4 == 3 ? 2 * (1 + guidance) : -2 * guidance
+    }
+    let score = zip(times, factors).map {
+      rate * amplitude * $1 * process.scoreCoefficient(at: $0, equation: equation)
+    }
     let labelEmbedding = network.classEmbedding(label)
-    let embedding = times.map { zip(network.timeEmbedding(Float($0)), labelEmbedding).map { Double($0) + Double($1) } }
+    let nullEmbedding = network.classEmbedding(nil)
+    let embedding = zip(times, factors).map { t, factor in
+      zip(network.timeEmbedding(Float(t)), factor < 0 ? nullEmbedding : labelEmbedding).map { Double($0) + Double($1) }
+    }
     let noise = Self.noise(process, equation, times: times, rate: rate)
     var channels = [
       Channel("a", state, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1),
@@ -88,8 +122,12 @@ public struct Schedule: Sendable, Hashable {
     let peaks = (noise.map { peak * $0 } + noise.map { -peak * $0 })
     let noiseChannel = Channel(
       "noise (4 σ)", peaks, unit: noiseUnit, converter: loop.noise, power: 0.5)
-    try Self.check(channels + [noiseChannel], times: times, scale: process.scale)
+    try Self.check(
+      channels + [noiseChannel], times: times, scale: process.hasScale ? process.scale : nil, guidance: guidance)
 
+    tables = (channels + (noise.isEmpty ? [] : [noiseChannel])).map {
+      Table(name: $0.name, unit: $0.unit, values: Array($0.values.prefix(ticks)), limits: $0.limits)
+    }
     self.channels = channels.count
     let columns = try channels.map { channel throws(ScheduleError) in try channel.codes }
     var codes: [UInt16] = []
@@ -98,6 +136,9 @@ public struct Schedule: Sendable, Hashable {
     self.codes = codes
     self.noise = noise.map { Float($0 * noiseUnit.rawValue) }
   }
+
+  /// The fewest slots with which guidance by slots is near enough to guidance at once.
+  public static let guidanceSlots = 200
 
   /// Integrators of a closed loop: its messages carry two codes a sample.
   static let dimensions = 2
@@ -132,8 +173,13 @@ public struct Schedule: Sendable, Hashable {
     }
   }
 
-  /// Refuses the first value that its converter does not reach, with the largest scale at which all channels fit.
-  private static func check(_ channels: [Channel], times: [Double], scale: Double) throws(ScheduleError) {
+  /// Refuses the first value that its converter does not reach, with the largest scale at which all channels fit, and for the
+  /// network's coefficient under guidance the largest w.
+  ///
+  /// - Parameter scale: of β; nil where the process has none.
+  private static func check(
+    _ channels: [Channel], times: [Double], scale: Double?, guidance: Double
+  ) throws(ScheduleError) {
     for channel in channels {
       guard let index = channel.values.firstIndex(where: { !channel.reaches($0) }) else { continue }
       let (value, time) = (channel.values[index], times[index % times.count])
@@ -144,12 +190,17 @@ public struct Schedule: Sendable, Hashable {
       error.channel = channel.name
       error.time = time
       error.value = value
-      if channel.power > 0 {
+      if channel.name == "b", guidance != 0 {
+        error.largestGuidance = channel.largestGuidance(now: guidance).map(roundedDown)
+        error.reason +=
+          error.largestGuidance.map { "; the largest w that fits is \($0), asked \(guidance)" }
+          ?? "; no w changes that"
+      } else if channel.power > 0, let scale {
         let largest = channels.compactMap(\.largestFactor).min().map { roundedDown($0 * scale) }
         error.largestScale = largest
         error.reason += largest.map { "; the largest β scale that fits is \($0), asked \(scale)" } ?? ""
       } else {
-        error.reason += "; no β scale changes that"
+        error.reason += scale == nil ? "; nothing that can be chosen changes that" : "; no β scale changes that"
       }
       throw error
     }
@@ -191,6 +242,19 @@ private struct Channel {
     let ratio = values.map { $0 > 0 ? limits.upperBound / $0 : $0 < 0 ? limits.lowerBound / $0 : .infinity }.min()
     guard let ratio, ratio.isFinite, ratio > 0 else { return nil }
     return power == 0.5 ? ratio * ratio : ratio
+  }
+
+  /// The largest w with which b fits, of tables made for `guidance`; nil if not even a small one does.
+  func largestGuidance(now guidance: Double) -> Double? {
+    // b in a slot of the class is 2(1 + w)·β, in one of the null condition −2w·β, with the same sign of β in all.
+    var largest = Double.infinity
+    for (index, value) in values.enumerated() where value != 0 {
+      let isClass = index % 4 == 0 || index % 4 == 3
+      let room = value > 0 ? limits.upperBound : limits.lowerBound
+      let plain = value / (isClass ? 1 + guidance : guidance)
+      largest = min(largest, room / plain - (isClass ? 1 : 0))
+    }
+    return largest.isFinite && largest > 0 ? largest : nil
   }
 
   var codes: [UInt16] {

@@ -13,6 +13,8 @@ public struct ScheduleError: Error, Sendable, CustomStringConvertible {
     public static let ticks = Code(rawValue: "ticks")
     /// The network needs more embedding channels or other dimensions than the board has.
     public static let channels = Code(rawValue: "channels")
+    /// The unit voltage drives rows into their clamp.
+    public static let rowClamp = Code(rawValue: "rowClamp")
     /// A converter has more bits than a code of the wire, which is 16.
     public static let converter = Code(rawValue: "converter")
   }
@@ -25,6 +27,8 @@ public struct ScheduleError: Error, Sendable, CustomStringConvertible {
   public var value: Double?
   /// The largest β scale with which every channel fits; nil if no scale changes that.
   public var largestScale: Double?
+  /// The largest w of guidance with which the network's coefficient fits.
+  public var largestGuidance: Double?
 
   public init(_ code: Code, _ reason: String) {
     self.code = code

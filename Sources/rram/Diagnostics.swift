@@ -52,7 +52,7 @@ func diagnose(_ error: any Error) -> Diagnosis {
     Diagnosis(
       message: "\(error)",
       exitCode: error.code == .malformedFile || error.code == .presetOutOfRange
-        ? ExitStatus.badInput : ExitStatus.failure)
+        ? ExitStatus.badInput : error.code == .invalidArgument ? ExitStatus.usage : ExitStatus.failure)
   case let error as HDPMError:
     diagnose(error)
   case let error as CommandError:

@@ -61,8 +61,31 @@ import Testing
     }
   }
 
+  @Test func otherProcessesAreRead() throws {
+    func metadata(_ own: [String: String]) throws -> ScoreModel {
+      try withTemporaryDirectory { directory in
+        let common = ["rram.amplitude": "4", "rram.solver": "ode", "rram.data": "ring"]
+        try ringWriter(metadata: own.merging(common) { first, _ in first }).write(to: directory + "/m.safetensors")
+        return try ModelLibrary.scoreModel(directory + "/m.safetensors")
+      }
+    }
+    let sub = try metadata(["rram.sde": "subvp", "rram.beta0": "0.1", "rram.beta1": "20"])
+    #expect(sub.metadata.process == .subVariancePreserving(beta0: 0.1, beta1: 20) && sub.warning == nil)
+    let flow = try metadata(["rram.sde": "flow"])
+    #expect(flow.metadata.process == .flow && flow.warning == nil)
+    let exploding = try metadata(["rram.sde": "ve", "rram.sigma": "8"])
+    #expect(exploding.metadata.process == .varianceExploding(sigma: 8) && exploding.warning == nil)
+    // The chip integrates y = x/s: s stands in the first layer's weights.
+    let (scaled, plain) = (exploding.network.layers[0].weight[3], flow.network.layers[0].weight[3])
+    #expect(abs(scaled / plain - Float(exploding.metadata.process.stateScale)) < 1e-5)
+    #expect(exploding.network.layers[1] == flow.network.layers[1])
+    let error = try error(ringWriter(metadata: ["rram.sde": "flow", "rram.solver": "sde"]))
+    #expect(error?.description == "m.safetensors, 'rram.solver': 'sde' found, a flow has no SDE")
+  }
+
   @Test(arguments: [
-    ("rram.sde", "ve", "m.safetensors, 'rram.sde': 've' found, vp is known"),
+    ("rram.sde", "edm", "m.safetensors, 'rram.sde': 'edm' found, vp, subvp, ve and flow are known"),
+    ("rram.sde", "ve", "m.safetensors, 'rram.sigma': missing; the process ve has no other value"),
     ("rram.scale", "0", "m.safetensors, 'rram.scale': '0' found, a number above 0 expected"),
     ("rram.amplitude", "nan", "m.safetensors, 'rram.amplitude': 'nan' found, a number above 0 expected"),
     ("rram.beta0", "-1", "m.safetensors, 'rram.beta0': '-1' found, a number of at least 0 expected"),
@@ -126,7 +149,8 @@ import Testing
   @Test func unknownNamesListTheValidOnes() {
     let error = #expect(throws: ModelError.self) { try ModelLibrary.scoreModel("rnig") }
     #expect(
-      error?.description == "model 'rnig': unknown; there are ring, ring-hardware-aware, letters, or a path")
+      error?.description
+        == "model 'rnig': unknown; there are ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a path")
     #expect(error?.code == .unknownName)
   }
 

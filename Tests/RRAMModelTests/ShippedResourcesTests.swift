@@ -26,9 +26,11 @@ import Testing
   func networksAreCompleteWithMetadata(name: String) throws {
     let model = try ModelLibrary.scoreModel(name)
     #expect(model.name == name && model.warning == nil && model.sha256.count == 64)
-    #expect(model.network.isConditional == (name == "letters"))
-    var expected = ModelMetadata.published(conditional: name == "letters")
-    if name == "letters" { expected.classNames = ["H", "K", "U"] }
+    let isLetters = name.hasPrefix("letters")
+    #expect(model.network.isConditional == isLetters)
+    var expected = ModelMetadata.published(conditional: isLetters)
+    if isLetters { expected.classNames = ["H", "K", "U"] }
+    if name.hasSuffix("-flow") { (expected.process, expected.equation) = (.flow, .ode) }
     #expect(model.metadata == expected)
     #expect(model.network.dimensions == 2 && model.network.hiddenSize == 14)
   }

@@ -78,6 +78,27 @@ import Testing
     }
   }
 
+  /// w = 1, 200 slots. The ODE's error is of second order in the slot; noise that is new in every slot makes the SDE's one of
+  /// first order: 2.5e-3 here, 1.4e-3 with 400 slots.
+  @Test(
+    "guidance in slots gives the samples of guidance at once", arguments: [(ReverseEquation.ode, 1e-3), (.sde, 3e-3)])
+  func guidance(equation: ReverseEquation, bound: Double) async throws {
+    let model = try ModelLibrary.scoreModel("letters")
+    try await withChip(model) { board, home, _ in
+      let program = try SamplingProgram(model, equation: equation, classLabel: 1, guidance: 1, seed: 6)
+      let session = try await SamplingSession(program, on: board, home: home)
+      let (file, _) = try await session.draw(256)
+      #expect(file.metadata.w == 1)
+      let guided = SampleMetrics.rootMeanSquareDifference(file.x, try file.softwareReference(for: model))
+      #expect(guided <= bound, "rms \(guided)")
+      // Guidance changes the samples by far more than that.
+      var plain = file
+      plain.metadata.w = 0
+      let difference = SampleMetrics.rootMeanSquareDifference(file.x, try plain.softwareReference(for: model))
+      #expect(difference > 0.02, "rms to no guidance \(difference)")
+    }
+  }
+
   @Test("batches come in order, samples depend on seed and number only")
   func order() async throws {
     let model = try ModelLibrary.scoreModel("ring")

@@ -7,8 +7,8 @@ import Testing
 
 @Suite("Schedule") struct ScheduleTests {
   private func compile(
-    _ name: String, _ equation: ReverseEquation, label: Int? = nil, scale: Double, ticks: Int = 200,
-    change: (inout BoardDescription.ClosedLoop) -> Void = { _ in }
+    _ name: String, _ equation: ReverseEquation, label: Int? = nil, scale: Double? = nil, guidance: Double = 0,
+    ticks: Int = 200, change: (inout BoardDescription.ClosedLoop) -> Void = { _ in }
   ) throws -> (Schedule, ScoreModel, BoardDescription.ClosedLoop) {
     var board = try BoardDescription.named("parallel")
     if var loop = board.closedLoop {
@@ -16,7 +16,8 @@ import Testing
       board.closedLoop = loop
     }
     let model = try ModelLibrary.scoreModel(name)
-    let program = try SamplingProgram(model, equation: equation, scale: scale, classLabel: label, ticks: ticks)
+    let program = try SamplingProgram(
+      model, equation: equation, scale: scale, classLabel: label, guidance: guidance, ticks: ticks)
     return (try program.schedule(on: board), model, try #require(board.closedLoop))
   }
 
@@ -58,6 +59,60 @@ import Testing
       #expect(abs(Double(schedule.noise[tick]) - expected) <= 1e-6)
     }
     #expect(schedule.noise.count == (equation == .sde ? ticks : 0))
+  }
+
+  @Test("guidance plays the class and the null condition in slots c, 0, 0, c")
+  func guidance() throws {
+    let (plain, model, loop) = try compile("letters", .sde, label: 2, scale: 1.5)
+    let (guided, _, _) = try compile("letters", .sde, label: 2, scale: 1.5, guidance: 0.75)
+    let condition = model.network.classEmbedding(2).map(Double.init)
+    for tick in 0..<200 {
+      let (before, after) = (
+        plain.codes[tick * 18..<(tick + 1) * 18].map(Int.init), guided.codes[tick * 18..<(tick + 1) * 18].map(Int.init)
+      )
+      let isClass = tick % 4 == 0 || tick % 4 == 3
+      // a and the noise run through; b is 2(1 + w) or −2w times the plain one.
+      #expect(after[0] == before[0])
+      #expect(abs(Double(after[1] - 32768) - (isClass ? 3.5 : -1.5) * Double(before[1] - 32768)) <= 2.3)
+      for channel in 0..<14 {
+        let shift = isClass ? 0 : condition[channel] * loop.unitVoltage.rawValue / (0.6 / 16384)
+        #expect(abs(Double(before[2 + channel] - after[2 + channel]) - shift) <= 1, "tick \(tick), channel \(channel)")
+      }
+    }
+    #expect(guided.noise == plain.noise)
+    let (none, _, _) = try compile("letters", .sde, label: 2, scale: 1.5, guidance: 0)
+    #expect(none == plain)
+  }
+
+  @Test("guidance beyond the coefficient's converter is refused with the largest w that fits")
+  func refusesGuidance() throws {
+    let error = try #require(throws: ScheduleError.self) {
+      try compile("letters", .sde, label: 0, scale: 1.5, guidance: 5)
+    }
+    #expect(error.code == .outOfRange && error.channel == "b")
+    let largest = try #require(error.largestGuidance)
+    // 2(1 + w)·1.5·0.5 at t = 1 must stay below 4.
+    #expect(abs(largest - 1.67) < 0.02)
+    #expect(error.description.hasSuffix("the largest w that fits is \(largest), asked 5.0"))
+    #expect(throws: Never.self) { try compile("letters", .sde, label: 0, scale: 1.5, guidance: largest) }
+    #expect(throws: ScheduleError.self) { try compile("letters", .sde, label: 0, scale: 1.5, guidance: largest + 0.01) }
+  }
+
+  @Test("guidance needs classes, a class and enough slots")
+  func refusesGuidanceWithoutClass() throws {
+    let unconditional = try #require(throws: SessionError.self) { try compile("ring", .ode, guidance: 1) }
+    #expect(unconditional.description == "guidance 1.0: 'ring' has no classes to guide to")
+    let null = try #require(throws: SessionError.self) { try compile("letters", .ode, guidance: 1) }
+    #expect(null.description == "guidance 1.0 needs a class; the null condition guides nowhere")
+    #expect(throws: SessionError.self) { try compile("letters", .ode, label: 0, guidance: -0.5) }
+    for ticks in [100, 202] {
+      let error = try #require(throws: ScheduleError.self) {
+        try compile("letters", .ode, label: 0, guidance: 1, ticks: ticks)
+      }
+      #expect(
+        error.description
+          == "\(ticks) ticks asked for; guidance takes a slot a tick, a multiple of 4 and at least 200")
+    }
   }
 
   @Test("a model amplitude other than the board's amplifier is folded into b")

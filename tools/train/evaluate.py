@@ -52,14 +52,14 @@ def programmed(p: Parameters, error: float, seed: int) -> Parameters:
     return result
 
 
-def ring(name: str, p: Parameters, scale: float, count: int, chips: int, data: np.ndarray) -> None:
-    run = sampling.sample(p, count, scale, stochastic=False)
+def ring(name: str, p: Parameters, scale: float, flow: bool, count: int, chips: int, data: np.ndarray) -> None:
+    run = sampling.sample(p, count, scale, stochastic=False, flow=flow)
     report(name, metrics.compare(run.x.numpy(), data, *metrics.RING_GRID), run)
     if not chips:
         return
 
     def kl(q: Parameters) -> float:
-        points = sampling.sample(q, CHIP_SAMPLES, scale, stochastic=False).x.numpy()
+        points = sampling.sample(q, CHIP_SAMPLES, scale, stochastic=False, flow=flow).x.numpy()
         return metrics.kl_2d(metrics.finite(points), data, *metrics.RING_GRID)
 
     print(f"  KL2d of {chips} chips, median/90th:  none {kl(p):.2f}", end="")
@@ -77,13 +77,15 @@ def picture(images: Tensor, path: Path) -> None:
     drawing.resize((drawing.width * 4, drawing.height * 4), Image.Resampling.NEAREST).save(path)
 
 
-def letter_classes(name: str, folder: Path, p: Parameters, scale: float, count: int, pictures: Path | None) -> None:
+def letter_classes(
+    name: str, folder: Path, p: Parameters, scale: float, flow: bool, count: int, pictures: Path | None
+) -> None:
     model = load_vae(folder / "models/letters-vae.safetensors")
     with np.load(folder / "data/letters-latents.npz") as file:
         data, labels = file["x"], file["label"]
     shown = []
     for label, letter in enumerate(letters.CLASSES):
-        run = sampling.sample(p, count, scale, stochastic=True, label=label)
+        run = sampling.sample(p, count, scale, stochastic=not flow, label=label, flow=flow)
         points = data[labels == label]
         report(f"{name} {letter}", metrics.compare(run.x.numpy(), points, *metrics.LETTER_GRID), run)
         with torch.no_grad():
@@ -109,11 +111,11 @@ def main() -> None:
     print(f"{'':<24}{'n':>7}{heads}" + "".join(f"{head:>7}" for head in ("x", "h1", "h2", "score")))
     for path in sorted((options.folder / "models").glob("*.safetensors")):
         p, metadata = load(path)
-        scale = float(metadata.get("rram.scale", "0"))
+        scale, flow = float(metadata.get("rram.scale", "0")), metadata.get("rram.sde") == "flow"
         if metadata.get("rram.data") == "ring":
-            ring(path.stem, p, scale, options.n, options.chips, reference)
+            ring(path.stem, p, scale, flow, options.n, options.chips, reference)
         elif metadata.get("rram.data") == "letters":
-            letter_classes(path.stem, options.folder, p, scale, min(options.n, 20_000), options.pictures)
+            letter_classes(path.stem, options.folder, p, scale, flow, min(options.n, 20_000), options.pictures)
 
 
 if __name__ == "__main__":

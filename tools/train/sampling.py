@@ -32,8 +32,9 @@ def sample(
     steps: int = 200,
     seed: int = 1,
     start: Tensor | None = None,
+    flow: bool = False,
 ) -> Run:
-    """Reverse diffusion from t = 1 to 1e-4 with β multiplied by `scale`; the last SDE step adds no noise."""
+    """Reverse diffusion from t = 1 to 1e-4 with β multiplied by `scale`; the last SDE step adds no noise. Or back along a flow."""
     random = torch.Generator().manual_seed(seed)
     x = torch.randn(count, 2, generator=random, dtype=torch.float64) if start is None else start
     run = Run(x)
@@ -56,6 +57,8 @@ def sample(
         run.first_peak = max(run.first_peak, first.max().item())
         run.second_peak = max(run.second_peak, second.max().item())
         run.score_peak = max(run.score_peak, score.abs().max().item())
+        if flow:
+            return -score
         return 0.5 * beta(t) * x + share * beta(t) * score
 
     for n in range(steps):

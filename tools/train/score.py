@@ -1,4 +1,4 @@
-"""Denoising score matching on a CPU: one flat parameter vector, all randomness drawn a thousand steps at a time."""
+"""Denoising score matching and flow matching on a CPU: one flat parameter vector, randomness for a thousand steps at a time."""
 
 from dataclasses import dataclass
 
@@ -29,6 +29,8 @@ class Recipe:
     additive_noise: float = 0.0
     weight_bound: float | None = None
     drop_class: float = 0.1
+    # Flow matching: the network learns z − x₀ on the straight path between data x₀ and noise z.
+    flow: bool = False
 
 
 def weight_noise(recipe: Recipe, count: int, sizes: list[int], random: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -65,10 +67,16 @@ def train(recipe: Recipe, points: Tensor, labels: Tensor | None = None, classes:
             pick, order = order[:drawn], order[drawn:]
             t = SMALLEST_TIME + (1 - SMALLEST_TIME) * torch.rand(drawn, generator=random)
             z = torch.randn(drawn, 2, generator=random)
-            factor, std = (v[:, None] for v in network.marginal(t))
             kept = (torch.rand(drawn, 1, generator=random) >= recipe.drop_class).float()
-            noised, embedded = factor * points[pick] + std * z, network.time_embedding(frequencies, t)
-            parts = (noised, embedded, network.AMPLITUDE * std, z, one_hot[pick] * kept)
+            embedded = network.time_embedding(frequencies, t)
+            if recipe.flow:
+                noised = (1 - t[:, None]) * points[pick] + t[:, None] * z
+                # The loss below is that of scale · output + z.
+                scale, z = torch.full((drawn, 1), network.AMPLITUDE), points[pick] - z
+            else:
+                factor, std = (v[:, None] for v in network.marginal(t))
+                noised, scale = factor * points[pick] + std * z, network.AMPLITUDE * std
+            parts = (noised, embedded, scale, z, one_hot[pick] * kept)
             batches = [v.view(CHUNK, recipe.batch, -1) for v in parts]
             factors, additions = weight_noise(recipe, CHUNK, sizes[:on_array], random)
         x, embedding, scale, z_i, hot = (v[i] for v in batches)

@@ -1,4 +1,4 @@
-"""Train the shipped networks: rings, letters and the letters' VAE."""
+"""Train the shipped networks: rings, letters, the letters' VAE and the classifier that judges them."""
 
 import argparse
 import hashlib
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import classifier
 import letters
 import network
 import score
@@ -21,7 +22,7 @@ from network import Parameters
 
 RESOURCES = Path(__file__).resolve().parents[2] / "Sources/RRAMModel/Resources"
 RING_RADIUS, RING_SPREAD, RING_POINTS, RING_SEED = 0.7, 0.04, 10_000, 0
-LETTER_SEED = 0
+LETTER_SEED, CLASSIFIER_SEED, CLASSIFIER_TEST_SEED = 0, 1, 2
 RECIPES = {
     "ring": score.Recipe(
         seed=2,
@@ -52,10 +53,39 @@ RECIPES = {
         range_penalty=3e-6,
         relative_noise=0.1,
     ),
+    "ring-flow": score.Recipe(
+        seed=2,
+        steps=200_000,
+        rate=2e-3,
+        final_rate=5e-5,
+        weight_decay=3e-5,
+        range_penalty=1e-7,
+        relative_noise=0.1,
+        additive_noise=0.015,
+        flow=True,
+    ),
+    "letters-flow": score.Recipe(
+        seed=0,
+        steps=100_000,
+        rate=1e-3,
+        final_rate=5e-5,
+        weight_decay=3e-5,
+        range_penalty=1e-6,
+        relative_noise=0.1,
+        flow=True,
+    ),
 }
 VAE_RECIPE = vae.Recipe(seed=0)
 # The VAE comes before the network that learns its latents.
-MODELS = ("ring", "ring-hardware-aware", "letters-vae", "letters")
+MODELS = (
+    "ring",
+    "ring-hardware-aware",
+    "ring-flow",
+    "letters-vae",
+    "letters",
+    "letters-flow",
+    "letters-classifier",
+)
 
 
 def ring_points() -> Tensor:
@@ -74,10 +104,10 @@ def missing_fonts() -> list[str]:
 
 
 def save_network(path: Path, parameters: Parameters, recipe: score.Recipe, extra: dict[str, str]) -> None:
-    metadata = {
-        "rram.sde": "vp",
-        "rram.beta0": str(network.BETA_0),
-        "rram.beta1": str(network.BETA_1),
+    process = {"rram.sde": "vp", "rram.beta0": str(network.BETA_0), "rram.beta1": str(network.BETA_1)}
+    if recipe.flow:
+        process = {"rram.sde": "flow"}
+    metadata = process | {
         "rram.amplitude": f"{network.AMPLITUDE:g}",
         "rram.provenance": f"tools/train {path.stem}, seed {recipe.seed}",
     }
@@ -86,7 +116,9 @@ def save_network(path: Path, parameters: Parameters, recipe: score.Recipe, extra
 
 def train_ring(name: str, models: Path) -> None:
     parameters = score.train(RECIPES[name], ring_points())
-    extra = {"rram.scale": "2", "rram.solver": "ode", "rram.data": "ring"}
+    extra = {"rram.solver": "ode", "rram.data": "ring"}
+    if not RECIPES[name].flow:
+        extra["rram.scale"] = "2"
     save_network(models / f"{name}.safetensors", parameters, RECIPES[name], extra)
 
 
@@ -106,21 +138,38 @@ def train_vae(models: Path, latents: Path, emnist: Path | None) -> None:
     np.savez_compressed(latents, x=points.numpy(), label=labels.numpy())
 
 
-def train_letters(models: Path, latents: Path) -> None:
+def train_letters(name: str, models: Path, latents: Path) -> None:
     if not latents.exists():
         sys.exit(f"error: no {latents}: the letter network learns the latents of letters-vae, so train that too")
     with np.load(latents) as data:
         points, labels = torch.from_numpy(data["x"]), torch.from_numpy(data["label"])
-    recipe = RECIPES["letters"]
+    recipe = RECIPES[name]
     parameters = score.train(recipe, points, labels, len(letters.CLASSES))
     extra = {
-        "rram.scale": "1.5",
-        "rram.solver": "sde",
+        "rram.solver": "ode" if recipe.flow else "sde",
         "rram.data": "letters",
         "rram.classes": ",".join(letters.CLASSES),
         "rram.decoder": "letters-vae",
     }
-    save_network(models / "letters.safetensors", parameters, recipe, extra)
+    if not recipe.flow:
+        extra["rram.scale"] = "1.5"
+    save_network(models / f"{name}.safetensors", parameters, recipe, extra)
+
+
+def train_classifier(models: Path) -> None:
+    """Images of its own, never the VAE's: it judges what the VAE decodes."""
+    recipe = classifier.Recipe(seed=0)
+    parameters = classifier.train(recipe, *letters.drawn(CLASSIFIER_SEED))
+    accuracy = classifier.accuracy(parameters, *letters.drawn(CLASSIFIER_TEST_SEED))
+    print(f"letters-classifier: {100 * accuracy:.2f} % of 12 000 images it has not seen", file=sys.stderr)
+    metadata = {
+        "rram.kind": "image-classifier",
+        "rram.classes": ",".join(letters.CLASSES),
+        "rram.provenance": f"tools/train letters-classifier, free fonts, seed {recipe.seed}",
+    }
+    save_safetensors(
+        models / "letters-classifier.safetensors", {k: v.numpy() for k, v in parameters.items()}, metadata
+    )
 
 
 def write_sums(folder: Path) -> None:
@@ -142,7 +191,8 @@ def main() -> None:
         parser.error(f"no model {', '.join(unknown)}; choose from {', '.join(MODELS)}")
     if options.emnist and not any(options.emnist.glob("emnist-byclass-train-images-idx3-ubyte*")):
         parser.error(f"no emnist-byclass-train-images-idx3-ubyte in {options.emnist}")
-    if "letters-vae" in wanted and not options.emnist and (missing := missing_fonts()):
+    needs_fonts = "letters-classifier" in wanted or ("letters-vae" in wanted and not options.emnist)
+    if needs_fonts and (missing := missing_fonts()):
         print("error: fonts to draw the letters from are missing; install them with", file=sys.stderr)
         print(f"apt-get install -y --no-install-recommends {' '.join(missing)}", file=sys.stderr)
         sys.exit(77)
@@ -157,8 +207,10 @@ def main() -> None:
         start = time.process_time()
         if name == "letters-vae":
             train_vae(models, latents, options.emnist)
-        elif name == "letters":
-            train_letters(models, latents)
+        elif name == "letters-classifier":
+            train_classifier(models)
+        elif name.startswith("letters"):
+            train_letters(name, models, latents)
         else:
             train_ring(name, models)
         print(f"{name}: {time.process_time() - start:.0f} CPU s", file=sys.stderr)

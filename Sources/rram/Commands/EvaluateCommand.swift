@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Foundation
 public import RRAMKit
 
 struct EvaluateCommand: AsyncParsableCommand {
@@ -16,8 +17,14 @@ struct EvaluateCommand: AsyncParsableCommand {
   @Option(help: "Network of the software reference: ring, ring-hardware-aware, letters, or a file.")
   var model: String?
 
-  @Option(help: "How the software steps the ODE, 200 steps; euler-published uses the notebooks' own grid.")
+  @Option(
+    help:
+      "How the software steps the ODE: heun, euler, rk4 (float64), rk45 (float64, adaptive, tolerance 1e-8), or euler-published, the notebooks' own grid."
+  )
   var solver: DigitalSolver.Method = .heun
+
+  @Option(parsing: .unconditional, help: "Steps of that solver; rk45 chooses its own.")
+  var steps = 200
 
   @Option(
     help: "Data to compare with: ring, letters, or a file (.npy, .npz). Default: the data the model was trained on.")
@@ -29,9 +36,18 @@ struct EvaluateCommand: AsyncParsableCommand {
   @Option(help: "Half width of the 2-D histogram, in units.")
   var range: Double?
 
+  @Option(help: "Letters: draw decoded samples of each class into this file (.svg, .png).")
+  var letters: String?
+
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    guard (2...100_000).contains(steps) else {
+      throw ValidationError("--steps \(steps): 2 to 100000 are possible")
+    }
+    if let letters, !letters.hasSuffix(".svg"), !letters.hasSuffix(".png") {
+      throw ValidationError("--letters \(letters): a name that ends in .svg or .png is needed")
+    }
     if let bins, !(2...1000).contains(bins) { throw ValidationError("--bins \(bins): 2 to 1000 are possible") }
     if let range, !(range > 0 && range.isFinite) {
       throw ValidationError("--range \(range): a number above 0 is needed")
@@ -54,7 +70,17 @@ struct EvaluateCommand: AsyncParsableCommand {
         message: "\(samples): its samples have classes ('\(file.metadata.model)'), and '\(model.name)' has none",
         exitCode: ExitStatus.badInput)
     }
-    let report = try file.evaluate(against: data, bins: bins, range: range, model: model, method: solver)
+    if let letters {
+      guard data.name == "letters", isLabelled else {
+        throw CommandError(
+          message: "--letters: the samples of \(samples) are no letters with classes", exitCode: ExitStatus.usage)
+      }
+      try checkWritable(letters)
+      try Pictures.imageGrid(
+        file.decodedLetters(), side: LetterDecoder.imageSize, to: URL(filePath: letters),
+        format: letters.hasSuffix(".svg") ? .svg : .png)
+    }
+    let report = try file.evaluate(against: data, bins: bins, range: range, model: model, method: solver, steps: steps)
     try answer(EvaluateOutput(report: report), json: common.json)
   }
 }
@@ -67,16 +93,31 @@ extension SampleFile {
     (try? ModelLibrary.scoreModel(metadata.model).metadata.data) ?? (labels.contains { $0 >= 0 } ? "letters" : "ring")
   }
 
+  /// Some decoded samples of each class, for a picture.
+  func decodedLetters(perClass: Int = 24) throws -> [(title: String, images: [[Float]])] {
+    let decoder = try ModelLibrary.letterDecoder()
+    let names = try ModelLibrary.letterClassifier().classNames
+    let pixels = LetterDecoder.imageSize * LetterDecoder.imageSize
+    return Set(labels).filter { $0 >= 0 }.sorted().map { label in
+      let members = labels.indices.filter { labels[$0] == label }.prefix(perClass)
+      let images = decoder.images(of: members.flatMap { [x[2 * $0], x[2 * $0 + 1]] })
+      return (
+        label < names.count ? names[label] : "\(label)",
+        (0..<members.count).map { Array(images[$0 * pixels..<($0 + 1) * pixels]) }
+      )
+    }
+  }
+
   /// The report of `rram evaluate`.
   func evaluate(
     against data: EvaluationData, bins: Int? = nil, range: Double? = nil, model: ScoreModel?,
-    method: DigitalSolver.Method = .heun
+    method: DigitalSolver.Method = .heun, steps: Int = 200
   ) throws -> EvaluationReport {
     var data = data
     if let bins { data.histogram.bins = bins }
     if let range { data.histogram.halfWidth = range }
     let ring = data.name == "ring" ? try ModelLibrary.scoreModel("ring") : nil
-    return try EvaluationReport(self, against: data, model: model, ring: ring, method: method)
+    return try EvaluationReport(self, against: data, model: model, ring: ring, method: method, steps: steps)
   }
 }
 
@@ -108,6 +149,15 @@ struct EvaluateOutput: CommandOutput {
       table(rows),
     ]
     if let rms = report.rmsToSoftware { lines.append("rms to software \(rms.formatted(digits: 3)) units") }
+    for (name, score) in [("samples", report.letters), ("software", report.softwareLetters)] {
+      guard let score else { continue }
+      let classes = score.classes.sorted { $0.key < $1.key }.map {
+        "\($0.key) \(($0.value * 100).formatted(digits: 4)) %"
+      }
+      lines.append(
+        "letters recognised, \(name): \((score.mean * 100).formatted(digits: 4)) % (\(classes.joined(separator: ", ")))"
+      )
+    }
     if let toRing = report.ratioToRing {
       lines.append(
         "ratio to 'ring' in software: KL2d \(toRing.kl2d.formatted(digits: 3)), sliced Wasserstein \(toRing.slicedWasserstein.formatted(digits: 3))"

@@ -20,10 +20,15 @@ struct SampleCommand: AsyncParsableCommand {
   @Option(name: .shortAndLong, help: "Sample file (.npz). Default: samples.npz in the run's folder.")
   var output: String?
 
+  @Option(
+    parsing: .unconditional,
+    help: "Guidance w towards the class: (1 + w)·net(class) − w·net(no class), multiplexed in time on one network.")
+  var guidance = 0.0
+
   @Option(help: "ode or sde. Default: what suits the model.")
   var solver: ReverseEquation?
 
-  @Option(parsing: .unconditional, help: "Factor on β. Default: the model's.")
+  @Option(parsing: .unconditional, help: "Factor on β, of a vp model. Default: the model's.")
   var scale: Double?
 
   @Option(name: .customLong("class"), help: "Class by name or number, or 'none' for the null condition.")
@@ -37,6 +42,9 @@ struct SampleCommand: AsyncParsableCommand {
 
   @Option(help: "File (.npy, float, (n, 2)) of start points x(0), in units.")
   var start: String?
+
+  @Option(help: "Folder of an interrupted run: draws what is missing of it, with its settings.")
+  var resume: String?
 
   @Option(help: "Published board: the preset that is played.")
   var preset = "0"
@@ -56,6 +64,9 @@ struct SampleCommand: AsyncParsableCommand {
     guard count > 0 else { throw ValidationError("-n \(count): at least 1 sample is needed") }
     guard count <= 100_000_000 else { throw ValidationError("-n \(count): at most 100 million samples a run") }
     guard ticks > 0 else { throw ValidationError("--ticks \(ticks): at least 1 is needed") }
+    guard guidance >= 0, guidance.isFinite else {
+      throw ValidationError("--guidance \(guidance): a number of at least 0 is needed")
+    }
     if let uptime, !(uptime >= 0 && uptime < 1e9) {
       throw ValidationError("--uptime \(uptime): seconds of at least 0 are needed")
     }
@@ -65,6 +76,43 @@ struct SampleCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    guard let resume else { return try await draw() }
+    guard model == nil else {
+      throw CommandError(
+        message: "--resume \(resume): model and settings are that run's own; only --output and the board may be named",
+        exitCode: ExitStatus.usage)
+    }
+    let folder = URL(filePath: resume, directoryHint: .isDirectory)
+    let manifest = try RunManifest.read(from: folder)
+    try await adopting(manifest, of: folder).draw(
+      after: SampleJournal.read(path: folder.appending(path: Self.journalName).path), of: manifest)
+  }
+
+  /// Every sample of a run as it came, in the run's folder.
+  private static let journalName = "samples.journal"
+
+  /// The command that made a run, as its manifest tells.
+  private func adopting(_ manifest: RunManifest, of folder: URL) throws -> SampleCommand {
+    let settings = manifest.settings
+    guard let model = settings["modelFile"], let count = settings["samples"].flatMap({ Int($0) }),
+      let ticks = settings["ticks"].flatMap({ Int($0) }), let seed = settings["seed"].flatMap({ UInt64($0) }),
+      let guidance = settings["guidance"].flatMap({ Double($0) }),
+      let solver = settings["solver"].flatMap({ ReverseEquation(rawValue: $0) })
+    else {
+      throw CommandError(
+        message: "\(folder.path): is no run of 'rram sample' that can be resumed", exitCode: ExitStatus.badInput)
+    }
+    func text(_ key: String) -> String? { settings[key].flatMap { $0.isEmpty ? nil : $0 } }
+    var command = self
+    (command.model, command.count, command.ticks, command.seed) = (model, count, ticks, seed)
+    (command.guidance, command.solver, command.scale) = (guidance, solver, text("betaScale").flatMap { Double($0) })
+    (command.label, command.start) = (text("class"), text("start"))
+    command.output = output ?? text("output")
+    return command
+  }
+
+  /// Draws the samples that are not among `earlier`, the first ones of the run described by `manifest`.
+  private func draw(after earlier: [SampleJournal.Record] = [], of manifest: RunManifest? = nil) async throws {
     let address = try options.address()
     switch address {
     case .hdpm, .emulatedHDPM: return try await runOnPublishedBoard(at: address)
@@ -78,41 +126,75 @@ struct SampleCommand: AsyncParsableCommand {
     let batches = try self.batches(of: model)
     let startPoints = try start.map { try self.startPoints(from: $0) }
     try checkWritable(output)
-    let programs = try batches.map { batch in
+    if let manifest, let expected = manifest.settings["modelSHA256"], expected != model.sha256 {
+      throw CommandError(
+        message: "model '\(modelName)' is not the one of the run: SHA-256 \(model.sha256), the run had \(expected)",
+        exitCode: ExitStatus.badInput)
+    }
+    guard earlier.count <= count, earlier.indices.allSatisfy({ earlier[$0].number == UInt32($0) }) else {
+      throw CommandError(
+        message: "\(resume ?? ""): its \(earlier.count) samples are not the first of \(count)",
+        exitCode: ExitStatus.badInput)
+    }
+    // How many of a batch are there already.
+    let done = batches.map { min(max(earlier.count - $0.first, 0), $0.count) }
+    let programs = try zip(batches, done).map { batch, done in
       try SamplingProgram(
-        model, equation: solver, scale: scale, classLabel: batch.label, ticks: ticks, seed: seed,
-        firstSample: UInt32(batch.first))
+        model, equation: solver, scale: scale, classLabel: batch.label, guidance: guidance, ticks: ticks,
+        seed: seed, firstSample: UInt32(batch.first + done))
     }
     let progress = ProgressLine(quiet: options.common.quiet)
     let settings = [
       "model": model.name, "modelSHA256": model.sha256, "samples": "\(count)", "solver": programs[0].equation.rawValue,
       "scale": "\(programs[0].process.scale)", "class": label ?? "", "ticks": "\(ticks)", "seed": "\(seed)",
+      "guidance": "\(guidance)", "modelFile": modelName, "betaScale": scale.map { "\($0)" } ?? "",
+      "output": output ?? "", "resumed": resume ?? "",
       "start": start ?? "",
     ]
     let result = try await withRecordedBoard(options, runOptions, settings: settings) { board, record in
       var statistics = SamplingStatistics()
       var file: SampleFile?
       var energies: [SampleEnergy] = []
-      for (batch, program) in zip(batches, programs) {
+      if let chip = manifest?.chip?.id, chip != board.info.chipID {
+        throw CommandError(
+          message: "the run was on chip \(chip), board \(board.address) carries \(board.info.chipID)",
+          exitCode: ExitStatus.failure)
+      }
+      let journal = try SampleJournal(path: record.file(Self.journalName).path)
+      for (index, (batch, program)) in zip(batches, programs).enumerated() {
         let session = try await SamplingSession(program, on: board, home: RecordsHome())
-        if file == nil { warn(of: session.record) }
+        if file == nil {
+          warn(of: session.record)
+          if !options.common.quiet { for warning in session.fit.warnings { note("warning: \(warning)") } }
+        }
         var samples = file ?? SampleFile(metadata: session.metadata)
-        let points = startPoints.map { Array($0[2 * batch.first..<2 * (batch.first + batch.count)]) }
-        do {
-          statistics.add(
-            try await session.draw(batch.count, startPoints: points) { drawn in
-              samples.append(drawn)
-              progress.show("sampling", finished: samples.count, total: count)
-            })
-        } catch {
-          progress.clear()
-          // What was drawn until then is worth its chip time.
-          if samples.count > 0 {
-            let kept = record.file("samples-partial.npz").path
-            try samples.write(to: kept)
-            note("\(samples.count) of \(count) samples were drawn and are kept in \(kept)")
+        let known = done[index] > 0 ? Array(earlier[batch.first..<batch.first + done[index]]) : []
+        try journal.append(known)
+        for sample in known {
+          samples.append(x: sample.x, xT: sample.xT, label: sample.label, firstSample: sample.number)
+        }
+        let missing = batch.count - done[index]
+        let points = startPoints.map { Array($0[2 * (batch.first + done[index])..<2 * (batch.first + batch.count)]) }
+        if missing > 0 {
+          do {
+            statistics.add(
+              try await session.draw(missing, startPoints: points) { drawn in
+                try journal.append(drawn)
+                samples.append(drawn)
+                progress.show("sampling", finished: samples.count, total: count)
+              })
+          } catch {
+            progress.clear()
+            // What was drawn until then is worth its chip time.
+            if samples.count > 0 {
+              let kept = record.file("samples-partial.npz").path
+              try samples.write(to: kept)
+              note(
+                "\(samples.count) of \(count) samples were drawn and are kept in \(kept); 'rram sample --resume \(record.folder.path)' draws the rest"
+              )
+            }
+            throw error
           }
-          throw error
         }
         file = samples
         energies.append(session.modelledEnergy())
@@ -179,6 +261,12 @@ extension RunDirectory {
       [("\(samples.metadata.model), \(samples.count) samples", samples.x)], halfWidth: 1.5, to: picture, format: .svg)
     var report = Report(title: "\(samples.count) samples of \(samples.metadata.model)")
     report.sections = [.picture(title: "The samples, at most 20 000 of them", svg: picture)]
+    if samples.defaultData == "letters", samples.labels.contains(where: { $0 >= 0 }) {
+      let letters = file("letters.svg")
+      try Pictures.imageGrid(
+        samples.decodedLetters(), side: LetterDecoder.imageSize, to: letters, format: .svg)
+      report.sections.append(.picture(title: "Decoded letters", svg: letters))
+    }
     try report.write(to: file("report.html"), manifest: currentManifest)
   }
 }
