@@ -287,7 +287,7 @@ final class Chip {
       let conversion = sensing.converter.convert(
         Volts(
           SensingPeriphery(sensing, seed: seed, macro: macro).seen(
-            current * sensing.ranges[currentRange(current)].rawValue + noise, column: column)))
+            volts: current * sensing.ranges[currentRange(current)].rawValue + noise, column: column)))
       return ADCResult(
         code: conversion.code, value: sensing.converter.volts(conversion.code).rawValue,
         isSaturated: conversion.isSaturated)
@@ -327,7 +327,7 @@ final class Chip {
     var saturated = false
     for _ in 0..<averages {
       let voltage = current * gain + (noise > 0 ? noise * draws.normal() : 0)
-      let conversion = sensing.converter.convert(Volts(periphery.seen(voltage, column: column)))
+      let conversion = sensing.converter.convert(Volts(periphery.seen(volts: voltage, column: column)))
       saturated = saturated || conversion.isSaturated
       sum += sensing.converter.volts(conversion.code).rawValue
     }

@@ -102,7 +102,7 @@ extension Crossbar {
         if !periphery.isIdeal {
           let voltage = value * readOut.voltage * sensing.ranges[readOut.range]
           conversion = sensing.converter.convert(
-            Volts(periphery.seen(voltage.rawValue + noise * pair.0, column: cell % shape.columns)))
+            Volts(periphery.seen(volts: voltage.rawValue + noise * pair.0, column: cell % shape.columns)))
         }
         isSaturated = isSaturated || conversion.isSaturated
         sum += sensing.conductance(of: conversion.code, at: readOut.voltage, range: readOut.range).rawValue

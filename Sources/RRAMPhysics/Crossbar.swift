@@ -187,10 +187,10 @@ public struct Crossbar: Sendable {
   // MARK: Ageing
 
   /// Temperature of the die in K: it sets how fast cells relax.
-  public var temperature: Double { clock[0] }
+  public var kelvin: Double { clock[0] }
 
   /// Brings the die to a temperature in K from chip time `time` on.
-  public mutating func setTemperature(_ temperature: Double, at time: Double) {
+  public mutating func setTemperature(kelvin temperature: Double, at time: Double) {
     precondition(temperature > 0 && temperature.isFinite, "a temperature of \(temperature) K")
     clock = [temperature, time, cellTime(time)]
     revision &+= 1

@@ -158,7 +158,7 @@ public struct SensingPeriphery: Sendable {
   }
 
   /// What the converter gets of `voltage` at the output of the amplifier that serves `column`.
-  public func seen(_ voltage: Double, column: Int) -> Double {
+  public func seen(volts voltage: Double, column: Int) -> Double {
     guard !isIdeal else { return voltage }
     let parts = sensing.imperfections
     let amplifier = column / sensing.columnsPerAmplifier

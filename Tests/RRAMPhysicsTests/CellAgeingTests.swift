@@ -189,15 +189,15 @@ import Testing
     var hot = placed(profile, level: 20, rows: 4, seed: 6)
     var cold = hot
     let block = CellBlock(macro: 1, shape: hot.shape)
-    hot.setTemperature(373.15, at: 0)
-    #expect(hot.temperature == 373.15)
+    hot.setTemperature(kelvin: 373.15, at: 0)
+    #expect(hot.kelvin == 373.15)
     // 1.1 eV: e^8.6 = 5 500 fold.
     let factor = CellDynamics(profile).timeFactor(at: 373.15)
     #expect((5_000...6_000).contains(factor))
     let baked = try hot.conductances(of: block, at: 3600)
     #expect(try cold.conductances(of: block, at: 3600 * factor) == baked)
     // Cooled again, the clock goes on at its own pace.
-    hot.setTemperature(298.15, at: 3600)
+    hot.setTemperature(kelvin: 298.15, at: 3600)
     #expect(try hot.conductances(of: block, at: 3700) == cold.conductances(of: block, at: 3600 * factor + 100))
     var restored = Crossbar(profile: profile, shape: hot.shape, macro: 1, seed: 6)
     try restored.importState(hot.exportState())

@@ -151,11 +151,12 @@ import Testing
   @Test func columnsOfOneAmplifierReadAlike() throws {
     let board = try BoardDescription.named("multiplexed")
     let periphery = SensingPeriphery(board.sensing, seed: 7, macro: 0)
-    let seen = (0..<64).map { periphery.seen(0.5, column: $0) }
+    let seen = (0..<64).map { periphery.seen(volts: 0.5, column: $0) }
     #expect(Set(seen).count == 8)
     #expect(seen[0] == seen[7] && seen[8] != seen[7])
     #expect(seen.allSatisfy { abs($0 - 0.5) < 0.003 })
     #expect(
-      SensingPeriphery(try BoardDescription.named("parallel").sensing, seed: 7, macro: 0).seen(0.5, column: 3) == 0.5)
+      SensingPeriphery(try BoardDescription.named("parallel").sensing, seed: 7, macro: 0).seen(volts: 0.5, column: 3)
+        == 0.5)
   }
 }

@@ -251,7 +251,7 @@ extension ProfileCheck {
     let scale = 200.0 / 128
     let levels = (0..<n).map { _ in Siemens.microsiemens(scale * (32 + 32 * stream.uniform())) }
     sound.place(levels, at: 0)
-    sound.setTemperature(373.15, at: 0)
+    sound.setTemperature(kelvin: 373.15, at: 0)
     let values = try sound.conductances(of: CellBlock(macro: 0, shape: sound.shape), at: 3600)
     let change = zip(values, levels).map { ($0 - $1).microsiemens }
     add(
