@@ -29,3 +29,8 @@ public enum USBFault: UInt16, Sendable, Hashable, CaseIterable {
   /// Data of the request: raw value u16, parameter u16, little-endian.
   public func bytes(_ parameter: UInt16 = 0) -> [UInt8] { rawValue.bytes + parameter.bytes }
 }
+
+extension FixedWidthInteger {
+  /// Little-endian, as USB and usbredir count.
+  var bytes: [UInt8] { withUnsafeBytes(of: littleEndian) { Array($0) } }
+}

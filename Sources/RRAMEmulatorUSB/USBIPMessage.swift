@@ -1,3 +1,5 @@
+internal import RRAMTransport
+
 /// The messages of USB/IP: the kernel's Documentation/usb/usbip_protocol.rst. All numbers are big-endian.
 enum USBIP {
   /// Version 1.1.1, spoken by every kernel since 3.17.

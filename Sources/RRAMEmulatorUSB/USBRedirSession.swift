@@ -1,6 +1,7 @@
 internal import CUSBRedir
 internal import Glibc
 internal import Logging
+internal import RRAMTransport
 
 /// One host on the other end of usbredir: translates between a device and packets, which libusbredirparser reads and writes.
 ///
@@ -14,6 +15,8 @@ final class USBRedirSession {
   private(set) var isReady = false
   /// The peer was told of the device.
   private var isConnected = false
+  /// The peer may still send packets for the device that left: usbredir-protocol, device_disconnect_ack.
+  private var awaitsAcknowledgement = false
   private var isBroken = false
   /// What transfers that are under way were asked for by.
   private var asked: [UInt64: Packet] = [:]
@@ -25,7 +28,8 @@ final class USBRedirSession {
     case bulk(usb_redir_bulk_packet_header)
   }
 
-  /// Our name for the transfer that polls the interrupt endpoint; the peer counts its own up from 0.
+  /// Our name for what the peer did not name: polls of the interrupt endpoint, standard requests. The peer counts its own
+  /// up from 0.
   private static let pollID = UInt64.max
   /// Longest transfer that is asked for; QEMU's controllers split at less.
   private static let maximumTransferBytes = 16 << 20
@@ -81,9 +85,11 @@ final class USBRedirSession {
 
   private func follow() {
     if device.isPresent, !isConnected {
-      connect()
+      if !awaitsAcknowledgement { connect() }
     } else if !device.isPresent, isConnected {
       usbredirparser_send_device_disconnect(parser)
+      awaitsAcknowledgement =
+        usbredirparser_peer_has_cap(parser, Int32(usb_redir_cap_device_disconnect_ack)) != 0
       forget()
     }
   }
@@ -193,8 +199,11 @@ final class USBRedirSession {
 
   // MARK: what the peer asks for
 
+  /// A peer that names two transfers alike, or as we name ours, gets no answer to the second.
+  private func isFree(_ id: UInt64) -> Bool { id != Self.pollID && asked[id] == nil }
+
   private func control(_ id: UInt64, _ header: usb_redir_control_packet_header, _ data: [UInt8]) {
-    guard isConnected, asked[id] == nil else { return }
+    guard isConnected, isFree(id) else { return }
     asked[id] = .control(header)
     let setup = USBSetup(
       requestType: header.requesttype, request: header.request, value: header.value, index: header.index,
@@ -203,7 +212,7 @@ final class USBRedirSession {
   }
 
   private func bulk(_ id: UInt64, _ header: usb_redir_bulk_packet_header, _ data: [UInt8]) {
-    guard isConnected, asked[id] == nil else { return }
+    guard isConnected, isFree(id) else { return }
     let length = Int(header.length) | Int(header.length_high) << 16
     guard length <= Self.maximumTransferBytes, device.bytesWaiting + data.count <= Self.maximumTransferBytes else {
       logger.error("the host queued more than \(Self.maximumTransferBytes) bytes")
@@ -383,7 +392,11 @@ final class USBRedirSession {
     parser.pointee.free_bulk_streams_func = { _, _, _ in }
     parser.pointee.start_bulk_receiving_func = { _, _, _ in }
     parser.pointee.stop_bulk_receiving_func = { _, _, _ in }
-    parser.pointee.device_disconnect_ack_func = { _ in }
+    parser.pointee.device_disconnect_ack_func = { context in
+      let session = USBRedirSession.of(context)
+      session.awaitsAcknowledgement = false
+      session.follow()
+    }
     parser.pointee.filter_reject_func = { context in
       USBRedirSession.of(context).logger.error("the host's filter rejected the board")
     }

@@ -119,7 +119,7 @@ final class VirtualUSBDevice {
   private func raiseLink() {
     let (wake, bell) = (wake, bell)
     let link = DeviceLink(
-      endpoint: endpoint, capacity: DeviceLink.defaultCapacity, address: "usb:\(description.serial)",
+      endpoint: endpoint, capacity: DeviceLink.defaultCapacity, address: "usb:\(description.serial ?? "")",
       outboundArrived: wake, inboundFreed: wake,
       doorbell: { doorbell in
         bell.set(doorbell)
@@ -135,7 +135,7 @@ final class VirtualUSBDevice {
     _ = bell.take()
     guard let link else { return }
     self.link = nil
-    let reason = TransportError(.closed, cause, address: "usb:\(description.serial)")
+    let reason = TransportError(.closed, cause, address: "usb:\(description.serial ?? "")")
     link.inbound.finish(reason, discarding: true)
     link.outbound.finish(reason, discarding: true)
     endpoint.linkLost()
@@ -416,19 +416,5 @@ final class VirtualUSBDevice {
     // Back first: the carrier has to see the board away at least once.
     if !isPresent, isDue(&faults.comesBackAt) { plug() }
     if isDue(&faults.leavesAt) { unplug() }
-  }
-}
-
-/// Doorbells merge: only the latest one waits to be fetched.
-private final class LatestDoorbell: Sendable {
-  private let value = Mutex<Doorbell?>(nil)
-
-  func set(_ doorbell: Doorbell) { value.withLock { $0 = doorbell } }
-
-  func take() -> Doorbell? {
-    value.withLock { value in
-      defer { value = nil }
-      return value
-    }
   }
 }

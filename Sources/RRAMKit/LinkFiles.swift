@@ -1,4 +1,5 @@
 internal import RRAMBoard
+internal import RRAMEmulatorUSB
 internal import RRAMTransport
 internal import RRAMUSB
 internal import RRAMWire
@@ -18,17 +19,16 @@ public struct LinkFiles: Sendable, Hashable {
   /// Begins the capture, if one is wanted.
   func capture(of device: USBDevice?, address: String) throws(TransportError) -> USBCapture? {
     guard let path = capture else { return nil }
-    let identity = USBIdentity.testBoard
-    var described = USBCapture.Device(
-      vendorID: device?.vendorID ?? identity.vendorID, productID: device?.productID ?? identity.productID,
-      bcdDevice: device?.bcdDevice ?? UInt16(ProtocolLevel.current / 10 << 12 | ProtocolLevel.current % 10 << 8),
-      manufacturer: device?.manufacturer ?? identity.manufacturer, product: device?.product ?? identity.product,
-      serial: device?.serial)
-    if let device {
-      described.bus = UInt16(device.bus)
-      described.number = device.number
-    }
-    return try USBCapture(path: path, device: described, address: address)
+    // A link that is not USB is shown as the emulated board's USB would be.
+    let described =
+      device.map {
+        USBDescription(
+          vendorID: $0.vendorID, productID: $0.productID, bcdDevice: $0.bcdDevice,
+          manufacturer: $0.manufacturer ?? "", product: $0.product ?? "", serial: $0.serial)
+      } ?? USBDescription(serial: nil)
+    return try USBCapture(
+      path: path, device: described, bus: device.map { UInt16($0.bus) } ?? 1, number: device?.number ?? 1,
+      address: address)
   }
 
   /// Runs `body` on a transport that also writes the files, and ends them.

@@ -7,31 +7,6 @@ internal import Glibc
 /// interrupt endpoint 2, control requests on endpoint 0. The file begins with the descriptors, by which Wireshark tells the interface's
 /// class. Of a process that died all packets are there that were handed over.
 public final class USBCapture: Sendable {
-  /// The device that packets are attributed to.
-  public struct Device: Sendable, Hashable {
-    public var bus: UInt16 = 1
-    public var number: UInt8 = 1
-    public var vendorID: UInt16
-    public var productID: UInt16
-    /// Protocol level in its two upper digits.
-    public var bcdDevice: UInt16
-    public var manufacturer: String
-    public var product: String
-    public var serial: String?
-
-    public init(
-      vendorID: UInt16, productID: UInt16, bcdDevice: UInt16, manufacturer: String, product: String,
-      serial: String? = nil
-    ) {
-      self.vendorID = vendorID
-      self.productID = productID
-      self.bcdDevice = bcdDevice
-      self.manufacturer = manufacturer
-      self.product = product
-      self.serial = serial
-    }
-  }
-
   /// Transfer types of usbmon.
   fileprivate enum Kind: UInt8 {
     case interrupt = 1
@@ -47,14 +22,13 @@ public final class USBCapture: Sendable {
     fileprivate var length: Int
   }
 
-  private let device: Device
+  private let device: USBDescription
+  private let bus: UInt16
+  private let number: UInt8
   private let file: AppendedFile
   private let now: @Sendable () -> UInt64
   private let lastID = Monitor<UInt64>(0)
 
-  private static let bulkOut: UInt8 = 0x01
-  private static let bulkIn: UInt8 = 0x81
-  private static let interruptIn: UInt8 = 0x82
   /// Wireshark takes at most 256 KiB a packet.
   private static let packetLimit = 128 * 1024
   /// What usbmon shows of a transfer that was just submitted.
@@ -64,12 +38,18 @@ public final class USBCapture: Sendable {
   ///
   /// - Parameters:
   ///   - path: a file or a pipe.
+  ///   - device: what packets are attributed to.
+  ///   - bus: its bus.
+  ///   - number: its number on the bus.
   ///   - address: the board's, for errors.
   ///   - now: nanoseconds since 1970.
   public init(
-    path: String, device: Device, address: String, now: @escaping @Sendable () -> UInt64 = USBCapture.systemTime
+    path: String, device: USBDescription, bus: UInt16 = 1, number: UInt8 = 1, address: String,
+    now: @escaping @Sendable () -> UInt64 = USBCapture.systemTime
   ) throws(TransportError) {
     self.device = device
+    self.bus = bus
+    self.number = number
     self.now = now
     file = try AppendedFile(path: path, address: address, followsLinks: true)
     file.append { Self.fileHead }
@@ -93,14 +73,14 @@ public final class USBCapture: Sendable {
   func send(_ bytes: [UInt8]) -> [Submission] {
     stride(from: 0, to: bytes.count, by: Self.packetLimit).map { start in
       let part = bytes[start..<min(start + Self.packetLimit, bytes.count)]
-      return submit(.bulk, Self.bulkOut, data: Array(part))
+      return submit(.bulk, BoardEndpoint.bulkOut, data: Array(part))
     }
   }
 
   func receive(_ bytes: [UInt8]) {
     for start in stride(from: 0, to: bytes.count, by: Self.packetLimit) {
       let part = Array(bytes[start..<min(start + Self.packetLimit, bytes.count)])
-      complete(submit(.bulk, Self.bulkIn, length: part.count), data: part)
+      complete(submit(.bulk, BoardEndpoint.bulkIn, length: part.count), data: part)
     }
   }
 
@@ -127,9 +107,9 @@ public final class USBCapture: Sendable {
   func event(_ event: TransportEvent) {
     switch event {
     case .doorbell(let bell):
-      complete(submit(.interrupt, Self.interruptIn, length: bell.bytes.count), data: bell.bytes)
+      complete(submit(.interrupt, BoardEndpoint.doorbell, length: bell.bytes.count), data: bell.bytes)
     case .linkLost(let error):
-      complete(submit(.bulk, Self.bulkIn, length: 512), error: error)
+      complete(submit(.bulk, BoardEndpoint.bulkIn, length: 512), error: error)
     }
   }
 
@@ -156,27 +136,14 @@ public final class USBCapture: Sendable {
 
   /// What the kernel asks of a device that was plugged in.
   private func enumerate() {
-    let d = device
-    let descriptor: [UInt8] =
-      [18, 1, 0x00, 0x02, 0, 0, 0, 64] + d.vendorID.littleEndianBytes + d.productID.littleEndianBytes
-      + d.bcdDevice.littleEndianBytes + [1, 2, d.serial == nil ? 0 : 3, 1]
-    // One vendor interface: bulk out 1, bulk in 1, interrupt in 2.
-    let configuration: [UInt8] = [
-      9, 2, 39, 0, 1, 1, 0, 0x80, 50, 9, 4, 0, 0, 3, 0xff, 0, 0, 0, 7, 5, Self.bulkOut, 2, 0, 2, 0,
-      7, 5, Self.bulkIn, 2, 0, 2, 0, 7, 5, Self.interruptIn, 3, 16, 0, 4,
-    ]
-    getDescriptor(type: 1, descriptor)
-    getDescriptor(type: 2, configuration)
-    let strings = [d.manufacturer, d.product] + (d.serial.map { [$0] } ?? [])
-    for (index, string) in strings.enumerated() {
-      // A descriptor holds 126 units of UTF-16.
-      let text = string.utf16.prefix(126).flatMap(\.littleEndianBytes)
-      // English (United States).
-      getDescriptor(type: 3, index: UInt8(index + 1), language: 0x0409, [UInt8(text.count + 2), 3] + text)
-    }
+    getDescriptor(type: 1)
+    getDescriptor(type: 2)
+    // English (United States).
+    for index in 1...4 { getDescriptor(type: 3, index: UInt8(index), language: 0x0409) }
   }
 
-  private func getDescriptor(type: UInt8, index: UInt8 = 0, language: UInt16 = 0, _ data: [UInt8]) {
+  private func getDescriptor(type: UInt8, index: UInt8 = 0, language: UInt16 = 0) {
+    guard let data = device.descriptor(type: type, index: index) else { return }
     let setup = [0x80, 6, index, type] + language.littleEndianBytes + UInt16(data.count).littleEndianBytes
     complete(submit(.control, 0x80, length: data.count, setup: setup), data: data)
   }
@@ -206,8 +173,8 @@ public final class USBCapture: Sendable {
       let absent: Unicode.Scalar = submission.endpoint & 0x80 != 0 ? "<" : ">"
       let dataFlag = data.isEmpty ? UInt8(truncatingIfNeeded: absent.value) : 0
       var bytes = submission.id.littleEndianBytes
-      bytes += [UInt8(truncatingIfNeeded: event.value), submission.kind.rawValue, submission.endpoint, device.number]
-      bytes += device.bus.littleEndianBytes
+      bytes += [UInt8(truncatingIfNeeded: event.value), submission.kind.rawValue, submission.endpoint, number]
+      bytes += bus.littleEndianBytes
       bytes += [setup == nil ? UInt8(ascii: "-") : 0, dataFlag]
       bytes += (time / 1_000_000_000).littleEndianBytes
       bytes += UInt32(time % 1_000_000_000 / 1000).littleEndianBytes

@@ -71,20 +71,6 @@ public final class UnixSocketServer: Sendable {
     init(stream: consuming SocketStream) { self.stream = stream }
   }
 
-  /// Doorbells merge: only the latest one waits to be sent.
-  private final class LatestDoorbell: Sendable {
-    private let value = Mutex<Doorbell?>(nil)
-
-    func set(_ doorbell: Doorbell) { value.withLock { $0 = doorbell } }
-
-    func take() -> Doorbell? {
-      value.withLock { value in
-        defer { value = nil }
-        return value
-      }
-    }
-  }
-
   private struct Loop: Sendable {
     let address: String
     let endpoint: any DeviceEndpoint

@@ -200,8 +200,12 @@ func remedy(_ problem: Checkup.Problem) -> String? {
   case .firmwareTooOld: "update the firmware"
   case .hostTooOld: "update the side with the lower level: the firmware, or this toolkit"
   case .busy(let holders):
-    holders.isEmpty
-      ? "sudo rram doctor" : "kill " + holders.map { "\($0.processID)" }.joined(separator: " ")
+    switch holders.count {
+    case 0: "sudo rram doctor"
+    case 1: "kill \(holders[0].processID)"
+    // Who merely looks at the board has it open as well.
+    default: "end the one that works on it: " + holders.map { "\($0)" }.joined(separator: ", ")
+    }
   case .silent: "unplug the board and plug it in again"
   case .garbled: "update the firmware, or unplug the board if it is none"
   }

@@ -27,6 +27,7 @@ private final class Monitor {
     static let interruptStatus: UInt32 = 17
     static let cancel: UInt32 = 21
     static let control: UInt32 = 100
+    static let disconnectAcknowledgement: UInt32 = 24
     static let bulk: UInt32 = 101
     static let interrupt: UInt32 = 103
   }
@@ -216,6 +217,9 @@ private final class Monitor {
       host.control(2, type: 0x40, request: USBFault.request, length: 4, data: USBFault.leave.bytes(1))
       #expect(try host.receive().id == 2)
       #expect(try host.receive().type == Monitor.Kind.disconnect)
+      // What was sent before the host knew is for the board that left: no answer, and no board before the host says it knows.
+      host.control(3, type: 0x80, request: 8, length: 1)
+      host.send(Monitor.Kind.disconnectAcknowledgement)
       #expect(try host.announced()[2].type == Monitor.Kind.connect)
       try host.configure()
     }

@@ -51,7 +51,7 @@ private struct Packets {
 
 @Suite struct USBCaptureTests {
   let scratch = try! ScratchDirectory()
-  private let device = USBCapture.Device(
+  private let device = USBDescription(
     vendorID: 0x1209, productID: 1, bcdDevice: 0x0100, manufacturer: "M", product: "P", serial: "RR-1")
 
   private func packets(_ path: String) throws -> Packets {
@@ -65,9 +65,8 @@ private struct Packets {
     let found = try packets(path)
     #expect(found.linkType == 220)
     #expect(found.blockTypes.prefix(2) == [0x0a0d_0d0a, 1])
-    // Device, configuration, three strings: a request and an answer each.
-    #expect(found.packets.count == 10)
-    #expect(found.packets.map(\.event) == Array("SCSCSCSCSC"))
+    // Device, configuration, four strings: a request and an answer each.
+    #expect(found.packets.map(\.event) == Array("SCSCSCSCSCSC"))
     #expect(found.packets.allSatisfy { $0.nanoseconds == 1_700_000_000_123_456_789 })
     #expect(found.packets[1].data.count == 18)
     #expect(found.packets[1].data[8...13] == [0x09, 0x12, 1, 0, 0, 1])

@@ -11,7 +11,11 @@ import Testing
       (.notPermitted(node: "/dev/bus/usb/001/002"), 77, "udevadm trigger"),
       (.notInGroup("plugdev", user: "ada"), 77, "adduser ada plugdev"),
       (.loginOlderThanGroup("plugdev"), 77, "newgrp plugdev"), (.firmwareTooOld, 76, "firmware"),
-      (.busy([USBHolder(processID: 42, name: "rram")]), 75, "kill 42"), (.busy([]), 75, "sudo rram doctor"),
+      (.busy([USBHolder(processID: 42, name: "rram")]), 75, "kill 42"),
+      (
+        .busy([USBHolder(processID: 42, name: "rram"), USBHolder(processID: 43, name: "lsusb")]), 75,
+        "end the one that works on it: rram (process 42), lsusb (process 43)"
+      ), (.busy([]), 75, "sudo rram doctor"),
       (.silent, 75, "plug"), (.garbled, 76, "firmware"), (.memory(needed: 16), 1, "echo 16 | sudo tee"),
     ] as [(Checkup.Problem, Int32, String)])
   func everyProblemHasACodeAndACommand(problem: Checkup.Problem, code: Int32, command: String) {

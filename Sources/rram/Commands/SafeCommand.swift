@@ -14,6 +14,15 @@ struct SafeCommand: AsyncParsableCommand {
 
   func run() async throws {
     let address = try options.address()
+    switch address {
+    case .usb, .socket:
+      guard link.record == nil else {
+        throw CommandError(
+          message: "nothing to record: on \(address) 'safe' is one control request, no session; --capture keeps it",
+          exitCode: ExitStatus.usage)
+      }
+    default: break
+    }
     try await RRAM.makeSafe(address, files: link.files(for: address), logger: options.common.logger)
     try answer(SafeOutput(address: address.description, grounded: true), json: options.common.json)
   }

@@ -1,6 +1,4 @@
-public import RRAMWire
-
-/// What an emulated board says of itself when a kernel enumerates it: data, not constants of the protocol.
+/// What a board says of itself when a kernel enumerates it: data, not constants of the protocol.
 public struct USBDescription: Sendable, Hashable {
   /// Bus speeds a board may have.
   public enum Speed: String, Sendable, Hashable, CaseIterable {
@@ -15,47 +13,43 @@ public struct USBDescription: Sendable, Hashable {
 
   public var vendorID: UInt16
   public var productID: UInt16
-  /// The highest protocol level, 0 to 99; two decimal digits in the upper byte of `bcdDevice`.
-  public var protocolLevel: Int
+  /// The protocol level, two decimal digits, in the upper byte.
+  public var bcdDevice: UInt16
   public var manufacturer: String
   public var product: String
-  public var serial: String
+  /// `nil` where the board has no such string.
+  public var serial: String?
   public var speed: Speed
 
-  /// - Parameter serial: as the board's `Hello` says it.
   public init(
-    serial: String, speed: Speed = .high, vendorID: UInt16 = 0x1209, productID: UInt16 = 0x0001,
-    protocolLevel: Int = ProtocolLevel.current, manufacturer: String = "RRAM toolkit",
-    product: String = "RRAM test board"
+    vendorID: UInt16, productID: UInt16, bcdDevice: UInt16, manufacturer: String, product: String,
+    serial: String? = nil, speed: Speed = .high
   ) {
-    precondition((0...99).contains(protocolLevel), "a protocol level has two decimal digits")
-    self.serial = serial
-    self.speed = speed
     self.vendorID = vendorID
     self.productID = productID
-    self.protocolLevel = protocolLevel
+    self.bcdDevice = bcdDevice
     self.manufacturer = manufacturer
     self.product = product
+    self.serial = serial
+    self.speed = speed
   }
-
-  var bcdDevice: UInt16 { UInt16((protocolLevel / 10) << 12 | (protocolLevel % 10) << 8) }
 }
 
 /// Endpoint addresses of a board; bit 7 says towards the host.
-enum BoardEndpoint {
-  static let control: UInt8 = 0x00
-  static let bulkOut: UInt8 = 0x01
-  static let bulkIn: UInt8 = 0x81
-  static let doorbell: UInt8 = 0x82
+public enum BoardEndpoint {
+  public static let control: UInt8 = 0x00
+  public static let bulkOut: UInt8 = 0x01
+  public static let bulkIn: UInt8 = 0x81
+  public static let doorbell: UInt8 = 0x82
   /// A doorbell is 16 bytes: `framing.md`, 4.
-  static let doorbellBytes = 16
-  static let all = [bulkOut, bulkIn, doorbell]
+  public static let doorbellBytes = 16
+  public static let all = [bulkOut, bulkIn, doorbell]
 }
 
 /// The tables that a kernel reads: USB 2.0 chapter 9, and the BOS of USB 3.2, 9.6.2.
 extension USBDescription {
   /// `bConfigurationValue` of the only configuration.
-  static let configurationValue: UInt8 = 1
+  public static let configurationValue: UInt8 = 1
 
   private enum Kind {
     static let device: UInt8 = 1
@@ -70,10 +64,10 @@ extension USBDescription {
   }
 
   /// Strings by index; index 0 is the table of languages.
-  private var strings: [String] { [manufacturer, product, serial, "rram.board.v1"] }
+  private var strings: [String?] { [manufacturer, product, serial, "rram.board.v1"] }
 
   /// The descriptor that GET_DESCRIPTOR asks for; `nil` if the board has none.
-  func descriptor(type: UInt8, index: UInt8) -> [UInt8]? {
+  public func descriptor(type: UInt8, index: UInt8) -> [UInt8]? {
     switch type {
     case Kind.device: index == 0 ? deviceDescriptor : nil
     case Kind.configuration: index == 0 ? configuration(type, at: speed) : nil
@@ -89,14 +83,16 @@ extension USBDescription {
   private var deviceDescriptor: [UInt8] {
     // bcdUSB 2.01: a kernel asks for a BOS from there on.
     [18, Kind.device, 0x01, 0x02, 0, 0, 0, 64]
-      + vendorID.bytes + productID.bytes + bcdDevice.bytes + [1, 2, 3, 1]
+      + vendorID.littleEndianBytes + productID.littleEndianBytes + bcdDevice.littleEndianBytes + [
+        1, 2, serial == nil ? 0 : 3, 1,
+      ]
   }
 
   private var qualifier: [UInt8] { [10, Kind.qualifier, 0x01, 0x02, 0, 0, 0, 64, 1, 0] }
 
   private func configuration(_ type: UInt8, at speed: Speed) -> [UInt8] {
     func endpoint(_ address: UInt8, attributes: UInt8, packet: Int, interval: UInt8) -> [UInt8] {
-      [7, Kind.endpoint, address, attributes] + UInt16(packet).bytes + [interval]
+      [7, Kind.endpoint, address, attributes] + UInt16(packet).littleEndianBytes + [interval]
     }
     let bulk = speed.bulkPacketBytes
     // Every millisecond: frames at full speed, 2^(4-1) microframes of 125 µs at high speed (USB 2.0, 9.6.6).
@@ -107,7 +103,7 @@ extension USBDescription {
       + endpoint(BoardEndpoint.bulkIn, attributes: 2, packet: bulk, interval: 0)
       + endpoint(BoardEndpoint.doorbell, attributes: 3, packet: BoardEndpoint.doorbellBytes, interval: interval)
     // Powered by the bus, 500 mA in units of 2 mA, no remote wake-up.
-    return [9, type] + UInt16(9 + rest.count).bytes + [1, Self.configurationValue, 0, 0x80, 250] + rest
+    return [9, type] + UInt16(9 + rest.count).littleEndianBytes + [1, Self.configurationValue, 0, 0x80, 250] + rest
   }
 
   /// One capability, the USB 2.0 extension, which says that the board knows no link power management.
@@ -116,14 +112,9 @@ extension USBDescription {
   private func string(_ index: UInt8) -> [UInt8]? {
     // US English, the language every host asks for.
     if index == 0 { return [4, Kind.string, 0x09, 0x04] }
-    guard Int(index) <= strings.count else { return nil }
+    guard Int(index) <= strings.count, let text = strings[Int(index) - 1] else { return nil }
     // A descriptor's length is one byte: 126 code units fit.
-    let units = strings[Int(index) - 1].utf16.prefix(126)
-    return [UInt8(2 + 2 * units.count), Kind.string] + units.flatMap(\.bytes)
+    let units = text.utf16.prefix(126)
+    return [UInt8(2 + 2 * units.count), Kind.string] + units.flatMap(\.littleEndianBytes)
   }
-}
-
-extension FixedWidthInteger {
-  /// Little-endian, as USB and usbredir count.
-  var bytes: [UInt8] { withUnsafeBytes(of: littleEndian) { Array($0) } }
 }
