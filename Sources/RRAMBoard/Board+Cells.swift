@@ -23,20 +23,35 @@ extension Board {
   /// A whole macro is one request, unless its mask does not fit into one.
   /// - Parameter bias: `nil`: ``defaultReadBias(averages:)``.
   public func read(_ cells: CellSelection, bias: ReadBias? = nil) async throws -> [Float] {
+    try await readings(cells, bias: bias).conductance
+  }
+
+  /// What a read gives beside the conductances.
+  public struct Readings: Sendable, Hashable {
+    /// Siemens, of the selected cells in row-major order.
+    public var conductance: [Float]
+    /// True where the board knows a cell to be formed, whatever it conducts now; empty where the board does not keep it.
+    public var formed: [Bool]
+  }
+
+  /// Reads the selected cells, with what the board knows of them; see ``read(_:bias:)-(CellSelection,_)``.
+  public func readings(_ cells: CellSelection, bias: ReadBias? = nil) async throws -> Readings {
     let bias = bias ?? defaultReadBias()
     try check.check(ReadCells(cells: cells, bias: bias))
     let streams = try await open(parts(cells).map { ReadCells(cells: $0, bias: bias) }, cost: readCost(bias))
-    var conductance: [Float] = []
-    conductance.reserveCapacity(cells.count)
+    var readings = Readings(conductance: [], formed: [])
+    readings.conductance.reserveCapacity(cells.count)
     for (part, stream) in streams {
-      let start = conductance.count
+      let start = readings.conductance.count
       for try await page in stream {
-        try checkJoin(page.firstIndex == conductance.count - start, "read_cells")
-        conductance += page.conductance
+        try checkJoin(page.firstIndex == readings.conductance.count - start, "read_cells")
+        readings.conductance += page.conductance
+        readings.formed += page.formed
       }
-      try checkJoin(conductance.count - start == part.count, "read_cells")
+      try checkJoin(readings.conductance.count - start == part.count, "read_cells")
     }
-    return conductance
+    try checkJoin(readings.formed.isEmpty || readings.formed.count == readings.conductance.count, "read_cells")
+    return readings
   }
 
   /// Reads every cell of a block; see ``read(_:bias:)-(CellSelection,_)``.

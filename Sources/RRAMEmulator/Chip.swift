@@ -46,6 +46,8 @@ final class Chip {
   var effectiveMatrices: [Int: BlockConductances] = [:]
   private var labels: [[UInt8]]
   private var writeCounters: [UInt64]
+  /// Cells that forming or a write left conducting, one byte a cell: the board's own books, not the cells' state.
+  private var formedCells: [[UInt8]]
   private let stateFile: StateFile?
   /// Something changed that must be on disk before anyone hears of it.
   private var isDirty = false
@@ -76,6 +78,8 @@ final class Chip {
     }
     labels = [[UInt8]](repeating: [UInt8](repeating: 0, count: MacroLabel.byteCount), count: board.macros.count)
     writeCounters = [UInt64](repeating: 0, count: board.macros.count)
+    formedCells = [[UInt8]](
+      repeating: [UInt8](repeating: 0, count: board.macros.shape.cellCount), count: board.macros.count)
     nanoseconds = 0
     guard let statePath else {
       stateFile = nil
@@ -87,6 +91,7 @@ final class Chip {
       nanoseconds = state.nanoseconds
       labels = state.labels
       writeCounters = state.writeCounters
+      if !state.formedCells.isEmpty { formedCells = state.formedCells }
       for macro in crossbars.indices {
         do {
           try crossbars[macro].importState(state.macros[macro])
@@ -342,6 +347,17 @@ final class Chip {
     isDirty = true
   }
 
+  /// Enters cells into the board's books of formed ones.
+  func noteFormed(macro: Int, _ cells: ArraySlice<Int>) {
+    for cell in cells where formedCells[macro][cell] == 0 {
+      formedCells[macro][cell] = 1
+      isDirty = true
+    }
+  }
+
+  /// What the board's books say of cells, in their order.
+  func knownFormed(macro: Int, _ cells: ArraySlice<Int>) -> [Bool] { cells.map { formedCells[macro][$0] != 0 } }
+
   /// One and the same pulse to every cell.
   func pulse(macro: Int, _ cells: ArraySlice<Int>, _ pulse: CellPulse) throws(RequestFailure) {
     prepare(cells, pulse.kind, pulse.width)
@@ -489,7 +505,9 @@ final class Chip {
   func save(everything: Bool = false) throws(EmulatorError) {
     guard isDirty || (everything && isStale), let stateFile else { return }
     try stateFile.write(
-      crossbars, StateFile.State(nanoseconds: nanoseconds, labels: labels, writeCounters: writeCounters, macros: []))
+      crossbars,
+      StateFile.State(
+        nanoseconds: nanoseconds, labels: labels, writeCounters: writeCounters, formedCells: formedCells, macros: []))
     isDirty = false
     isStale = false
   }

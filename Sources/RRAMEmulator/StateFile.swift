@@ -18,6 +18,8 @@ final class StateFile {
     var nanoseconds: UInt64
     var labels: [[UInt8]]
     var writeCounters: [UInt64]
+    /// Cells the board knows to be formed, one byte a cell; empty in files written before boards kept them.
+    var formedCells: [[UInt8]]
     /// Arrays of each macro.
     var macros: [[StateArray]]
   }
@@ -116,7 +118,15 @@ final class StateFile {
     guard labels.allSatisfy({ (0...255).contains($0) }), counters.allSatisfy({ $0 >= 0 }) else {
       throw damaged("a label or write counter is out of range")
     }
-    var state = State(nanoseconds: UInt64(time), labels: [], writeCounters: counters.map { UInt64($0) }, macros: [])
+    var state = State(
+      nanoseconds: UInt64(time), labels: [], writeCounters: counters.map { UInt64($0) }, formedCells: [], macros: [])
+    if archive.keys.contains("formed_cells") {
+      let cells = try archive.integers("formed_cells", shape: [macros, shape.cellCount])
+      guard cells.allSatisfy({ (0...1).contains($0) }) else { throw damaged("formed_cells holds more than 0 and 1") }
+      state.formedCells = (0..<macros).map { macro in
+        cells[macro * shape.cellCount..<(macro + 1) * shape.cellCount].map { UInt8($0) }
+      }
+    }
     for macro in 0..<macros {
       state.labels.append(
         labels[macro * MacroLabel.byteCount..<(macro + 1) * MacroLabel.byteCount].map { UInt8($0) })
@@ -178,6 +188,8 @@ final class StateFile {
     writer.add(
       NPYArray(state.labels.flatMap { $0 }, shape: [crossbars.count, MacroLabel.byteCount]), as: "labels")
     writer.add(NPYArray(state.writeCounters), as: "write_counters")
+    writer.add(
+      NPYArray(state.formedCells.flatMap { $0 }, shape: [crossbars.count, shape.cellCount]), as: "formed_cells")
     for (macro, crossbar) in crossbars.enumerated() {
       if serialised[macro]?.revision != crossbar.revision {
         serialised[macro] = (

@@ -12,8 +12,8 @@ extension Board {
 
   /// Forms the cells of blocks that have not been formed: a ramp a cell, a read after each pulse.
   ///
-  /// Cells are read first, and those that conduct are left alone: they are formed, or stuck high where they conduct more than
-  /// any target asks for. A cell that does not form is a result, not an error.
+  /// Cells are read first, and those that the board knows to be formed or that conduct are left alone: they are formed, or stuck
+  /// high where they conduct more than any target asks for. A cell that does not form is a result, not an error.
   ///
   /// - Parameters:
   ///   - blocks: whole macros (``allCells``) or the blocks of a plan.
@@ -50,6 +50,7 @@ extension Board {
       let next = try MappingPlan(network, on: boardDescription, window: window, avoiding: known.unusable)
       // Each round either finds new bad cells or ends, and a chip has a finite number of cells.
       if known.unusable == before || next == plan { return (next, outcome.report(try await tally.passed())) }
+      outcome.moves += 1
       plan = next
     }
   }
@@ -60,17 +61,19 @@ extension Board {
   ) async throws {
     let bias = defaultReadBias(averages: options.averages)
     for (index, block) in blocks.enumerated() {
-      let conductance = try await read(block, bias: bias)
+      let readings = try await readings(CellSelection(block: block), bias: bias)
       outcome.reads += block.cellCount
       var mask = CellMask(cellCount: block.cellCount)
       for cell in 0..<block.cellCount {
         let address = block.address(at: cell)
         // A placement that moved covers cells of the one before.
         if excluding.contains(address) || !outcome.visited.insert(address).inserted { continue }
-        if Double(conductance[cell]) >= options.stuckAbove.rawValue {
+        let conductance = Double(readings.conductance[cell])
+        if conductance >= options.stuckAbove.rawValue {
           outcome.failures.append(CellFailure(address, reason: CellReason.stuckHigh.description))
-        } else if Double(conductance[cell]) >= options.formedAbove.rawValue {
+        } else if readings.isFormed(cell, above: options.formedAbove) {
           outcome.alreadyFormed += 1
+          if !(conductance >= options.formedAbove.rawValue) { outcome.deeplyReset += 1 }
         } else {
           mask[cell] = true
         }
@@ -95,6 +98,8 @@ extension Board {
 private struct FormOutcome {
   var visited: Set<CellAddress> = []
   var alreadyFormed = 0
+  var deeplyReset = 0
+  var moves = 0
   var formed = 0
   var reads = 0
   var pulses: [Int] = []
@@ -103,8 +108,9 @@ private struct FormOutcome {
 
   func report(_ passed: Tally.Passed) -> FormReport {
     FormReport(
-      cells: visited.count, alreadyFormed: alreadyFormed, formed: formed, formingVoltage: .init(voltages),
-      pulses: CountStatistics(pulses), reads: reads, requests: passed.requests, chipSeconds: passed.chipSeconds,
+      cells: visited.count, alreadyFormed: alreadyFormed, deeplyReset: deeplyReset, formed: formed, moves: moves,
+      formingVoltage: .init(voltages), pulses: CountStatistics(pulses), reads: reads, requests: passed.requests,
+      chipSeconds: passed.chipSeconds,
       busSeconds: passed.busSeconds, hostSeconds: passed.hostSeconds, failures: failures)
   }
 }

@@ -123,15 +123,17 @@ extension Board {
     _ plan: MappingPlan, options: ProgramOptions, progress: (@Sendable (MappingEvent) -> Void)?
   ) async throws -> Int {
     progress?(.checking(cells: plan.cellCount))
-    let values = try await read(plan, averages: 1)
-    let pristine = values.reduce(0) { sum, layer in
-      sum + layer.count { Double($0) < options.formedAbove.rawValue }
+    var pristine = 0
+    let bias = defaultReadBias()
+    for layer in plan.layers {
+      let readings = try await readings(CellSelection(block: layer.block), bias: bias)
+      pristine += (0..<layer.block.cellCount).count { !readings.isFormed($0, above: options.formedAbove) }
     }
     guard pristine * 100 <= plan.cellCount else {
       throw MappingError(
         .notFormed,
-        "chip \(info.chipID) of \(address): \(pristine) of the \(plan.cellCount) cells of the placement conduct less than "
-          + "\(options.formedAbove): they have not been formed")
+        "chip \(info.chipID) of \(address): \(pristine) of the \(plan.cellCount) cells of the placement have not been "
+          + "formed: they conduct less than \(options.formedAbove), and the board has no record of forming them")
     }
     return plan.cellCount
   }

@@ -31,10 +31,14 @@ public struct FormReport: Sendable, Hashable, Codable {
 
   /// Cells asked for.
   public var cells: Int
-  /// Cells that conducted before the first pulse and were left alone.
+  /// Cells that were formed before and were left alone.
   public var alreadyFormed: Int
+  /// Those of ``alreadyFormed`` that conduct as little as a pristine cell and are known from the board's books only.
+  public var deeplyReset: Int
   /// Cells formed now.
   public var formed: Int
+  /// How often the placement moved off cells that turned out unusable; 0 where blocks were named.
+  public var moves: Int
   public var formingVoltage: Voltage
   public var pulses: CountStatistics
   public var reads: Int
@@ -46,7 +50,7 @@ public struct FormReport: Sendable, Hashable, Codable {
   public var failures: [CellFailure]
 
   enum CodingKeys: String, CodingKey {
-    case cells, alreadyFormed, formed
+    case cells, alreadyFormed, deeplyReset, formed, moves
     case formingVoltage = "formingVoltage_V"
     case pulses, reads, requests, chipSeconds, busSeconds, hostSeconds, failures
   }
@@ -55,7 +59,9 @@ public struct FormReport: Sendable, Hashable, Codable {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(cells, forKey: .cells)
     try container.encode(alreadyFormed, forKey: .alreadyFormed)
+    try container.encode(deeplyReset, forKey: .deeplyReset)
     try container.encode(formed, forKey: .formed)
+    try container.encode(moves, forKey: .moves)
     try container.encode(formingVoltage, forKey: .formingVoltage)
     try container.encode(pulses, forKey: .pulses)
     try container.encode(reads, forKey: .reads)

@@ -1,3 +1,4 @@
+internal import RRAMBoard
 public import RRAMProfiles
 public import RRAMUnits
 public import RRAMWire
@@ -18,7 +19,7 @@ public struct ProgramOptions: Sendable, Hashable {
   public var maximumReversals: Int
   /// Cells are read again at all ages up to this one; nil: not at all.
   public var followUp: FollowUp?
-  /// A cell that conducts less has not been formed.
+  /// A cell that conducts less has not been formed, unless the board knows better.
   public var formedAbove: Siemens
 
   /// The profile's own procedure, followed for one second.
@@ -41,7 +42,7 @@ public struct FormOptions: Sendable, Hashable {
   public var ramp: PulseRamp
   /// A ramp ends when the cell conducts this much.
   public var stopConductance: Siemens
-  /// A cell that conducts this much before the first pulse is formed already and is left alone.
+  /// A cell that conducts this much before the first pulse, or that the board knows to be formed, is left alone.
   public var formedAbove: Siemens
   /// A cell that conducts this much before the first pulse is stuck high: no pristine cell does, and no target lies there.
   public var stuckAbove: Siemens
@@ -54,6 +55,14 @@ public struct FormOptions: Sendable, Hashable {
     formedAbove = profile.formedAbove
     stuckAbove = profile.stuckAbove
     averages = 1
+  }
+}
+
+extension Board.Readings {
+  /// True if the board knows a cell to be formed, or it conducts at least `threshold`: a RESET can leave a formed cell
+  /// conducting less than that, so the read alone is what boards without such books must do with.
+  func isFormed(_ cell: Int, above threshold: Siemens) -> Bool {
+    !formed.isEmpty && formed[cell] || Double(conductance[cell]) >= threshold.rawValue
   }
 }
 

@@ -46,6 +46,38 @@ import Testing
     }
   }
 
+  // Cells that the first write had reset deeply read less than any threshold between pristine and formed: forming them again was
+  // asked for, and programming refused.
+  @Test("another model is programmed over the first without forming any cell again", arguments: [1, 2, 3] as [UInt64])
+  func programsOver(seed: UInt64) async throws {
+    try await EmulatedChip.with(profile: "hfox-analog", seed: seed) { chip in
+      var options = ProgramOptions(chip.profile)
+      options.followUp = nil
+      var known = KnownCells()
+      var formed = 0
+      for name in ["letters", "ring", "letters"] {
+        let model = try ModelLibrary.scoreModel(name)
+        let (plan, report) = try await chip.board.form(
+          for: model.network, window: chip.board.limits.conductance, options: FormOptions(chip.profile), known: &known)
+        #expect(formed == 0 || report.formed == 0, "\(report.formed) cells of \(name) were formed again")
+        formed += report.formed
+        let record = try await chip.board.program(plan, model: model, options: options, home: nil)
+        #expect(record.report.failures.allSatisfy { $0.reason != "not formed" })
+        // Deep RESETs to the foot of the window, as write-verify may give them on the way.
+        for layer in plan.layers {
+          _ = try await chip.board.pulse(
+            Pulse(
+              cells: CellSelection(block: layer.block), kind: .reset, wordLine: options.reset.wordLine,
+              sourceLine: options.reset.stop, width: options.reset.width, count: 20))
+        }
+      }
+      let again = try await chip.board.form(
+        for: ModelLibrary.scoreModel("ring").network, window: chip.board.limits.conductance,
+        options: FormOptions(chip.profile), known: &known)
+      #expect(again.report.formed == 0 && again.report.deeplyReset > 0, "no cell stands low: the test tests nothing")
+    }
+  }
+
   @Test("a pristine chip is refused before the first pulse")
   func refusesPristine() async throws {
     try await EmulatedChip.with { chip in

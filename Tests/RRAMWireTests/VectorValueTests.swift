@@ -158,7 +158,13 @@ import Testing
     ("label", ok(MacroLabel(macro: 1, label: Array(16..<32), writeCounter: 41))),
     ("cell-results", ok(results)),
     ("cell-results-more", ok(CellResults(firstIndex: 0, count: 0, progress: progress))),
-    ("conductances", ok(Conductances(firstIndex: 64, conductance: (0..<16).map(conductance), saturated: 1))),
+    (
+      "conductances",
+      ok(
+        Conductances(
+          firstIndex: 64, conductance: (0..<16).map(conductance), saturated: 1,
+          formed: (0..<16).map { ![3, 14, 15].contains($0) }))
+    ),
     ("conductances-large", ok(Conductances(firstIndex: 0, conductance: (0..<4096).map(conductance)))),
     ("set-dac", ok(SetDACResult(voltage: .volts(0.75)))),
     ("adc", ok(ADCResult(code: ADCCode(rawValue: 4095), value: 27.5, isSaturated: true))),

@@ -133,7 +133,8 @@ def responses():
             reads=longs([1, 8, 0, 201]), reason=bytes([s.CONVERGED, s.CONVERGED, s.MASKED, s.PULSE_LIMIT]),
             forming_voltage=floats([2.5, 2.6, math.nan, 2.75]), progress=progress),
         "conductances": s.Conductances(
-            first_index=64, count=16, conductance=floats([conductance(i) for i in range(16)]), saturated=1),
+            first_index=64, count=16, conductance=floats([conductance(i) for i in range(16)]), saturated=1,
+            formed=bytes([0b11110111, 0b00111111])),
         "set-dac": s.SetDacResult(voltage_v=0.75),
         "adc": s.AdcResult(code=4095, value=27.5, saturated=True),
         "column-currents": s.ColumnCurrents(

@@ -70,6 +70,7 @@ local messages = {
     [2] = { name = "count", kind = "uint32" },
     [3] = { name = "conductance", kind = "bytes" },
     [4] = { name = "saturated", kind = "uint32" },
+    [5] = { name = "formed", kind = "bytes" },
   } },
   ConfigureLoop = { filter = "configure_loop", fields = {
     [1] = { name = "layers", kind = "message", message = "LoopLayer", repeated = true },

@@ -79,6 +79,7 @@ final class FormOperation: Operation {
     part.conductance.append(conductance)
     part.pulses.append(pulses)
     part.reads.append(reads)
+    if conductance >= stop { chip.noteFormed(macro: cells.macro, cell) }
     part.reasons.append(conductance >= stop ? .converged : .notFormed)
     part.formingVoltage.append(voltage)
   }

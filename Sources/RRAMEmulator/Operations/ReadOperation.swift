@@ -14,7 +14,8 @@ final class ReadOperation: Operation {
     cells = try CellList(request.cells, chip)
     bias = request.bias
     try chip.check.read(bias, cell: cells.cell(0))
-    cellsPerFrame = frameBytes / 4
+    // 4 bytes of conductance and one bit a cell.
+    cellsPerFrame = frameBytes * 8 / 33 / 8 * 8
     account = OperationAccount(total: cells.count)
   }
 
@@ -28,18 +29,21 @@ final class ReadOperation: Operation {
     saturated += reading.saturated
     account.finished += count
     account.reads += count
-    if account.finished == cells.count { return .finished(takePart()) }
-    return part.count == cellsPerFrame ? .part(takePart()) : .working
+    if account.finished == cells.count { return .finished(takePart(chip)) }
+    return part.count == cellsPerFrame ? .part(takePart(chip)) : .working
   }
 
-  func partialResults() -> [ResponseBody] { part.isEmpty ? [] : [takePart()] }
+  func partialResults() -> [ResponseBody] { part.isEmpty ? [] : [takePart(nil)] }
 
-  private func takePart() -> ResponseBody {
+  /// - Parameter chip: nil where the operation was ended: its last part goes without what the board knows of the cells.
+  private func takePart(_ chip: Chip?) -> ResponseBody {
     defer {
       part = []
       saturated = 0
     }
+    let first = account.finished - part.count
+    let formed = chip?.knownFormed(macro: cells.macro, cells.indices[first..<account.finished]) ?? []
     return .conductances(
-      Conductances(firstIndex: account.finished - part.count, conductance: part, saturated: saturated))
+      Conductances(firstIndex: first, conductance: part, saturated: saturated, formed: formed))
   }
 }

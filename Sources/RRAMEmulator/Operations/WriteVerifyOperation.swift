@@ -71,7 +71,7 @@ final class WriteVerifyOperation: Operation {
           maximum: window.upperBound.rawValue, cell: cells.cell(k)))
     }
     self.request = request
-    // Far below the window nothing but a pristine cell is found.
+    // What conducts so little and was never seen to conduct more is pristine.
     notFormedBelow = low / 8
     pages = CellResultPages(frameBytes: frameBytes, withFormingVoltage: false)
     account = OperationAccount(total: cells.count)
@@ -128,8 +128,9 @@ final class WriteVerifyOperation: Operation {
       note(k, conductance)
       if passes(k), try confirm(k, chip) {
         states[k].reason = .converged
+        chip.noteFormed(macro: cells.macro, cells.indices[k..<k + 1])
       } else {
-        decide(k)
+        decide(k, isFormed: chip.knownFormed(macro: cells.macro, cells.indices[k..<k + 1])[0])
       }
     }
   }
@@ -157,10 +158,10 @@ final class WriteVerifyOperation: Operation {
   }
 
   /// The next pulse of an open cell, or why there is none.
-  private func decide(_ k: Int) {
+  private func decide(_ k: Int, isFormed: Bool) {
     var state = states[k]
     defer { states[k] = state }
-    if state.pulses == 0, !(state.conductance >= notFormedBelow) {
+    if state.pulses == 0, !isFormed, !(state.conductance >= notFormedBelow) {
       state.reason = .notFormed
       return
     }

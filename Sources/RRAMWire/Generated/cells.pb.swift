@@ -495,6 +495,11 @@ nonisolated struct Rram_Board_V1_Conductances: Sendable {
   /// Conversions that hit the end of the converter's range, in this part.
   var saturated: UInt32 = 0
 
+  /// One bit a cell of this part (byte i / 8, least significant first; unused bits are 0): the board knows it to be formed, because
+  /// a Form or a WriteVerify ended with it conducting. Kept without power with the macro's label. A deep RESET can leave a formed
+  /// cell conducting as little as a pristine one, so conductance alone does not tell. Empty: the board does not keep it.
+  var formed: Data = Data()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1102,7 +1107,7 @@ nonisolated extension Rram_Board_V1_Progress: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Rram_Board_V1_Conductances: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Conductances"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_index\0\u{1}count\0\u{1}conductance\0\u{1}saturated\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_index\0\u{1}count\0\u{1}conductance\0\u{1}saturated\0\u{1}formed\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1114,6 +1119,7 @@ nonisolated extension Rram_Board_V1_Conductances: SwiftProtobuf.Message, SwiftPr
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.conductance) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.saturated) }()
+      case 5: try { try decoder.decodeSingularBytesField(value: &self.formed) }()
       default: break
       }
     }
@@ -1132,6 +1138,9 @@ nonisolated extension Rram_Board_V1_Conductances: SwiftProtobuf.Message, SwiftPr
     if self.saturated != 0 {
       try visitor.visitSingularUInt32Field(value: self.saturated, fieldNumber: 4)
     }
+    if !self.formed.isEmpty {
+      try visitor.visitSingularBytesField(value: self.formed, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1140,6 +1149,7 @@ nonisolated extension Rram_Board_V1_Conductances: SwiftProtobuf.Message, SwiftPr
     if lhs.count != rhs.count {return false}
     if lhs.conductance != rhs.conductance {return false}
     if lhs.saturated != rhs.saturated {return false}
+    if lhs.formed != rhs.formed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -23,11 +23,14 @@ public struct Conductances: WireResponse, Hashable {
   public var conductance: [Float]
   /// Conversions that hit the end of the converter's range, in this part.
   public var saturated: Int
+  /// One a value: the board knows the cell to be formed, whatever it conducts now. Empty where the board does not keep it.
+  public var formed: [Bool]
 
-  public init(firstIndex: Int, conductance: [Float], saturated: Int = 0) {
+  public init(firstIndex: Int, conductance: [Float], saturated: Int = 0, formed: [Bool] = []) {
     self.firstIndex = firstIndex
     self.conductance = conductance
     self.saturated = saturated
+    self.formed = formed
   }
 
   public init?(_ body: ResponseBody) {
@@ -57,6 +60,9 @@ extension Conductances {
     firstIndex = Int(message.firstIndex)
     conductance = try unpack(message.conductance, count: Int(message.count), "conductances.conductance")
     saturated = Int(message.saturated)
+    let bits: [UInt8] = try unpackOptional(
+      message.formed, count: (conductance.count + 7) / 8, "conductances.formed")
+    formed = bits.isEmpty ? [] : conductance.indices.map { bits[$0 / 8] >> UInt8($0 % 8) & 1 != 0 }
   }
 
   func message() throws(WireError) -> Rram_Board_V1_Conductances {
@@ -65,6 +71,12 @@ extension Conductances {
     message.count = try wire32(conductance.count, "conductances.count")
     message.conductance = pack(conductance)
     message.saturated = try wire32(saturated, "conductances.saturated")
+    try check(formed, count: conductance.count, orEmpty: true, "conductances.formed")
+    if !formed.isEmpty {
+      var bits = [UInt8](repeating: 0, count: (formed.count + 7) / 8)
+      for index in formed.indices where formed[index] { bits[index / 8] |= 1 << UInt8(index % 8) }
+      message.formed = pack(bits)
+    }
     return message
   }
 }

@@ -62,11 +62,16 @@ struct FormOutput: CommandOutput {
 
   var text: String {
     var text = "\(report.formed) of \(report.cells) cells formed"
-    if report.alreadyFormed > 0 { text += ", \(report.alreadyFormed) were formed before" }
+    if report.alreadyFormed > 0 {
+      text += ", \(report.alreadyFormed) were formed before"
+      if report.deeplyReset > 0 { text += " (\(report.deeplyReset) of them stand as low as pristine ones)" }
+    }
     if let mean = report.formingVoltage.mean, let std = report.formingVoltage.std {
       text += String(format: "; forming voltage %.2f ± %.2f V", mean, std)
     }
     text += "; \(report.chipSeconds.formatted(digits: 3)) s of chip time"
+    if report.moves == 1 { text += "; the placement moved once off cells that cannot be used" }
+    if report.moves > 1 { text += "; the placement moved \(report.moves) times off cells that cannot be used" }
     return text + failureList(report.failures)
   }
 }
