@@ -134,6 +134,22 @@ final class Chip {
 
   // MARK: Time
 
+  private static let iceKelvin = 273.15
+
+  /// °C of the die.
+  var celsius: Double { (crossbars.first?.kelvin ?? profile.retention.referenceTemperature) - Self.iceKelvin }
+
+  /// Brings the die to a temperature from now on; `nil`: the profile's reference temperature.
+  ///
+  /// Where the chip stood before this board was switched on is not known to it: what has aged has aged.
+  func setTemperature(celsius: Double?) {
+    let kelvin = celsius.map { $0 + Self.iceKelvin } ?? profile.retention.referenceTemperature
+    for macro in crossbars.indices where crossbars[macro].kelvin != kelvin {
+      crossbars[macro].setTemperature(kelvin: kelvin, at: seconds)
+      isStale = true
+    }
+  }
+
   /// Longest chip time, ns: a hundred years.
   private static let lastNanosecond: UInt64 = 100 * 365 * 86_400 * 1_000_000_000
 

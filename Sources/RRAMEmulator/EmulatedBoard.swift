@@ -23,10 +23,15 @@ public final class EmulatedBoard: DeviceEndpoint, Sendable {
     public var threads: Int
     /// How the closed loop is integrated.
     public var loop: LoopSolution
+    /// °C at which the chip stands while this board is on, in ``temperatureRange``; `nil`: the profile's reference temperature.
+    public var temperature: Double?
+
+    /// What an oven and the board's sensor reach, °C.
+    public static let temperatureRange = 0.0...200.0
 
     public init(
       seed: UInt64 = 0, stateFile: String? = nil, clock: LinkClock = .monotonic, bootID: UInt64? = nil,
-      threads: Int = EmulatedBoard.availableThreads, loop: LoopSolution = LoopSolution()
+      threads: Int = EmulatedBoard.availableThreads, loop: LoopSolution = LoopSolution(), temperature: Double? = nil
     ) {
       self.seed = seed
       self.stateFile = stateFile
@@ -34,6 +39,7 @@ public final class EmulatedBoard: DeviceEndpoint, Sendable {
       self.bootID = bootID
       self.threads = threads
       self.loop = loop
+      self.temperature = temperature
     }
   }
 
@@ -84,6 +90,7 @@ public final class EmulatedBoard: DeviceEndpoint, Sendable {
     let chip = try Chip(
       profile: profile, board: board, seed: seed, statePath: configuration.stateFile,
       threads: max(1, configuration.threads), loop: configuration.loop)
+    chip.setTemperature(celsius: configuration.temperature)
     let firmware = VirtualFirmware(chip: chip, serial: serial, chipID: chipID, bootID: bootID)
     core = Core(bootID: bootID, clock: configuration.clock, watchdog: board.link.watchdog)
     // The thread is the only one that touches the firmware from here on.

@@ -92,8 +92,9 @@ struct LineVoltages {
         return .adc(
           ADCResult(code: ADCCode(rawValue: UInt32(code)), value: scale.volts(code), isSaturated: saturated))
       case .temperature:
-        // A sensor with 1/16 °C a code; the emulated chip sits at 25 °C.
-        return .adc(ADCResult(code: ADCCode(rawValue: 25 * 16), value: 25))
+        // A sensor with 1/16 °C a code.
+        let code = (max(0, chip.celsius) * 16).rounded()
+        return .adc(ADCResult(code: ADCCode(rawValue: UInt32(code)), value: code / 16))
       }
     }
   }

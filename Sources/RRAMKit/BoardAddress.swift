@@ -26,23 +26,27 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
     public var stateFile: String?
     /// How the closed loop is integrated.
     public var loop: EmulatedBoard.LoopSolution
+    /// °C at which the chip stands as long as this board is on; `nil`: the profile's reference temperature.
+    public var temperature: Double?
 
     public init(
       profile: String = "cmo-hfox", board: String = "parallel", seed: UInt64 = 0, stateFile: String? = nil,
-      loop: EmulatedBoard.LoopSolution = EmulatedBoard.LoopSolution()
+      loop: EmulatedBoard.LoopSolution = EmulatedBoard.LoopSolution(), temperature: Double? = nil
     ) {
       self.profile = profile
       self.board = board
       self.seed = seed
       self.stateFile = stateFile
       self.loop = loop
+      self.temperature = temperature
     }
 
     public var description: String {
       let usual = EmulatedBoard.LoopSolution()
       return "emu:profile=\(profile),board=\(board),seed=\(seed)"
         + (loop.steps == usual.steps ? "" : ",steps=\(loop.steps)")
-        + (loop.noise == usual.noise ? "" : ",noise=\(loop.noise.rawValue)") + (stateFile.map { ",state=\($0)" } ?? "")
+        + (loop.noise == usual.noise ? "" : ",noise=\(loop.noise.rawValue)")
+        + (temperature.map { ",temperature=\($0)" } ?? "") + (stateFile.map { ",state=\($0)" } ?? "")
     }
   }
 
@@ -100,9 +104,18 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
           throw ParseError(address: address, reason: "unknown noise '\(value)'; known are \(known)")
         }
         chip.loop.noise = noise
+      case "temperature":
+        let range = EmulatedBoard.Configuration.temperatureRange
+        guard let celsius = Double(value), range.contains(celsius) else {
+          throw ParseError(
+            address: address,
+            reason: "temperature '\(value)' is not a number of °C from \(range.lowerBound) to \(range.upperBound)")
+        }
+        chip.temperature = celsius
       default:
         throw ParseError(
-          address: address, reason: "unknown key '\(key)'; known are profile, board, seed, steps, noise, state")
+          address: address,
+          reason: "unknown key '\(key)'; known are profile, board, seed, steps, noise, temperature, state")
       }
     }
     return chip

@@ -157,7 +157,7 @@ public enum RRAM {
   public static func emulatedBoard(_ chip: BoardAddress.EmulatedChip) throws -> EmulatedBoard {
     try EmulatedBoard(
       profile: ChipProfile.load(nameOrPath: chip.profile), board: BoardDescription.load(nameOrPath: chip.board),
-      configuration: .init(seed: chip.seed, stateFile: chip.stateFile, loop: chip.loop))
+      configuration: .init(seed: chip.seed, stateFile: chip.stateFile, loop: chip.loop, temperature: chip.temperature))
   }
 
   /// The host's own limits for a chip: its record, or reads only for a real chip without one.

@@ -252,6 +252,15 @@ public struct Crossbar: Sendable {
     }
   }
 
+  /// What RRAM_ISA asks for, as the closed loop takes it; the results are the same on all.
+  private static let ageingSet: ca_isa =
+    switch try? InstructionSet.selected() {
+    case .avx512: CA_AVX512
+    case .avx2: CA_AVX2
+    case .portable, .sse2, .neon: CA_BASELINE
+    case nil: CA_BEST
+    }
+
   private static func run(
     _ dynamics: CellDynamics, _ rates: UnsafePointer<Float>, _ normals: UnsafePointer<Float>,
     _ decay: UnsafePointer<Float>, _ walk: UnsafePointer<Float>, _ stationary: UnsafePointer<Float>,
@@ -264,6 +273,7 @@ public struct Crossbar: Sendable {
     law.decay = decay
     law.walk = dynamics.hasWalk ? walk : nil
     law.stationary = stationary
+    law.isa = ageingSet
     law.mode_purpose = Purpose.modes.rawValue
     law.walk_purpose = Purpose.walk.rawValue
     body(&law)

@@ -17,17 +17,34 @@ import Testing
     }
   }
 
-  @Test func latenciesAndCostsHaveTheirKeys() async throws {
+  @Test(arguments: ["writeVerify", "readOneCell", "safe"])
+  func latenciesAndCostsHaveTheirKeysAndCanBeAskedForAlone(name: String) async throws {
     let bench = try Workbench()
-    let result = try await bench.rram("bench", "--only", "writeVerify", "--json")
+    let result = try await bench.rram("bench", "--only", name, "--json")
     #expect(result.status == 0 && result.stderr.isEmpty, "\(result.stderr)")
     let document = try result.json()
     let latencies = try #require(document["latencies"] as? [[String: Any]])
-    #expect(latencies.map { $0["name"] as? String } == ["readOneCell", "safe"])
+    let costs = try #require(document["costs"] as? [[String: Any]])
+    #expect((latencies + costs).map { $0["name"] as? String } == [name])
     for row in latencies {
       for key in ["p50_s", "p99_s"] { #expect(try #require(row[key] as? Double) > 0, "\(key)") }
     }
-    let costs = try #require(document["costs"] as? [[String: Any]])
-    #expect(costs.map { $0["name"] as? String } == ["writeVerify"])
+  }
+
+  @Test func framesAreMeasuredInBytes() async throws {
+    let result = try await Workbench().rram("bench", "--only", "frame", "--json")
+    let rows = try #require(try result.json()["codec"] as? [[String: Any]])
+    #expect(rows.map { $0["name"] as? String } == ["frameEncode", "frameDecode"])
+    for row in rows {
+      // 4096 values of 4 bytes, a bit each, and what is around them.
+      #expect(try #require(row["frameBytes"] as? Int) > 4096 * 4 + 512)
+      #expect(try #require(row["bytesPerCPUSecond"] as? Double) > 0)
+    }
+  }
+
+  @Test func aNameThatNoRowHasIsAUsageErrorThatListsThem() async throws {
+    let result = try await Workbench().rram("bench", "--only", "flogiston")
+    #expect(result.status == 64 && result.stdout.isEmpty)
+    for name in ["closedLoopIdeal", "ageing", "frameDecode", "safe"] { #expect(result.stderr.contains(name)) }
   }
 }

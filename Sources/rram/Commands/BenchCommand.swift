@@ -33,6 +33,10 @@ struct BenchCommand: AsyncParsableCommand {
     }
     try await bench.run(logger: common.logger)
     progress.clear()
+    guard !bench.report.isEmpty else {
+      throw ValidationError(
+        "--only '\(only)': no row has that in its name; rows are \(bench.names.joined(separator: ", "))")
+    }
     try answer(bench.report, json: common.json)
   }
 }
@@ -75,12 +79,22 @@ struct BenchReport: CommandOutput {
     }
   }
 
+  /// Bytes of whole frames that are made or read in a CPU second.
+  struct Codec: Encodable {
+    var name: String
+    var frameBytes: Int
+    var bytesPerCPUSecond: Double
+  }
+
   var isa: String
   var threads: Int
   var version = toolkitVersion
   var rows: [Row] = []
+  var codec: [Codec] = []
   var costs: [Cost] = []
   var latencies: [Latency] = []
+
+  var isEmpty: Bool { rows.isEmpty && costs.isEmpty && latencies.isEmpty && codec.isEmpty }
 
   var text: String {
     var blocks = ["closed loop on \(isa), \(threads) thread\(threads == 1 ? "" : "s"); million network evaluations"]
@@ -96,6 +110,12 @@ struct BenchReport: CommandOutput {
                 ($0.flopsPerCPUSecond / 1e9).formatted(digits: 3),
               ]
             }))
+    }
+    if !codec.isEmpty {
+      blocks.append(
+        table(
+          [["", "frame", "GB per CPU s"]]
+            + codec.map { [$0.name, "\($0.frameBytes) B", ($0.bytesPerCPUSecond / 1e9).formatted(digits: 3)] }))
     }
     if !costs.isEmpty {
       blocks.append(
@@ -175,6 +195,7 @@ private struct Bench {
     try publishedRun("publishedRunNoisy", noise: .white)
     try ageing()
     try wires()
+    try codec()
     try await emulator(logger)
   }
 
@@ -196,9 +217,13 @@ private struct Bench {
   }()
 
   /// What ``run()`` measures, for its progress.
-  static let rowCount = 15
+  static let rowCount = 19
+
+  /// Names of all rows met so far.
+  private(set) var names: [String] = []
 
   private mutating func isAsked(_ name: String) -> Bool {
+    if !names.contains(name) { names.append(name) }
     let asked = only.isEmpty || name.localizedCaseInsensitiveContains(only)
     if asked { progress(name, begun) }
     begun += 1
@@ -291,9 +316,46 @@ private struct Bench {
     }
   }
 
+  /// A frame with the conductances of a macro: message, protobuf and checks, there and back.
+  private mutating func codec() throws {
+    let message = ResponseMessage(
+      bootID: 1, boardTime: .seconds(1),
+      body: .conductances(
+        Conductances(
+          firstIndex: 0, conductance: (0..<4096).map { Float(1e-5 + 2e-8 * Double($0)) },
+          formed: [Bool](repeating: true, count: 4096))))
+    let encoder = FrameEncoder(maximumPayloadBytes: 65_536)
+    let bytes = try encoder.encode(Frame(sequence: 1, payload: message.payload()))
+    func rate(_ body: () throws -> Void) rethrows -> Double {
+      var rates: [Double] = []
+      for _ in 0...Self.repeats {
+        let begin = Clocks()
+        var count = 0
+        repeat {
+          for _ in 0..<100 { try body() }
+          count += 100
+        } while Clocks().wall - begin.wall < Self.leastTime / 5
+        rates.append(Double(count * bytes.count) / (Clocks().cpu - begin.cpu))
+      }
+      return median(Array(rates.dropFirst()))
+    }
+    if isAsked("frameEncode") {
+      let found = try rate { _ = try encoder.encode(Frame(sequence: 1, payload: message.payload())) }
+      report.codec.append(.init(name: "frameEncode", frameBytes: bytes.count, bytesPerCPUSecond: found))
+    }
+    if isAsked("frameDecode") {
+      var decoder = FrameDecoder(maximumPayloadBytes: 65_536)
+      let found = try rate {
+        for case .frame(let frame) in decoder.decode(bytes) { _ = try ResponseMessage(payload: frame.payload) }
+      }
+      report.codec.append(.init(name: "frameDecode", frameBytes: bytes.count, bytesPerCPUSecond: found))
+    }
+  }
+
   /// An emulated chip in memory behind the wire protocol.
   private mutating func emulator(_ logger: Logger) async throws {
-    guard isAsked("writeVerify, readOneCell, safe") else { return }
+    let asked = ["writeVerify", "readOneCell", "safe"].filter { isAsked($0) }
+    guard !asked.isEmpty else { return }
     let profile = try ChipProfile.named("cmo-hfox")
     let (costs, latencies) = try await RRAM.withBoard("emu:profile=cmo-hfox,seed=1", logger: logger) { board in
       let cells = CellSelection(block: CellBlock(macro: 0, shape: MacroShape(rows: 64, columns: 64)))
@@ -326,8 +388,8 @@ private struct Bench {
       }
       return ([cost], [Self.latency("readOneCell", reads), Self.latency("safe", safes)])
     }
-    report.costs += costs
-    report.latencies += latencies
+    report.costs += costs.filter { asked.contains($0.name) }
+    report.latencies += latencies.filter { asked.contains($0.name) }
   }
 
   private static func latency(_ name: String, _ seconds: [Double]) -> BenchReport.Latency {
