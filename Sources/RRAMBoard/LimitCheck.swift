@@ -137,12 +137,14 @@ public struct LimitCheck: Sendable {
   }
 
   /// Line drivers only: what other converters drive, their own range bounds.
+  ///
+  /// A voltage that stands on a bit or source line is no pulse: the limit of reads holds, which cells bear for long.
   public func check(_ request: SetDAC) throws(BoardError) {
     let (converter, limit, allowed): (BoardDescription.Converter, Refusal.Limit, Volts)
     switch request.kind {
     case .wordLine: (converter, limit, allowed) = (drivers.wordLine, .wordLine, limits.wordLine)
-    case .bitLine: (converter, limit, allowed) = (drivers.bitLine, .bitLine, limits.bitLine)
-    case .sourceLine: (converter, limit, allowed) = (drivers.sourceLine, .sourceLine, limits.sourceLine)
+    case .bitLine: (converter, limit, allowed) = (drivers.bitLine, .read, limits.read)
+    case .sourceLine: (converter, limit, allowed) = (drivers.sourceLine, .read, limits.read)
     case .embedding, .coefficient, .offset, .preset: return
     }
     guard request.code.rawValue < converter.codeCount else {
@@ -199,6 +201,11 @@ public struct LimitCheck: Sendable {
     let longest = min(limits.pulseWidth.upperBound, drivers.pulseWidth.upperBound)
     guard width >= shortest, width <= longest else {
       throw refused(.pulseWidth, width.seconds * 1e9, shortest.seconds * 1e9, longest.seconds * 1e9, block)
+    }
+    let steps = width / drivers.pulseWidthStep
+    guard abs(steps - steps.rounded()) < 1e-6 else {
+      throw BoardError(
+        .badArgument, "a pulse width of \(width) is no multiple of \(drivers.pulseWidthStep)", address: address)
     }
   }
 

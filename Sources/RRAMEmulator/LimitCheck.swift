@@ -54,8 +54,8 @@ struct LimitCheck {
     }
   }
 
-  /// A row voltage of a matrix product.
-  func row(_ voltage: Volts, cell: CellBlock) throws(RequestFailure) {
+  /// A voltage that stands on a line longer than any pulse: a row of a matrix product, an output that is set.
+  func standing(_ voltage: Volts, cell: CellBlock? = nil) throws(RequestFailure) {
     // Rows of a product are driven with both signs, around the amplifiers' virtual ground.
     guard Float(voltage.magnitude.rawValue) <= Float(limits.read.rawValue) else {
       throw RequestFailure(

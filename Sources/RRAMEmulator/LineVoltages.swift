@@ -46,10 +46,10 @@ struct LineVoltages {
       let lines = board.macros.wordLines == .parallelToBitLines ? chip.shape.rows : chip.shape.columns
       macros = MacroSet(CollectionOfOne(request.channel / lines))
     case .bitLine:
-      try chip.check.bitLine(voltage)
+      try chip.check.standing(voltage)
       macros = MacroSet(CollectionOfOne(request.channel / chip.shape.rows))
     case .sourceLine:
-      try chip.check.sourceLine(voltage)
+      try chip.check.standing(voltage)
       macros = MacroSet(CollectionOfOne(request.channel / chip.shape.columns))
     case .embedding, .coefficient, .offset, .preset: break
     }

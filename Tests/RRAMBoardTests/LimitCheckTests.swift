@@ -47,6 +47,15 @@ import Testing
       request.width = .nanoseconds(10)
       _ = try await $0.pulse(request)
     },
+    Case(
+      testDescription: "step of pulse widths",
+      message: "a pulse width of 2.5e-08 seconds is no multiple of 1e-08 seconds",
+      code: .badArgument
+    ) {
+      var request = pulse()
+      request.width = .nanoseconds(25)
+      _ = try await $0.pulse(request)
+    },
     Case(testDescription: "pulse count", message: "pulse count limit: 1001 asked, 1 to 1000 allowed, \(whole)") {
       var request = pulse()
       request.count = 1001
@@ -71,7 +80,7 @@ import Testing
     Case(testDescription: "matrix product", message: "read limit: 500 mV asked, -300 mV to 300 mV allowed, \(whole)") {
       _ = try await $0.matrixProduct(MatrixProduct(block: block, inputs: [0, 0.5, 0, 0], wordLine: Volts(1)))
     },
-    Case(testDescription: "bias converter", message: "bit line limit: 2.5 V asked, -1.5 V to 1.5 V allowed") {
+    Case(testDescription: "bias converter", message: "read limit: 2.5 V asked, -300 mV to 300 mV allowed") {
       _ = try await $0.setDAC(.bitLine, channel: 0, code: DACCode(rawValue: 2048))
     },
     Case(

@@ -297,15 +297,18 @@ struct EmulatedBoardTests {
     await host.board.close()
   }
 
-  @Test func lineConvertersAreLimitedLikePulses() async throws {
+  @Test func linesThatAreSetAreLimitedLikeReads() async throws {
     let host = try BoardHost()
     try await host.hello()
     let set = try await host.request(SetDAC(kind: .wordLine, channel: 3, code: DACCode(rawValue: 901)))
     #expect(abs(set.voltage.rawValue - 901 * 5.0 / 4096) < 1e-6)
-    let refused = try await host.failure(.setDAC(SetDAC(kind: .bitLine, channel: 0, code: DACCode(rawValue: 4000))))
-    #expect(refused.status == .limitRefused)
-    #expect(refused.refusal?.limit == .bitLine)
-    #expect(refused.refusal?.maximum == 2.6)
+    // 0.5 V: pulses may have it, what stands on a line may not.
+    for kind in [DACKind.bitLine, .sourceLine] {
+      let refused = try await host.failure(.setDAC(SetDAC(kind: kind, channel: 0, code: DACCode(rawValue: 410))))
+      #expect(refused.status == .limitRefused)
+      #expect(refused.refusal?.limit == .read)
+      #expect(refused.refusal?.maximum == 0.3)
+    }
     let channel = try await host.failure(.setDAC(SetDAC(kind: .preset, channel: 2, code: DACCode(rawValue: 0))))
     #expect(channel.detail == "channel 2 of 2: set_dac.channel")
     let temperature = try await host.request(ReadADC(kind: .temperature, channel: 0))

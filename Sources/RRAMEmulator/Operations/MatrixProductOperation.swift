@@ -23,7 +23,7 @@ final class MatrixProductOperation: Operation {
       let cell = CellBlock(
         macro: block.macro, firstRow: block.firstRow + k, firstColumn: block.firstColumn,
         shape: MacroShape(rows: 1, columns: 1))
-      try check.row(Volts(Double("\(input)") ?? Double(input)), cell: cell)
+      try check.standing(Volts(Double("\(input)") ?? Double(input)), cell: cell)
     }
     try check.wordLine(request.wordLine)
     guard (1...4096).contains(request.averages) else {
