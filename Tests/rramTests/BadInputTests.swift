@@ -16,7 +16,7 @@ import Testing
     Case(arguments: ["info", "--board", "emu:board=nope"], status: 64, says: ["nope", "parallel", "multiplexed"]),
     Case(
       arguments: ["info", "--board", "emu:colour=red"], status: 64,
-      says: ["colour", "profile, board, seed, steps, noise, state"]),
+      says: ["colour", "profile, board, seed, steps, noise, temperature, state"]),
     Case(arguments: ["info", "--board", "emu:seed=-1"], status: 64, says: ["seed", "-1"]),
     Case(arguments: ["info", "--board", "gpib:7"], status: 64, says: ["gpib", "usb:"]),
     Case(arguments: ["info", "--board", "usb:"], status: 69, says: ["usb:"]),
