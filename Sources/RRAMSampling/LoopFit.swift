@@ -9,6 +9,9 @@ public struct LoopFit: Sendable, Hashable {
   /// A pole slower than this share of the run shows in the samples: 0.8 % costs 8 % of the ring's KL2d.
   public static let poleShare = 0.005
 
+  /// Runs in software from which the rows' voltages are known.
+  static let trialRuns = 256
+
   /// The largest row voltage of each layer that 99 % of the runs stay below, in units.
   public let rows: [Float]
   /// The share of runs in which a row of each layer passes the clamp.
@@ -30,7 +33,7 @@ public struct LoopFit: Sendable, Hashable {
     }
     let peaks = NodePeaks(
       of: program.model.network, process: program.process, equation: program.equation, label: program.classLabel,
-      guidance: program.guidance, seed: program.seed)
+      guidance: program.guidance, seed: program.seed, samples: Self.trialRuns)
     let clamp = Float(loop.rowClamp / loop.unitVoltage)
     let layers = peaks.ascending.indices
     let rows = layers.map { peaks.quantile(1 - Self.clampedShare, layer: $0) }
@@ -53,7 +56,8 @@ public struct LoopFit: Sendable, Hashable {
     var warnings: [String] = []
     for layer in layers where clamped[layer] > 0 {
       warnings.append(
-        "\(Float(clamped[layer] * 100)) % of the runs pass the row clamp of \(clamp) units in layer \(layer)")
+        "\(Float(clamped[layer] * 100)) % of \(Self.trialRuns) trial runs in software pass the row clamp of \(clamp) units in layer \(layer)"
+      )
     }
     if pole > Self.poleShare {
       warnings.append(

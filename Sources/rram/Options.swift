@@ -27,7 +27,7 @@ struct BoardOptions: ParsableArguments {
   @Option(
     name: .long,
     help:
-      "The board: usb:, usb:SERIAL, emu:…, sock:PATH, replay:FILE, hdpm:PORT, hdpm-emu:…. Default: RRAM_BOARD, else usb:."
+      "The board: usb:, usb:SERIAL, emu:…, sock:PATH, replay:FILE, hdpm:PORT, hdpm-emu:…. Default: RRAM_BOARD, else usb: (for schedule emu:)."
   )
   var board: String?
 

@@ -16,7 +16,8 @@ extension ScoreModel {
     }
     guard let label else {
       throw CommandError(
-        message: "no class is named: '\(name)' has the classes \(classChoices)", exitCode: ExitStatus.usage)
+        message: "no class is named: '\(name)' has the classes \(classChoices)",
+        hint: "add '--class \(metadata.classNames.first ?? "0")' or another of them", exitCode: ExitStatus.usage)
     }
     if label == "none" { return nil }
     guard let index = metadata.classNames.firstIndex(of: label) ?? Int(label), (0..<network.classCount).contains(index)

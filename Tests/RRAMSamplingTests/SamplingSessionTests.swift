@@ -78,11 +78,10 @@ import Testing
     }
   }
 
-  /// w = 1, 200 slots. The ODE's error is of second order in the slot; noise that is new in every slot makes the SDE's one of
-  /// first order: 2.5e-3 here, 1.4e-3 with 400 slots.
+  /// w = 1, 200 slots, 256 samples of seed 6. The SDE in the ODE's order of slots misses by 2.5e-3.
   @Test(
-    "guidance in slots gives the samples of guidance at once", arguments: [(ReverseEquation.ode, 1e-3), (.sde, 3e-3)])
-  func guidance(equation: ReverseEquation, bound: Double) async throws {
+    "guidance in slots gives the samples of guidance at once", arguments: [ReverseEquation.ode, .sde])
+  func guidance(equation: ReverseEquation) async throws {
     let model = try ModelLibrary.scoreModel("letters")
     try await withChip(model) { board, home, _ in
       let program = try SamplingProgram(model, equation: equation, classLabel: 1, guidance: 1, seed: 6)
@@ -90,7 +89,7 @@ import Testing
       let (file, _) = try await session.draw(256)
       #expect(file.metadata.w == 1)
       let guided = SampleMetrics.rootMeanSquareDifference(file.x, try file.softwareReference(for: model))
-      #expect(guided <= bound, "rms \(guided)")
+      #expect(guided <= 1e-3, "rms \(guided)")
       // Guidance changes the samples by far more than that.
       var plain = file
       plain.metadata.w = 0

@@ -61,16 +61,18 @@ import Testing
     #expect(schedule.noise.count == (equation == .sde ? ticks : 0))
   }
 
-  @Test("guidance plays the class and the null condition in slots c, 0, 0, c")
-  func guidance() throws {
-    let (plain, model, loop) = try compile("letters", .sde, label: 2, scale: 1.5)
-    let (guided, _, _) = try compile("letters", .sde, label: 2, scale: 1.5, guidance: 0.75)
+  @Test(
+    "guidance plays the class and the null condition in slots: c, 0, 0, c for the ODE, c, 0 for the SDE",
+    arguments: [(ReverseEquation.ode, [true, false, false, true]), (.sde, [true, false])])
+  func guidance(equation: ReverseEquation, pattern: [Bool]) throws {
+    let (plain, model, loop) = try compile("letters", equation, label: 2, scale: 1.5)
+    let (guided, _, _) = try compile("letters", equation, label: 2, scale: 1.5, guidance: 0.75)
     let condition = model.network.classEmbedding(2).map(Double.init)
     for tick in 0..<200 {
       let (before, after) = (
         plain.codes[tick * 18..<(tick + 1) * 18].map(Int.init), guided.codes[tick * 18..<(tick + 1) * 18].map(Int.init)
       )
-      let isClass = tick % 4 == 0 || tick % 4 == 3
+      let isClass = pattern[tick % pattern.count]
       // a and the noise run through; b is 2(1 + w) or −2w times the plain one.
       #expect(after[0] == before[0])
       #expect(abs(Double(after[1] - 32768) - (isClass ? 3.5 : -1.5) * Double(before[1] - 32768)) <= 2.3)
@@ -80,7 +82,7 @@ import Testing
       }
     }
     #expect(guided.noise == plain.noise)
-    let (none, _, _) = try compile("letters", .sde, label: 2, scale: 1.5, guidance: 0)
+    let (none, _, _) = try compile("letters", equation, label: 2, scale: 1.5, guidance: 0)
     #expect(none == plain)
   }
 

@@ -14,7 +14,8 @@ struct EvaluateCommand: AsyncParsableCommand {
   @Argument(help: "Sample file (.npz) written by 'rram sample'.")
   var samples: String
 
-  @Option(help: "Network of the software reference: ring, ring-hardware-aware, letters, or a file.")
+  @Option(
+    help: "Network of the software reference: ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a file.")
   var model: String?
 
   @Option(

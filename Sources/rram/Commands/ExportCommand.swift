@@ -10,7 +10,11 @@ struct ExportCommand: AsyncParsableCommand {
       'ngspice -b FILE' prints x(t). Nothing is done to the chip.
       """)
 
-  @Argument(help: "The model on the chip, needed where it is a file: ring, ring-hardware-aware, letters, or a file.")
+  @Argument(
+    help: """
+      The model on the chip, needed where it is a file: ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a \
+      file.
+      """)
   var model: String?
 
   @Option(help: "Netlist of the programmed loop for ngspice.")

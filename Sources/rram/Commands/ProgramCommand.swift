@@ -10,7 +10,7 @@ struct ProgramCommand: AsyncParsableCommand {
       target. The error is reported at verify and again after real chip time (--follow), because cells drift.
       """)
 
-  @Argument(help: "ring, ring-hardware-aware, letters, or a file (.safetensors, .npz).")
+  @Argument(help: "ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a file (.safetensors, .npz).")
   var model: String
 
   @Option(help: "Read again at every age up to this one: 1s, 60s or 600s.")

@@ -11,7 +11,10 @@ struct SampleCommand: AsyncParsableCommand {
       """)
 
   @Argument(
-    help: "ring, ring-hardware-aware, letters, or a file (.safetensors, .npz). Needed for all but hdpm: and hdpm-emu:.")
+    help: """
+      ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a file (.safetensors, .npz). Needed for all but hdpm: and \
+      hdpm-emu:.
+      """)
   var model: String?
 
   @Option(name: .customShort("n"), parsing: .unconditional, help: "How many samples.")

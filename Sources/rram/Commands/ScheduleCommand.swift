@@ -22,7 +22,7 @@ struct ScheduleCommand: AsyncParsableCommand {
 
   @Option(
     name: .customLong("class"),
-    help: "Class by name or number, or 'none' for the null condition. Default: none.")
+    help: "Class by name or number, or 'none' for the null condition. Default: none, with guidance the first class.")
   var label: String?
 
   @Option(parsing: .unconditional, help: "Guidance w towards the class.")
@@ -52,7 +52,7 @@ struct ScheduleCommand: AsyncParsableCommand {
   func run() async throws {
     let address = try options.address(default: "emu:")
     let model = try ScoreModel.open(self.model, options.common)
-    let condition = try model.network.isConditional && label == nil ? nil : model.classIndex(label)
+    let condition = try condition(of: model)
     try checkWritable(plot)
     let program = try SamplingProgram(
       model, equation: solver, scale: scale, classLabel: condition, guidance: guidance, ticks: ticks)
@@ -69,6 +69,16 @@ struct ScheduleCommand: AsyncParsableCommand {
     try answer(
       ScheduleOutput(program: program, board: board, schedule: schedule, fit: fit, plot: plot),
       json: options.common.json)
+  }
+
+  /// The class whose tables are shown. Guidance needs one: 'sample' plays each class's tables in turn, here it is the first.
+  private func condition(of model: ScoreModel) throws -> Int? {
+    guard model.network.isConditional, label == nil else { return try model.classIndex(label) }
+    guard guidance > 0 else { return nil }
+    if !options.common.quiet {
+      note("the tables of the first class; 'sample' without --class plays those of every class in turn, see --class")
+    }
+    return 0
   }
 
   private func description(at address: BoardAddress) async throws -> BoardDescription {
