@@ -9,13 +9,31 @@ public struct EvaluationData: Sendable {
   public let name: String
   /// The path it was read from.
   public let file: String
-  /// SHA-256 of the file, hexadecimal.
+  /// SHA-256 of the file, hexadecimal; of points that come from no file, of their float64 bytes.
   public let sha256: String
   /// Shape (n, 2), row-major, finite.
   public let points: [Double]
   /// Shape (n); nil if the points have no classes.
-  public let labels: [Int]?
+  public private(set) var labels: [Int]?
   public var histogram: JointHistogram
+
+  /// Points of any origin, with the ring's histogram.
+  ///
+  /// - Parameters:
+  ///   - points: shape (n, 2), row-major.
+  ///   - labels: shape (n); nil without classes.
+  /// - Throws: ``ModelError`` naming the first point that is not finite.
+  public init(name: String, points: [Double], labels: [Int]?) throws(ModelError) {
+    precondition(points.count % 2 == 0 && (labels?.count ?? points.count / 2) * 2 == points.count, "counts differ")
+    guard !points.isEmpty else { throw ModelError(.wrongShape, name, key: "x", reason: "no points") }
+    try Self.check(points, of: name)
+    self.name = name
+    file = name
+    sha256 = points.withUnsafeBytes { hexadecimalSHA256(Array($0)) }
+    histogram = .ring
+    self.points = points
+    self.labels = labels
+  }
 
   /// Number of points.
   public var count: Int { points.count / 2 }
@@ -61,16 +79,28 @@ public struct EvaluationData: Sendable {
       throw ModelError(
         .wrongShape, path, key: "x", reason: "shape \(array.shape) of \(array.elementType), expected numbers (n, 2)")
     }
+    try Self.check(values, of: path)
+    points = values
+    // What has −1 throughout has no classes, as in the sample files of networks without them.
+    self.labels = labels?.contains { $0 >= 0 } ?? false ? labels : nil
+  }
+
+  private static func check(_ values: [Double], of file: String) throws(ModelError) {
     if let bad = values.firstNonFinite {
-      throw ModelError(.nonFinite, path, key: "x", reason: "point \(bad.index / 2) is \(bad.value)")
+      throw ModelError(.nonFinite, file, key: "x", reason: "point \(bad.index / 2) is \(bad.value)")
     }
     // Moments and distances of such points would not be finite.
     if let far = values.firstIndex(where: { abs($0) > 1e6 }) {
       throw ModelError(
-        .nonFinite, path, key: "x", reason: "point \(far / 2) has a coordinate of \(values[far]), beyond ±1e6")
+        .nonFinite, file, key: "x", reason: "point \(far / 2) has a coordinate of \(values[far]), beyond ±1e6")
     }
-    points = values
-    self.labels = labels
+  }
+
+  /// The same points as one class.
+  public var withoutClasses: EvaluationData {
+    var copy = self
+    copy.labels = nil
+    return copy
   }
 
   /// The points of one class.

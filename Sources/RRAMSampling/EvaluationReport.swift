@@ -4,6 +4,8 @@ public import RRAMModel
 public struct EvaluationReport: Sendable, Hashable, Encodable {
   /// The samples' metrics; with classes, the mean over them.
   public var quality: SampleQuality
+  /// Name of the samples.
+  public var set: String
   /// Name and SHA-256 of the data.
   public var data: String
   public var dataSHA256: String
@@ -36,9 +38,22 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
     _ file: SampleFile, against data: EvaluationData, model: ScoreModel? = nil, ring: ScoreModel? = nil,
     method: DigitalSolver.Method = .heun, steps: Int = 200, threads: Int? = nil
   ) throws {
-    let labels = data.labels == nil ? nil : file.labels
-    let (overall, classes) = try SampleMetrics.quality(of: file.x, labels: labels, against: data, threads: threads)
+    try self.init(
+      SampleSet(file, name: file.metadata.model), against: data, model: model, ring: ring, method: method, steps: steps,
+      threads: threads)
+  }
+
+  /// Compares a set of any origin with data; with a network's run in software if the set knows its own start points.
+  ///
+  /// - Throws: ``SessionError`` `malformedFile` if a model is given and the points do not say how they were made.
+  public init(
+    _ set: SampleSet, against data: EvaluationData, model: ScoreModel? = nil, ring: ScoreModel? = nil,
+    method: DigitalSolver.Method = .heun, steps: Int = 200, threads: Int? = nil
+  ) throws {
+    let labels = data.labels == nil ? nil : set.labels
+    let (overall, classes) = try SampleMetrics.quality(of: set.x, labels: labels, against: data, threads: threads)
     quality = overall
+    self.set = set.name
     self.data = data.name
     dataSHA256 = data.sha256
     self.classes = classes
@@ -48,11 +63,16 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
       ? (try ModelLibrary.letterDecoder(), try ModelLibrary.letterClassifier()) : nil
     func judge(_ points: [Float]) -> LetterScore? {
       judges.flatMap {
-        LetterScore.judge(points, labels: file.labels, decoder: $0.0, classifier: $0.1, threads: threads)
+        LetterScore.judge(points, labels: labels ?? [], decoder: $0.0, classifier: $0.1, threads: threads)
       }
     }
-    letters = judge(file.x)
+    letters = judge(set.x)
     guard let model else { return }
+    guard let file = set.run else {
+      throw SessionError(
+        .malformedFile,
+        "\(set.name): its points do not say what they started from, so '\(model.name)' cannot be run from there")
+    }
     let reference = try file.softwareReference(for: model, method: method, steps: steps, threads: threads)
     let (software, softwareClasses) = try SampleMetrics.quality(
       of: reference, labels: labels, against: data, threads: threads)
@@ -76,7 +96,7 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
 
   enum CodingKeys: String, CodingKey {
     case n, kl1d, kl2d, slicedWasserstein, energyDistance, radiusMean, radiusStd, nData, nonFinite
-    case data, dataSHA256, classes, software, softwareClasses, ratio, ratioToRing, rmsToSoftware, sameModel
+    case set, data, dataSHA256, classes, software, softwareClasses, ratio, ratioToRing, rmsToSoftware, sameModel
     case letters, softwareLetters
   }
 
@@ -91,6 +111,7 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
     try container.encode(quality.radiusStd, forKey: .radiusStd)
     try container.encode(quality.nData, forKey: .nData)
     try container.encode(quality.nonFinite, forKey: .nonFinite)
+    try container.encode(set, forKey: .set)
     try container.encode(data, forKey: .data)
     try container.encode(dataSHA256, forKey: .dataSHA256)
     try container.encode(named(classes), forKey: .classes)

@@ -194,6 +194,7 @@ private struct Bench {
     try publishedRun("publishedRunIdeal", noise: .none)
     try publishedRun("publishedRunNoisy", noise: .white)
     try ageing()
+    try metrics()
     try wires()
     try codec()
     try await emulator(logger)
@@ -217,7 +218,7 @@ private struct Bench {
   }()
 
   /// What ``run()`` measures, for its progress.
-  static let rowCount = 19
+  static let rowCount = 20
 
   /// Names of all rows met so far.
   private(set) var names: [String] = []
@@ -292,6 +293,25 @@ private struct Bench {
       seconds.append(Clocks().cpu - begin.cpu)
     }
     report.costs.append(.init(name: "ageing", per: "10^6 cells, once", cpuSeconds: median(seconds)))
+  }
+
+  /// Every metric of a million points against the ring's data.
+  private mutating func metrics() throws {
+    guard isAsked("metrics") else { return }
+    let data = try EvaluationData("ring")
+    let points = Self.starts(1_000_000)
+    var seconds: [(cpu: Double, wall: Double)] = []
+    for _ in 0..<3 {
+      let begin = Clocks()
+      _ = try SampleMetrics.quality(of: points, against: data)
+      let end = Clocks()
+      seconds.append((end.cpu - begin.cpu, end.wall - begin.wall))
+    }
+    let wall = median(seconds.map(\.wall)).formatted(digits: 3)
+    report.costs.append(
+      .init(
+        name: "metrics", per: "all of 10^6 samples; \(wall) s on all processors", cpuSeconds: median(seconds.map(\.cpu))
+      ))
   }
 
   /// The matrix that rows and columns see through the wires, renewed for cells of 10 to 90 µS that have moved.

@@ -4,15 +4,31 @@ public import RRAMKit
 
 struct EvaluateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "evaluate", abstract: "Compare samples with data, and with the same run in software.",
+    commandName: "evaluate",
+    abstract: "Compare samples with data, with other samples, and with the same run in software.",
     discussion: """
       Prints KL of the pooled coordinates (kl1d, the published metric), KL of the 2-D histograms (kl2d), sliced Wasserstein and energy \
       distance, and the radius. With --model the same run is computed in software from the same start points and noise, and ratios \
-      chip/software are printed.
+      chip/software are printed. A second set takes the place of the data: 'rram evaluate a.npz b.npz'.
       """)
 
-  @Argument(help: "Sample file (.npz) written by 'rram sample'.")
+  @Argument(
+    help:
+      "Samples: a file of 'rram sample', any .npz with x (n, 2) or .npy (n, 2), software:MODEL (that network's run in software), or the name of shipped data."
+  )
   var samples: String
+
+  @Argument(help: "What they are compared with instead of the model's data: as the first.")
+  var other: String?
+
+  @Option(name: .customShort("n"), parsing: .unconditional, help: "How many samples software:MODEL draws.")
+  var count = 20_000
+
+  @Option(help: "Seed of software:MODEL; that of a second one is the next.")
+  var seed: UInt64 = 0
+
+  @Flag(help: "Compare all classes as one.")
+  var pooled = false
 
   @Option(
     help: "Network of the software reference: ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a file.")
@@ -43,6 +59,12 @@ struct EvaluateCommand: AsyncParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    guard (1...100_000_000).contains(count) else {
+      throw ValidationError("-n \(count): 1 to 100 million samples are possible")
+    }
+    if let other, let against {
+      throw ValidationError("'\(other)' and --against \(against): one of them is possible")
+    }
     guard (2...100_000).contains(steps) else {
       throw ValidationError("--steps \(steps): 2 to 100000 are possible")
     }
@@ -56,19 +78,20 @@ struct EvaluateCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let file = try SampleFile(path: samples)
+    let set = try SampleSet(samples, softwareCount: count, seed: seed, method: solver, steps: steps)
     let model = try self.model.map { try ModelLibrary.scoreModel($0) }
-    let data = try EvaluationData(against ?? model?.metadata.data ?? file.defaultData)
-    let isLabelled = file.labels.contains { $0 != SampleFile.noLabel }
+    var data = try data(for: set, model: model)
+    if pooled { data = data.withoutClasses }
+    let isLabelled = set.hasClasses
     if data.labels != nil, !isLabelled {
       throw CommandError(
         message:
           "\(samples): its samples have no classes, and data '\(data.name)' has; they cannot be compared class by class",
-        exitCode: ExitStatus.badInput)
+        hint: "--pooled compares them as one", exitCode: ExitStatus.badInput)
     }
     if let model, isLabelled, !model.network.isConditional {
       throw CommandError(
-        message: "\(samples): its samples have classes ('\(file.metadata.model)'), and '\(model.name)' has none",
+        message: "\(samples): its samples have classes, and '\(model.name)' has none",
         exitCode: ExitStatus.badInput)
     }
     if let letters {
@@ -78,11 +101,29 @@ struct EvaluateCommand: AsyncParsableCommand {
       }
       try checkWritable(letters)
       try Pictures.imageGrid(
-        file.decodedLetters(), side: LetterDecoder.imageSize, to: URL(filePath: letters),
+        set.decodedLetters(), side: LetterDecoder.imageSize, to: URL(filePath: letters),
         format: letters.hasSuffix(".svg") ? .svg : .png)
     }
-    let report = try file.evaluate(against: data, bins: bins, range: range, model: model, method: solver, steps: steps)
+    let report = try set.evaluate(against: data, bins: bins, range: range, model: model, method: solver, steps: steps)
     try answer(EvaluateOutput(report: report), json: common.json)
+  }
+
+  /// The second set, the data that was named, or what the model or the samples' own model was trained on.
+  private func data(for set: SampleSet, model: ScoreModel?) throws -> EvaluationData {
+    if let other {
+      let isSoftware = other.hasPrefix(SampleSet.softwarePrefix)
+      return isSoftware
+        ? try EvaluationData(
+          SampleSet(other, softwareCount: count, seed: seed &+ 1, method: solver, steps: steps))
+        : try EvaluationData(other)
+    }
+    guard let name = against ?? model?.metadata.data ?? set.run?.defaultData else {
+      throw CommandError(
+        message: "\(samples): its points do not say what they are samples of",
+        hint: "name what to compare with: 'rram evaluate \(samples) OTHER', or --against ring",
+        exitCode: ExitStatus.usage)
+    }
+    return try EvaluationData(name)
   }
 }
 
@@ -96,9 +137,22 @@ extension SampleFile {
 
   /// Some decoded samples of each class, for a picture.
   func decodedLetters(perClass: Int = 24) throws -> [(title: String, images: [[Float]])] {
+    try SampleSet(self, name: metadata.model).decodedLetters(perClass: perClass)
+  }
+
+  /// The report of `rram evaluate`.
+  func evaluate(against data: EvaluationData, model: ScoreModel?) throws -> EvaluationReport {
+    try SampleSet(self, name: metadata.model).evaluate(against: data, model: model)
+  }
+}
+
+extension SampleSet {
+  /// Some decoded samples of each class, for a picture.
+  func decodedLetters(perClass: Int = 24) throws -> [(title: String, images: [[Float]])] {
     let decoder = try ModelLibrary.letterDecoder()
     let names = try ModelLibrary.letterClassifier().classNames
     let pixels = LetterDecoder.imageSize * LetterDecoder.imageSize
+    let labels = labels ?? []
     return Set(labels).filter { $0 >= 0 }.sorted().map { label in
       let members = labels.indices.filter { labels[$0] == label }.prefix(perClass)
       let images = decoder.images(of: members.flatMap { [x[2 * $0], x[2 * $0 + 1]] })
@@ -145,7 +199,7 @@ struct EvaluateOutput: CommandOutput {
     row("radius, mean", \.radiusMean, nil)
     row("radius, σ", \.radiusStd, nil)
     var lines = [
-      "\(quality.n) samples against \(quality.nData) points of \(report.data)"
+      "\(report.set): \(quality.n) samples against \(quality.nData) points of \(report.data)"
         + (quality.nonFinite > 0 ? ", \(quality.nonFinite) samples not finite" : ""),
       table(rows),
     ]
