@@ -28,6 +28,8 @@ public struct Schedule: Sendable, Hashable {
   public let noise: [Float]
   /// The values behind the codes, channel by channel, and what each converter reaches.
   public let tables: [Table]
+  /// Values that a calibration asked for beyond a converter's range, set to its end.
+  public let clipped: Int
 
   /// One channel of a schedule.
   public struct Table: Sendable, Hashable {
@@ -53,11 +55,13 @@ public struct Schedule: Sendable, Hashable {
   ///   - guidance: w; 0 compiles to the plain schedule. Otherwise a class is needed and ticks are slots: a multiple of 4, at
   ///     least ``guidanceSlots``.
   ///   - ticks: parts of the run in which all tables are constant.
-  /// - Throws: ``ScheduleError`` naming channel, time, value and the largest scale or guidance that fits; nothing is ever
-  ///   clamped.
+  ///   - correction: of a calibration for this chip; not with guidance. What it moves beyond a converter's range is set to its end,
+  ///     as the calibration reckoned, and counted in ``clipped``.
+  /// - Throws: ``ScheduleError`` naming channel, time, value and the largest scale or guidance that fits; what the model itself asks
+  ///   for is never clamped.
   public init(
     _ network: ScoreNetwork, process: DiffusionProcess, equation: ReverseEquation, label: Int? = nil,
-    guidance: Double = 0, ticks: Int = 200, on board: BoardDescription
+    guidance: Double = 0, ticks: Int = 200, correction: ScheduleCorrection? = nil, on board: BoardDescription
   ) throws(ScheduleError) {
     guard let loop = board.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.name)' has no closed loop")
@@ -81,6 +85,7 @@ public struct Schedule: Sendable, Hashable {
     }
     let tick = try Self.tick(ticks: ticks, loop: loop, board: board.name)
     precondition(guidance == 0 || label != nil, "guidance needs a class to guide to")
+    precondition(guidance == 0 || correction == nil, "a calibration is of one condition, guidance has two")
     if guidance != 0, ticks < Self.guidanceSlots || ticks % 4 != 0 {
       throw ScheduleError(
         .ticks,
@@ -129,6 +134,9 @@ public struct Schedule: Sendable, Hashable {
     try Self.check(
       channels + [noiseChannel], times: times, scale: process.hasScale ? process.scale : nil, guidance: guidance,
       equation: equation)
+    var clipped = 0
+    if let correction { clipped = Self.correct(&channels, by: correction, times: times) }
+    self.clipped = clipped
 
     tables = (channels + (noise.isEmpty ? [] : [noiseChannel])).map {
       Table(name: $0.name, unit: $0.unit, values: Array($0.values.prefix(ticks)), limits: $0.limits)
@@ -140,6 +148,32 @@ public struct Schedule: Sendable, Hashable {
     for index in 0..<ticks { for column in columns { codes.append(column[index]) } }
     self.codes = codes
     self.noise = noise.map { Float($0 * noiseUnit.rawValue) }
+  }
+
+  /// Applies a calibration to the channels as they stand in a schedule.
+  private static func correct(
+    _ channels: inout [Channel], by correction: ScheduleCorrection, times: [Double]
+  ) -> Int {
+    let embedding = correction.embedding.count
+    let offset = channels.count - correction.offset.count
+    var clipped = 0
+    func move(_ channel: Int, _ index: Int, to value: Double) {
+      let limits = channels[channel].limits
+      let reached = min(max(value, limits.lowerBound), limits.upperBound)
+      if reached != value { clipped += 1 }
+      channels[channel].values[index] = reached
+    }
+    for (index, t) in times.enumerated() {
+      var (a, b) = (channels[0].values[index], channels[1].values[index])
+      var embeddings = (0..<embedding).map { channels[2 + $0].values[index] }
+      var offsets = correction.offset.indices.map { channels[offset + $0].values[index] }
+      correction.apply(at: t, a: &a, b: &b, embedding: &embeddings, offset: &offsets)
+      move(0, index, to: a)
+      move(1, index, to: b)
+      for (channel, value) in embeddings.enumerated() { move(2 + channel, index, to: value) }
+      for (axis, value) in offsets.enumerated() { move(offset + axis, index, to: value) }
+    }
+    return clipped
   }
 
   /// The fewest slots with which guidance by slots is near enough to guidance at once.
@@ -227,7 +261,7 @@ public struct Schedule: Sendable, Hashable {
 private struct Channel {
   let name: String
   /// In multiples of `unit`.
-  let values: [Double]
+  var values: [Double]
   let unit: Volts
   let converter: BoardDescription.Converter
   /// The values grow with the β scale to this power.

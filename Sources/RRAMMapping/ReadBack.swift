@@ -1,0 +1,145 @@
+public import Foundation
+public import RRAMBoard
+internal import RRAMProfiles
+internal import RRAMUnits
+internal import RRAMWire
+
+/// A moment on a board's clock, which begins anew at every boot, and on the host's.
+public struct BoardMoment: Sendable, Hashable, Codable {
+  public var bootID: UInt64
+  /// Board time, seconds.
+  public var seconds: Double
+  public var utc: Date
+
+  public init(bootID: UInt64, seconds: Double, utc: Date) {
+    self.bootID = bootID
+    self.seconds = seconds
+    self.utc = utc
+  }
+
+  /// Now.
+  public init(_ board: Board) async {
+    self.init(bootID: board.info.bootID, seconds: await board.boardTime.seconds, utc: Date())
+  }
+
+  /// Seconds of chip time since `earlier`: by the board's clock, or by the host's where the board was booted in between.
+  public func since(_ earlier: BoardMoment) -> Double {
+    bootID == earlier.bootID ? seconds - earlier.seconds : max(0, utc.timeIntervalSince(earlier.utc))
+  }
+}
+
+/// The conductances of a plan's cells, read several times over.
+public struct ReadBack: Sendable, Hashable, Codable {
+  /// How cells are read.
+  public enum Method: String, Sendable, Hashable, Codable, CaseIterable {
+    /// One cell at a time.
+    case cells
+    /// One row driven, all columns measured at once with every word line on, as in the loop: what wires take away is in it.
+    case oneHot
+  }
+
+  public var method: Method
+  /// Passes over all cells.
+  public var reads: Int
+  /// Means in siemens, one array a layer, row-major over its block.
+  public var conductances: [[Float]]
+  /// Standard error of a mean from the scatter of its reads, root mean square over the cells, µS; nil for one read. What moves slower
+  /// than the passes take is not in it.
+  public var standardError: Double?
+  public var begin: BoardMoment
+  public var end: BoardMoment
+
+  enum CodingKeys: String, CodingKey {
+    case method, reads
+    case conductances = "conductances_S"
+    case standardError = "standardError_uS"
+    case begin, end
+  }
+
+  public init(
+    method: Method, reads: Int, conductances: [[Float]], standardError: Double?, begin: BoardMoment, end: BoardMoment
+  ) {
+    self.method = method
+    self.reads = reads
+    self.conductances = conductances
+    self.standardError = standardError
+    self.begin = begin
+    self.end = end
+  }
+
+  /// Root mean square change of a cell from `earlier` to this read, % of the plan's conductance window.
+  public func changePercent(since earlier: ReadBack, plan: MappingPlan) -> Double {
+    var (sum, count) = (0.0, 0)
+    for (now, before) in zip(conductances, earlier.conductances) {
+      for (new, old) in zip(now, before) where new.isFinite && old.isFinite {
+        sum += (Double(new) - Double(old)) * (Double(new) - Double(old))
+        count += 1
+      }
+    }
+    let window = (plan.window.upperBound - plan.window.lowerBound).rawValue
+    return count > 0 ? 100 * (sum / Double(count)).squareRoot() / window : 0
+  }
+}
+
+extension Board {
+  /// Reads every cell of a plan `reads` times and averages, one pass over all cells after the other.
+  ///
+  /// The passes are apart in time, so slow noise averages too as far as it moves between them.
+  ///
+  /// - Parameter method: nil takes one-hot products where the board has them, and single cells elsewhere.
+  public func readBack(
+    _ plan: MappingPlan, reads: Int = 16, method: ReadBack.Method? = nil
+  ) async throws -> ReadBack {
+    precondition(reads > 0, "\(reads) reads")
+    let method = method ?? (info.capabilities.contains(.matrixProduct) ? .oneHot : .cells)
+    let bias = defaultReadBias()
+    let begin = await BoardMoment(self)
+    var sums = plan.layers.map { [Double](repeating: 0, count: $0.block.cellCount) }
+    var squares = sums
+    for _ in 0..<reads {
+      for (index, layer) in plan.layers.enumerated() {
+        let values =
+          switch method {
+          case .cells: try await read(layer.block, bias: bias)
+          case .oneHot: try await rows(of: layer.block, bias: bias)
+          }
+        for (cell, value) in values.enumerated() {
+          sums[index][cell] += Double(value)
+          squares[index][cell] += Double(value) * Double(value)
+        }
+      }
+    }
+    // The board's clock is known from its answers.
+    try await heartbeat()
+    let n = Double(reads)
+    var standardError: Double?
+    if reads > 1 {
+      var variance = 0.0
+      for (layer, values) in sums.enumerated() {
+        for (cell, sum) in values.enumerated() {
+          let scatter: Double = squares[layer][cell] - sum * sum / n
+          variance += max(0, scatter) / ((n - 1) * n)
+        }
+      }
+      standardError = (variance / Double(max(1, plan.cellCount))).squareRoot() * 1e6
+    }
+    return ReadBack(
+      method: method, reads: reads, conductances: sums.map { $0.map { Float($0 / n) } }, standardError: standardError,
+      begin: begin, end: await BoardMoment(self))
+  }
+
+  /// A block by one product a row.
+  private func rows(of block: CellBlock, bias: ReadBias) async throws -> [Float] {
+    let voltage = Float(bias.bitLine.rawValue)
+    var values: [Float] = []
+    values.reserveCapacity(block.cellCount)
+    for row in 0..<block.shape.rows {
+      var inputs = [Float](repeating: 0, count: block.shape.rows)
+      inputs[row] = voltage
+      let currents = try await matrixProduct(
+        MatrixProduct(block: block, inputs: inputs, wordLine: bias.wordLine, averages: bias.averages))
+      values += currents.map { $0 / voltage }
+    }
+    return values
+  }
+}

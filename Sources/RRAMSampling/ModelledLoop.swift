@@ -1,0 +1,201 @@
+internal import CAnalogKernel
+internal import RRAMMapping
+internal import RRAMModel
+internal import RRAMProfiles
+internal import RRAMUnits
+
+/// The tables of a run as the loop's kernel takes them, in units and τ.
+struct ModelledTables: Sendable {
+  var a: [Float]
+  var b: [Float]
+  /// (ticks, hidden).
+  var embedding: [Float]
+  /// (ticks, 2).
+  var offset: [Float]
+  /// Factor of the held noise, (ticks); empty for none.
+  var heldGain: [Float]
+
+  var ticks: Int { a.count }
+}
+
+/// A board's loop with given weights, as far as the host knows it: clamps and rails, no noise of the cells.
+struct ModelledLoop: Sendable {
+  private var layers: [(inputs: Int, outputs: Int, weights: [Float])]
+  private let amplitude: Float
+  private let rowClamp: Float
+  private let amplifierRail: Float
+  private let integratorRail: Float
+  let hidden: Int
+
+  /// With weights that conductances realise, each (outputs, inputs + 1), biases last.
+  init(weights: [[Double]], _ network: ScoreNetwork, loop: BoardDescription.ClosedLoop) {
+    layers = zip(network.layers, weights).map { ($0.inputs, $0.outputs, $1.map { Float($0) }) }
+    hidden = network.hiddenSize
+    let unit = loop.unitVoltage
+    amplitude = Float(loop.outputAmplifier)
+    rowClamp = Float(loop.rowClamp / unit)
+    amplifierRail = Float(loop.amplifierRail / unit)
+    integratorRail = Float(loop.integratorRail / unit)
+  }
+
+  /// With the network's own weights.
+  init(_ network: ScoreNetwork, loop: BoardDescription.ClosedLoop) {
+    let weights = network.layers.map { layer in
+      (0..<layer.outputs).flatMap { out in
+        (0..<layer.inputs).map { Double(layer.weight[out * layer.inputs + $0]) } + [Double(layer.bias[out])]
+      }
+    }
+    self.init(weights: weights, network, loop: loop)
+  }
+
+  private func withKernel<R>(
+    _ tables: ModelledTables, _ body: (UnsafePointer<ak_loop>, UnsafePointer<ak_schedule>) -> R
+  )
+    -> R
+  {
+    let weights = layers.flatMap(\.weights)
+    return weights.withUnsafeBufferPointer { weights in
+      var first = 0
+      let kernelLayers = layers.indices.map { index in
+        let layer = layers[index]
+        defer { first += layer.weights.count }
+        let isHidden = index + 1 < layers.count
+        // Both hidden layers share the embedding's channels.
+        return ak_layer(
+          inputs: Int32(layer.inputs), outputs: Int32(layer.outputs), embedding: isHidden ? 0 : -1,
+          rectified: isHidden ? 1 : 0, weights: weights.baseAddress.map { $0 + first }, variances: nil, telegraph: nil)
+      }
+      return kernelLayers.withUnsafeBufferPointer { kernelLayers in
+        var loop = ak_loop()
+        loop.layers = kernelLayers.baseAddress
+        loop.layer_count = Int32(layers.count)
+        loop.amplitude = amplitude
+        loop.bias_level = 1
+        loop.row_clamp = rowClamp
+        loop.amplifier_rail = amplifierRail
+        loop.integrator_rail = integratorRail
+        loop.noise = AK_NOISE_NONE
+        return tables.a.withUnsafeBufferPointer { a in
+          tables.b.withUnsafeBufferPointer { b in
+            tables.embedding.withUnsafeBufferPointer { embedding in
+              tables.offset.withUnsafeBufferPointer { offset in
+                tables.heldGain.withUnsafeBufferPointer { gain in
+                  var schedule = ak_schedule()
+                  schedule.ticks = Int32(tables.ticks)
+                  schedule.substeps = 1
+                  schedule.embedding_columns = Int32(hidden)
+                  schedule.tick_duration = 1 / Double(tables.ticks)
+                  schedule.a = a.baseAddress
+                  schedule.b = b.baseAddress
+                  schedule.embedding = embedding.baseAddress
+                  schedule.offset = offset.baseAddress
+                  schedule.held_gain = gain.isEmpty ? nil : gain.baseAddress
+                  return body(&loop, &schedule)
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  private func batch(_ x0: UnsafeBufferPointer<Float>, _ held: UnsafeBufferPointer<Float>, count: Int) -> ak_batch {
+    var batch = ak_batch()
+    batch.count = Int64(count)
+    batch.x0 = x0.baseAddress
+    batch.held_source = held.isEmpty ? AK_HELD_NONE : AK_HELD_TABLE
+    batch.held = held.baseAddress
+    return batch
+  }
+
+  /// Runs from start points (n, 2), with held noise (n, ticks, 2) or none.
+  ///
+  /// - Parameter interval: ticks between two points of the trajectory; nil gives the end points alone, (n, 2).
+  /// - Returns: (n, ticks / interval, 2), the start left out.
+  func run(_ x0: [Float], tables: ModelledTables, held: [Float] = [], interval: Int? = nil) -> [Float] {
+    let count = x0.count / 2
+    let points = interval.map { tables.ticks / $0 + 1 } ?? 0
+    var end = [Float](repeating: 0, count: 2 * count)
+    var trajectory = [Float](repeating: 0, count: 2 * count * points)
+    let status = withKernel(tables) { loop, schedule in
+      x0.withUnsafeBufferPointer { x0 in
+        held.withUnsafeBufferPointer { held in
+          end.withUnsafeMutableBufferPointer { end in
+            trajectory.withUnsafeMutableBufferPointer { trajectory in
+              var batch = batch(x0, held, count: count)
+              batch.x = end.baseAddress
+              if let interval {
+                batch.trajectory_interval = Int32(interval)
+                batch.trajectory = trajectory.baseAddress
+              }
+              return ak_run(loop, schedule, &batch, 0, batch.count, ak_isa_best())
+            }
+          }
+        }
+      }
+    }
+    precondition(status == AK_OK, "the loop's kernel refuses its arguments: \(status.rawValue)")
+    guard points > 0 else { return end }
+    var result: [Float] = []
+    result.reserveCapacity(2 * count * (points - 1))
+    for sample in 0..<count {
+      result += trajectory[2 * (sample * points + 1)..<2 * (sample + 1) * points]
+    }
+    return result
+  }
+
+  /// Derivatives by the tables.
+  struct Gradient {
+    var loss = 0.0
+    var a: [Double]
+    var b: [Double]
+    var embedding: [Double]
+    var offset: [Double]
+
+    init(ticks: Int, hidden: Int) {
+      a = [Double](repeating: 0, count: ticks)
+      b = a
+      embedding = [Double](repeating: 0, count: ticks * hidden)
+      offset = [Double](repeating: 0, count: ticks * 2)
+    }
+  }
+
+  /// Loss and gradient of some samples of a pool of trajectories.
+  ///
+  /// - Parameters:
+  ///   - target: (n, ticks / interval, 2).
+  ///   - into: overwritten.
+  func gradient(
+    of samples: Range<Int>, _ x0: [Float], tables: ModelledTables, held: [Float], target: [Float], interval: Int,
+    pathWeight: Float, scale: Float, adjointLimit: Float, into gradient: inout Gradient
+  ) {
+    let count = x0.count / 2
+    let status = withKernel(tables) { loop, schedule in
+      x0.withUnsafeBufferPointer { x0 in
+        held.withUnsafeBufferPointer { held in
+          target.withUnsafeBufferPointer { points in
+            gradient.a.withUnsafeMutableBufferPointer { a in
+              gradient.b.withUnsafeMutableBufferPointer { b in
+                gradient.embedding.withUnsafeMutableBufferPointer { embedding in
+                  gradient.offset.withUnsafeMutableBufferPointer { offset in
+                    var batch = batch(x0, held, count: count)
+                    var kernelTarget = ak_target(
+                      interval: Int32(interval), path_weight: pathWeight, scale: scale, state_limit: adjointLimit,
+                      points: points.baseAddress)
+                    var out = ak_gradient(
+                      a: a.baseAddress, b: b.baseAddress, embedding: embedding.baseAddress, offset: offset.baseAddress)
+                    return ak_adjoint(
+                      loop, schedule, &batch, &kernelTarget, Int64(samples.lowerBound), Int64(samples.upperBound),
+                      ak_isa_best(), &gradient.loss, &out)
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+    precondition(status == AK_OK, "the adjoint's kernel refuses its arguments: \(status.rawValue)")
+  }
+}
