@@ -18,6 +18,8 @@ public struct SamplingProgram: Sendable {
   public let seed: UInt64
   /// Number of the first sample: start points and noise depend on seed and sample number only.
   public let firstSample: UInt32
+  /// What a calibration for this chip, model, equation and class changes of the tables; nil for the model's own. Not with guidance.
+  public var correction: ScheduleCorrection?
 
   /// - Parameters:
   ///   - equation: the model's own by default.
@@ -68,7 +70,7 @@ public struct SamplingProgram: Sendable {
   public func schedule(on board: BoardDescription) throws(ScheduleError) -> Schedule {
     try Schedule(
       model.network, process: process, equation: equation, label: classLabel, guidance: guidance, ticks: ticks,
-      on: board)
+      correction: correction, on: board)
   }
 
   /// Start points of the loop's state y in units, shape (count, 2): standard normal numbers of seed and sample number, times

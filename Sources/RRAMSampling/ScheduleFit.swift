@@ -11,7 +11,7 @@ public struct ScheduleFit: Sendable {
   /// Numbers of the optimisation.
   public struct Settings: Sendable, Hashable, Codable {
     /// Ticks of the modelled run; the series fit a run of any number.
-    public var ticks = 100
+    public var ticks = 40
     public var iterations = 300
     /// Samples an iteration and class.
     public var batch = 192
