@@ -51,6 +51,7 @@ extension Board {
       failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
     }
     let end = await boardTime
+    let written = await BoardMoment(self)
 
     let label = try ProgramRecord.makeLabel(
       plan: plan, modelSHA256: model.sha256, chip: info.chipID, nonce: UInt64.random(in: 0...UInt64.max))
@@ -72,7 +73,7 @@ extension Board {
     var record = ProgramRecord(
       label: hexadecimal(label), programmedUTC: Date(), chip: info.chipID, profile: info.chipProfile,
       serial: info.serial, board: info.board, model: model.name, modelSHA256: model.sha256, plan: plan, macros: macros,
-      report: report, conductances: conductances.map(Self.readOnly))
+      report: report, conductances: conductances.map(Self.readOnly), written: written)
     // Kept before the cells age, so that an interrupted wait leaves a chip that can be sampled.
     if let home { try record.save(home: home) }
     progress?(.labelled(record.label))

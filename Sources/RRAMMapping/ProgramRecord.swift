@@ -40,6 +40,8 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
   public var report: ProgramReport
   /// The latest read of every cell, siemens, one array a layer, row-major over its block; nil where it was not read.
   public var conductances: [[Float?]]
+  /// When the last cell was written; nil in records that do not say.
+  public var written: BoardMoment?
 
   /// The label as bytes.
   public var labelBytes: [UInt8] { bytes(hexadecimal: label) }

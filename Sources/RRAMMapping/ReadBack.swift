@@ -4,7 +4,10 @@ internal import RRAMProfiles
 internal import RRAMUnits
 internal import RRAMWire
 
-/// A moment on a board's clock, which begins anew at every boot, and on the host's.
+/// A moment on a board's clock and on the host's.
+///
+/// A board's clock begins anew at every boot, so it tells the time between two moments of one boot alone. Chip time that an emulated
+/// board let pass by itself before its last boot is on neither clock.
 public struct BoardMoment: Sendable, Hashable, Codable {
   public var bootID: UInt64
   /// Board time, seconds.
@@ -67,6 +70,9 @@ public struct ReadBack: Sendable, Hashable, Codable {
     self.end = end
   }
 
+  /// Chip time that the read took, seconds.
+  public var chipSeconds: Double { end.since(begin) }
+
   /// Root mean square change of a cell from `earlier` to this read, % of the plan's conductance window.
   public func changePercent(since earlier: ReadBack, plan: MappingPlan) -> Double {
     var (sum, count) = (0.0, 0)
@@ -86,9 +92,11 @@ extension Board {
   ///
   /// The passes are apart in time, so slow noise averages too as far as it moves between them.
   ///
-  /// - Parameter method: nil takes one-hot products where the board has them, and single cells elsewhere.
+  /// - Parameters:
+  ///   - method: nil takes one-hot products where the board has them, and single cells elsewhere.
+  ///   - progress: called after each pass with the number of passes that are done.
   public func readBack(
-    _ plan: MappingPlan, reads: Int = 16, method: ReadBack.Method? = nil
+    _ plan: MappingPlan, reads: Int = 16, method: ReadBack.Method? = nil, progress: (@Sendable (Int) -> Void)? = nil
   ) async throws -> ReadBack {
     precondition(reads > 0, "\(reads) reads")
     let method = method ?? (info.capabilities.contains(.matrixProduct) ? .oneHot : .cells)
@@ -96,7 +104,7 @@ extension Board {
     let begin = await BoardMoment(self)
     var sums = plan.layers.map { [Double](repeating: 0, count: $0.block.cellCount) }
     var squares = sums
-    for _ in 0..<reads {
+    for pass in 0..<reads {
       for (index, layer) in plan.layers.enumerated() {
         let values =
           switch method {
@@ -108,6 +116,7 @@ extension Board {
           squares[index][cell] += Double(value) * Double(value)
         }
       }
+      progress?(pass + 1)
     }
     // The board's clock is known from its answers.
     try await heartbeat()

@@ -2,7 +2,8 @@ public import Foundation
 
 /// The folder of everything the toolkit keeps: `$RRAM_HOME`, by default `~/.local/state/rram`.
 ///
-/// `runs/` holds one folder a run, `chips/ID/` what is known of one chip: `limits.yaml` and `programs/LABEL.json`.
+/// `runs/` holds one folder a run, `chips/ID/` what is known of one chip: `limits.yaml`, `programs/LABEL.json` and
+/// `calibrations/ID.json`.
 public struct RecordsHome: Sendable {
   public let root: URL
 
@@ -58,6 +59,28 @@ public struct RecordsHome: Sendable {
       throw RecordsError(.io, path: file.path, reason: "cannot be read", underlying: error)
     }
   }
+
+  /// Keeps a calibration of a chip.
+  ///
+  /// - Parameters:
+  ///   - record: JSON, in the form the layer that calibrates defines.
+  ///   - name: of `A-Z a-z 0-9 . _ -`; names sort by age if they begin with their time.
+  /// - Returns: where it is.
+  public func saveCalibration(_ record: Data, name: String, chip id: String) throws -> URL {
+    let folder = calibrations(chip: id)
+    try makeFolder(folder)
+    let file = folder.appending(path: name + ".json")
+    try write(record, to: file)
+    return file
+  }
+
+  /// The calibrations of a chip, in the order of their names, last first.
+  public func calibrationFiles(chip id: String) -> [URL] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: calibrations(chip: id).path)) ?? []
+    return names.filter { $0.hasSuffix(".json") }.sorted(by: >).map { calibrations(chip: id).appending(path: $0) }
+  }
+
+  private func calibrations(chip id: String) -> URL { chip(id).appending(path: "calibrations") }
 }
 
 /// Lower-case hexadecimal digits of `bytes`.

@@ -1,4 +1,5 @@
 internal import CAnalogKernel
+internal import Glibc
 internal import RRAMMapping
 internal import RRAMModel
 internal import RRAMProfiles
@@ -26,6 +27,13 @@ struct ModelledLoop: Sendable {
   private let amplifierRail: Float
   private let integratorRail: Float
   let hidden: Int
+
+  /// The set that `RRAM_ISA` names if this machine runs it, otherwise the fastest.
+  private static let instructionSet: ak_isa = {
+    guard let name = getenv("RRAM_ISA").map({ String(cString: $0) }) else { return ak_isa_best() }
+    let sets = [AK_ISA_PORTABLE, AK_ISA_SSE2, AK_ISA_AVX2, AK_ISA_AVX512, AK_ISA_NEON]
+    return sets.first { String(cString: ak_isa_name($0)) == name && ak_isa_supported($0) != 0 } ?? ak_isa_best()
+  }()
 
   /// With weights that conductances realise, each (outputs, inputs + 1), biases last.
   init(weights: [[Double]], _ network: ScoreNetwork, loop: BoardDescription.ClosedLoop) {
@@ -129,7 +137,7 @@ struct ModelledLoop: Sendable {
                 batch.trajectory_interval = Int32(interval)
                 batch.trajectory = trajectory.baseAddress
               }
-              return ak_run(loop, schedule, &batch, 0, batch.count, ak_isa_best())
+              return ak_run(loop, schedule, &batch, 0, batch.count, Self.instructionSet)
             }
           }
         }
@@ -187,7 +195,7 @@ struct ModelledLoop: Sendable {
                       a: a.baseAddress, b: b.baseAddress, embedding: embedding.baseAddress, offset: offset.baseAddress)
                     return ak_adjoint(
                       loop, schedule, &batch, &kernelTarget, Int64(samples.lowerBound), Int64(samples.upperBound),
-                      ak_isa_best(), &gradient.loss, &out)
+                      Self.instructionSet, &gradient.loss, &out)
                   }
                 }
               }

@@ -11,15 +11,15 @@ struct NominalTables: Sendable {
   let heldGain: [Float]
   private let network: ScoreNetwork
 
+  /// - Parameter rate: what t falls by over a run of length 1, where coefficients are rates of that run; a board's tables count in
+  ///   run times, of which whole nanoseconds a tick leave a little.
   init(
     _ network: ScoreNetwork, process: DiffusionProcess, equation: ReverseEquation, ticks: Int,
-    loop: BoardDescription.ClosedLoop
+    loop: BoardDescription.ClosedLoop, rate: Double = 1 - DiffusionProcess.endTime
   ) {
     self.network = network
     let times = Schedule.midpoints(ticks: ticks)
     self.times = times
-    // A run takes τ from 0 to 1 while t goes from 1 to the end time.
-    let rate = 1 - DiffusionProcess.endTime
     let amplitude = Double(network.amplitude) / loop.outputAmplifier
     a = times.map { rate * process.stateCoefficient(at: $0) }
     b = times.map { rate * amplitude * process.scoreCoefficient(at: $0, equation: equation) }

@@ -63,6 +63,7 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
     self.serial = serial
     self.chip = chip
     self.profile = profile
+    calibration = program.calibration
     note(program.process)
   }
 

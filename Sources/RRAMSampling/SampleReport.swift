@@ -39,6 +39,30 @@ public struct OverRangeCounts: Sendable, Hashable, Codable {
   public init() {}
 }
 
+/// The calibration that a run played.
+public struct CalibrationUse: Sendable, Hashable, Encodable {
+  public var id: String
+  /// `software` or the data's name.
+  public var target: String
+  /// Chip time from the read-back to the run, seconds.
+  public var sinceReadBack: Double
+  /// How far the cells had moved since, % of the conductance window.
+  public var movementPercent: Double
+
+  enum CodingKeys: String, CodingKey {
+    case id, target
+    case sinceReadBack = "sinceReadBack_s"
+    case movementPercent
+  }
+
+  public init(_ calibration: ScheduleCalibration, _ movement: ScheduleCalibration.Movement) {
+    id = calibration.id
+    target = calibration.target.name
+    sinceReadBack = movement.seconds
+    movementPercent = movement.percent
+  }
+}
+
 /// What a sampling run took: what `sample` prints.
 public struct SampleReport: Sendable, Hashable, Encodable {
   public var samples: Int
@@ -58,6 +82,8 @@ public struct SampleReport: Sendable, Hashable, Encodable {
   public var requests: Int
   public var overRange: OverRangeCounts
   public var energyPerSample: SampleEnergy
+  /// nil: the model's own tables.
+  public var calibration: CalibrationUse?
   /// The sample file; nil if none was written.
   public var file: String?
 
@@ -65,7 +91,7 @@ public struct SampleReport: Sendable, Hashable, Encodable {
     case samples, solver, classLabel, ticks, scale, chipSecondsPerSample, hostSeconds, dutyCycle, loopShare, busSeconds
     case requests, overRange
     case energyPerSample = "energyPerSample_J"
-    case file
+    case calibration, file
   }
 
   public init(
@@ -105,6 +131,7 @@ public struct SampleReport: Sendable, Hashable, Encodable {
     try container.encode(requests, forKey: .requests)
     try container.encode(overRange, forKey: .overRange)
     try container.encode(energyPerSample, forKey: .energyPerSample)
+    try container.encode(calibration, forKey: .calibration)
     try container.encode(file, forKey: .file)
   }
 }

@@ -20,6 +20,8 @@ public struct SamplingProgram: Sendable {
   public let firstSample: UInt32
   /// What a calibration for this chip, model, equation and class changes of the tables; nil for the model's own. Not with guidance.
   public var correction: ScheduleCorrection?
+  /// Id of the calibration that the correction is of; nil for none, and for a correction that no record has.
+  public var calibration: String?
 
   /// - Parameters:
   ///   - equation: the model's own by default.

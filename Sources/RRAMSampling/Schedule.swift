@@ -95,23 +95,21 @@ public struct Schedule: Sendable, Hashable {
     self.tick = tick
 
     let rate = (1 - DiffusionProcess.endTime) * loop.runTime.seconds / (Double(ticks) * tick.seconds)
-    let amplitude = Double(network.amplitude) / loop.outputAmplifier
-    let times = Self.midpoints(ticks: ticks)
-    let state = times.map { rate * process.stateCoefficient(at: $0) }
+    let nominal = NominalTables(network, process: process, equation: equation, ticks: ticks, loop: loop, rate: rate)
+    let times = nominal.times
     let factors = times.indices.map { index in
       guidance == 0 ? 1 : Self.isClassSlot(index, equation) ? 2 * (1 + guidance) : -2 * guidance
     }
-    let score = zip(times, factors).map {
-      rate * amplitude * $1 * process.scoreCoefficient(at: $0, equation: equation)
-    }
-    let labelEmbedding = network.classEmbedding(label)
-    let nullEmbedding = network.classEmbedding(nil)
-    let embedding = zip(times, factors).map { t, factor in
-      zip(network.timeEmbedding(Float(t)), factor < 0 ? nullEmbedding : labelEmbedding).map { Double($0) + Double($1) }
+    let score = zip(nominal.b, factors).map { $0 * $1 }
+    let labelEmbedding = nominal.embedding(label)
+    let nullEmbedding = guidance == 0 ? labelEmbedding : nominal.embedding(nil)
+    let hidden = network.hiddenSize
+    let embedding = factors.enumerated().map { index, factor in
+      Array((factor < 0 ? nullEmbedding : labelEmbedding)[index * hidden..<(index + 1) * hidden])
     }
     let noise = Self.noise(process, equation, times: times, rate: rate)
     var channels = [
-      Channel("a", state, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1),
+      Channel("a", nominal.a, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1),
       Channel("b", score, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1),
     ]
     for channel in 0..<loop.embeddingChannels {
@@ -191,7 +189,7 @@ public struct Schedule: Sendable, Hashable {
   static let dimensions = 2
 
   /// The length of a tick: the run time divided evenly, in whole nanoseconds.
-  private static func tick(
+  static func tick(
     ticks: Int, loop: BoardDescription.ClosedLoop, board: String
   ) throws(ScheduleError) -> Duration {
     guard (1...loop.maximumTicks).contains(ticks) else {

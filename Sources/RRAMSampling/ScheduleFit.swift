@@ -60,13 +60,15 @@ public struct ScheduleFit: Sendable {
   }
 
   private let settings: Settings
-  private let real: ModelledLoop
+  private let network: ScoreNetwork
+  private let loop: BoardDescription.ClosedLoop
+  private var real: ModelledLoop
+  private let ideal: ModelledLoop
   private let conditions: [Condition]
   private let pathWeight: Float
-  /// Nominal tables without embedding.
-  private let a: [Double]
-  private let b: [Double]
-  private let heldGain: [Float]
+  /// Tables as the model asks for them.
+  private let nominal: NominalTables
+  private let priorStandardDeviation: Float
   /// What the integrators add of their own, units, (2).
   private let integratorOffset: [Double]
   private let hidden: Int
@@ -89,12 +91,16 @@ public struct ScheduleFit: Sendable {
     precondition(!labels.isEmpty && integratorOffset.count == 2, "labels and one offset an axis")
     precondition(settings.ticks.isMultiple(of: settings.points), "\(settings.points) points in \(settings.ticks) ticks")
     let network = model.network
+    self.network = network
+    self.loop = loop
     self.settings = settings
     self.integratorOffset = integratorOffset
+    let deviation = Float(process.priorStandardDeviation)
+    priorStandardDeviation = deviation
     real = ModelledLoop(weights: weights, network, loop: loop)
     hidden = network.hiddenSize
     let nominal = NominalTables(network, process: process, equation: equation, ticks: settings.ticks, loop: loop)
-    (a, b, heldGain) = (nominal.a, nominal.b, nominal.heldGain)
+    self.nominal = nominal
     basis = nominal.times.map { ScheduleCorrection.basis(at: $0) }
     func limits(_ converter: BoardDescription.Converter, _ unit: Volts) -> ClosedRange<Double> {
       (converter.reachable.lowerBound / unit)...(converter.reachable.upperBound / unit)
@@ -104,13 +110,14 @@ public struct ScheduleFit: Sendable {
     offsetLimits = loop.offset.map { limits($0, loop.unitVoltage) }
 
     let ideal = ModelledLoop(network, loop: loop)
+    self.ideal = ideal
     conditions = labels.enumerated().map { index, label in
       let seed = settings.seed &+ UInt64(index)
       let embedding = nominal.embedding(label)
       switch target {
       case .software:
         let count = settings.batch * settings.batches
-        let x0 = SamplingNoise.start(seed: seed, count: count).map { $0 * Float(process.priorStandardDeviation) }
+        let x0 = SamplingNoise.start(seed: seed, count: count).map { $0 * deviation }
         let held = nominal.heldNoise(seed: seed, count: count)
         let interval = settings.ticks / settings.points
         let points = ideal.run(x0, tables: nominal.tables(embedding), held: held, interval: interval)
@@ -142,7 +149,7 @@ public struct ScheduleFit: Sendable {
   /// The tables that a correction makes of the nominal ones, with every value that its converter does not reach at its end.
   private func tables(_ condition: Condition, _ correction: ScheduleCorrection) -> ModelledTables {
     let ticks = settings.ticks
-    var tables = ModelledTables(a: [], b: [], embedding: [], offset: [], heldGain: heldGain)
+    var tables = ModelledTables(a: [], b: [], embedding: [], offset: [], heldGain: nominal.heldGain)
     tables.embedding.reserveCapacity(ticks * hidden)
     func within(_ value: Double, _ limits: ClosedRange<Double>) -> Float {
       Float(min(max(value, limits.lowerBound), limits.upperBound))
@@ -151,8 +158,8 @@ public struct ScheduleFit: Sendable {
       let basis = basis[tick]
       let state = ScheduleCorrection.factor(ScheduleCorrection.sum(correction.state, basis)).factor
       let score = ScheduleCorrection.factor(ScheduleCorrection.sum(correction.score, basis)).factor
-      tables.a.append(within(a[tick] * state, coefficientLimits))
-      tables.b.append(within(b[tick] * score, coefficientLimits))
+      tables.a.append(within(nominal.a[tick] * state, coefficientLimits))
+      tables.b.append(within(nominal.b[tick] * score, coefficientLimits))
       for channel in 0..<hidden {
         let value =
           condition.embedding[tick * hidden + channel] + ScheduleCorrection.sum(correction.embedding[channel], basis)
@@ -191,7 +198,7 @@ public struct ScheduleFit: Sendable {
       let basis = basis[tick]
       let state = ScheduleCorrection.factor(ScheduleCorrection.sum(correction.state, basis)).slope
       let score = ScheduleCorrection.factor(ScheduleCorrection.sum(correction.score, basis)).slope
-      let (da, db) = (gradient.a[tick] * a[tick] * state, gradient.b[tick] * b[tick] * score)
+      let (da, db) = (gradient.a[tick] * nominal.a[tick] * state, gradient.b[tick] * nominal.b[tick] * score)
       if counts(tables.a[tick], gradient.a[tick], coefficientLimits) { enter(0, da, basis) }
       if counts(tables.b[tick], gradient.b[tick], coefficientLimits) { enter(1, db, basis) }
       for channel in 0..<hidden {
@@ -209,6 +216,38 @@ public struct ScheduleFit: Sendable {
         }
       }
     }
+  }
+
+  /// The same fit for cells that have changed: start points, noise and targets stay.
+  ///
+  /// - Parameter weights: what the cells realise now, as in the initializer.
+  public func replacing(weights: [[Double]]) -> ScheduleFit {
+    var copy = self
+    copy.real = ModelledLoop(weights: weights, network, loop: loop)
+    return copy
+  }
+
+  /// End points y of the modelled loop with these weights, shape (count, 2), from start points and noise of `seed`.
+  ///
+  /// - Parameters:
+  ///   - correction: nil plays the tables as the model asks for them.
+  ///   - condition: index of the label.
+  public func endPoints(_ correction: ScheduleCorrection?, condition: Int, count: Int, seed: UInt64) -> [Float] {
+    let condition = conditions[condition]
+    let none = ScheduleCorrection(
+      state: [], score: [], embedding: [[Double]](repeating: [], count: hidden), offset: [[], []])
+    return endPoints(real, tables(condition, correction ?? none), count: count, seed: seed)
+  }
+
+  /// The same of the network itself in a loop without errors.
+  public func idealEndPoints(condition: Int, count: Int, seed: UInt64) -> [Float] {
+    endPoints(ideal, nominal.tables(conditions[condition].embedding), count: count, seed: seed)
+  }
+
+  private func endPoints(_ loop: ModelledLoop, _ tables: ModelledTables, count: Int, seed: UInt64) -> [Float] {
+    loop.run(
+      SamplingNoise.start(seed: seed, count: count).map { $0 * priorStandardDeviation }, tables: tables,
+      held: nominal.heldNoise(seed: seed, count: count))
   }
 
   /// Optimises; takes a fraction of a second on the calling thread.

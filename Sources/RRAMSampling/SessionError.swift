@@ -15,6 +15,12 @@ public struct SessionError: Error, Sendable, CustomStringConvertible {
     public static let malformedAnswer = Code(rawValue: "malformedAnswer")
     /// A sample file cannot be understood.
     public static let malformedFile = Code(rawValue: "malformedFile")
+    /// Data that a calibration cannot aim at: too few, without the classes, or of another shape or scale than the network's samples.
+    public static let targetData = Code(rawValue: "targetData")
+    /// A calibration of another chip, write, model, solver, condition or firmware than the run's.
+    public static let otherCalibration = Code(rawValue: "otherCalibration")
+    /// A calibration that the records do not have.
+    public static let unknownCalibration = Code(rawValue: "unknownCalibration")
   }
 
   public var code: Code

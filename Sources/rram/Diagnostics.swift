@@ -49,10 +49,7 @@ func diagnose(_ error: any Error) -> Diagnosis {
   case let error as ScheduleError:
     Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
   case let error as SessionError:
-    Diagnosis(
-      message: "\(error)",
-      exitCode: error.code == .malformedFile || error.code == .presetOutOfRange
-        ? ExitStatus.badInput : error.code == .invalidArgument ? ExitStatus.usage : ExitStatus.failure)
+    session(error)
   case let error as HDPMError:
     diagnose(error)
   case let error as CommandError:
@@ -140,6 +137,22 @@ private func mapping(_ error: MappingError) -> Diagnosis {
     default: nil
     }
   let code = error.code == .malformedRecord ? ExitStatus.badInput : ExitStatus.failure
+  return Diagnosis(message: "\(error)", hint: hint, exitCode: code)
+}
+
+private func session(_ error: SessionError) -> Diagnosis {
+  let hint: String? =
+    switch error.code {
+    case .otherCalibration, .unknownCalibration:
+      "'rram calibrate schedule MODEL' makes one for what is on the chip; '--calibration none' plays the model's own tables"
+    default: nil
+    }
+  let code: Int32 =
+    switch error.code {
+    case .malformedFile, .presetOutOfRange, .targetData: ExitStatus.badInput
+    case .invalidArgument: ExitStatus.usage
+    default: ExitStatus.failure
+    }
   return Diagnosis(message: "\(error)", hint: hint, exitCode: code)
 }
 

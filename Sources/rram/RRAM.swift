@@ -21,7 +21,8 @@ struct RRAMCommand: AsyncParsableCommand {
     version: toolkitVersion,
     subcommands: [
       ListCommand.self, InfoCommand.self, FormCommand.self, ReadCommand.self, ProgramCommand.self, VerifyCommand.self,
-      WaitCommand.self, ScheduleCommand.self, SampleCommand.self, EvaluateCommand.self, ExportCommand.self,
+      WaitCommand.self, ScheduleCommand.self, CalibrateCommand.self, SampleCommand.self, EvaluateCommand.self,
+      ExportCommand.self,
       SafeCommand.self,
       DoctorCommand.self, EmulateCommand.self, DemoCommand.self, ProfileCommand.self, HDPMCommand.self,
       BenchCommand.self,

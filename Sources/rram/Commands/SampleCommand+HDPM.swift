@@ -5,9 +5,10 @@ extension SampleCommand {
   /// Draws samples on the published board: requests runs, and takes what the scope saw of each.
   func runOnPublishedBoard(at address: BoardAddress) async throws {
     _ = try runOptions.link.files(for: address)
-    if solver != nil || scale != nil || start != nil {
+    if solver != nil || scale != nil || start != nil || calibration != nil {
       throw CommandError(
-        message: "--solver, --scale and --start do not apply to \(address): the board plays the schedule of its preset",
+        message:
+          "--solver, --scale, --start and --calibration do not apply to \(address): the board plays the schedule of its preset",
         exitCode: ExitStatus.usage)
     }
     var presets = HDPMPreset.all

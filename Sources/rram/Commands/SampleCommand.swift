@@ -7,7 +7,8 @@ struct SampleCommand: AsyncParsableCommand {
     commandName: "sample", abstract: "Draw samples in closed loop from the network that is on the chip.",
     discussion: """
       The chip must carry the model, unchanged since 'rram program'. Start points come from --seed and the sample's number, or from a \
-      file. A conditional network without --class draws its classes in equal shares.
+      file. A conditional network without --class draws its classes in equal shares. A calibration that fits is used and named; its \
+      cells are read again first, and a warning tells if they have moved farther than the tables allow.
       """)
 
   @Argument(
@@ -58,6 +59,13 @@ struct SampleCommand: AsyncParsableCommand {
   @Option(
     help: "Published board: seconds since it was powered up; lets runs step around the wraps of its tick counter.")
   var uptime: Double?
+
+  @Option(
+    help: """
+      Tables of 'rram calibrate schedule': none (the model's own), an id, or a file. Default: the newest that fits chip, write, model, \
+      solver and class.
+      """)
+  var calibration: String?
 
   @OptionGroup(title: "Published board (hdpm:)") var published: PublishedBoardOptions
   @OptionGroup var options: BoardOptions
@@ -111,6 +119,7 @@ struct SampleCommand: AsyncParsableCommand {
     (command.guidance, command.solver, command.scale) = (guidance, solver, text("betaScale").flatMap { Double($0) })
     (command.label, command.start) = (text("class"), text("start"))
     command.output = output ?? text("output")
+    command.calibration = text("calibration") ?? "none"
     return command
   }
 
@@ -141,6 +150,7 @@ struct SampleCommand: AsyncParsableCommand {
     }
     // How many of a batch are there already.
     let done = batches.map { min(max(earlier.count - $0.first, 0), $0.count) }
+    let chosen = try CalibrationChoice(calibration)
     let programs = try zip(batches, done).map { batch, done in
       try SamplingProgram(
         model, equation: solver, scale: scale, classLabel: batch.label, guidance: guidance, ticks: ticks,
@@ -152,8 +162,9 @@ struct SampleCommand: AsyncParsableCommand {
       "scale": "\(programs[0].process.scale)", "class": label ?? "", "ticks": "\(ticks)", "seed": "\(seed)",
       "guidance": "\(guidance)", "modelFile": modelName, "betaScale": scale.map { "\($0)" } ?? "",
       "output": output ?? "", "resumed": resume ?? "",
-      "start": start ?? "",
+      "start": start ?? "", "calibration": calibration ?? "none",
     ]
+    try chosen.check(programs)
     let result = try await withRecordedBoard(options, runOptions, settings: settings) { board, record in
       var statistics = SamplingStatistics()
       var file: SampleFile?
@@ -163,6 +174,8 @@ struct SampleCommand: AsyncParsableCommand {
           message: "the run was on chip \(chip), board \(board.address) carries \(board.info.chipID)",
           exitCode: ExitStatus.failure)
       }
+      let (programs, use) = try await chosen.apply(to: programs, on: board, quiet: options.common.quiet)
+      try record.note(setting: "calibration", use?.id ?? "none")
       let journal = try SampleJournal(path: record.file(Self.journalName).path)
       for (index, (batch, program)) in zip(batches, programs).enumerated() {
         let session = try await SamplingSession(program, on: board, home: RecordsHome())
@@ -216,6 +229,7 @@ struct SampleCommand: AsyncParsableCommand {
       let energy = SampleEnergy(array: arrays.isEmpty ? nil : arrays.reduce(0, +) / Double(arrays.count))
       var report = SampleReport(programs[0], statistics, energy: energy, file: path)
       if batches.count > 1 { report.classLabel = nil }
+      report.calibration = use
       return SampleOutput(report: report)
     }
     try answer(result, json: options.common.json)
@@ -292,6 +306,11 @@ struct SampleOutput: CommandOutput {
     if let array = report.energyPerSample.array {
       lines.append(
         "array energy \(Joules(array)) a sample (modelled; amplifiers, converters and board are not modelled yet)")
+    }
+    if let calibration = report.calibration {
+      lines.append(
+        "calibration \(calibration.id), target \(calibration.target); the cells have moved by \(calibration.movementPercent.formatted(digits: 2)) % of the window since their read"
+      )
     }
     if !hits.isEmpty { lines.append("samples that left a range: " + hits.joined(separator: ", ")) }
     return lines.joined(separator: "\n")

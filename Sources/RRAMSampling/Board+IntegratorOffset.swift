@@ -1,0 +1,41 @@
+public import RRAMBoard
+public import RRAMMapping
+internal import RRAMProfiles
+internal import RRAMUnits
+internal import RRAMWire
+
+extension Board {
+  /// What the integrators add of their own over a run, units, (x, y): runs from 0 in which all tables are 0.
+  ///
+  /// - Parameter runs: averaged; one takes what a sample takes.
+  /// - Throws: ``ScheduleError`` `noClosedLoop`; `BoardError`.
+  public func integratorOffset(_ plan: MappingPlan, runs: Int = 64) async throws -> [Double] {
+    precondition(runs > 0, "\(runs) runs")
+    guard let loop = boardDescription.closedLoop else {
+      throw ScheduleError(.noClosedLoop, "board '\(boardDescription.name)' has no closed loop")
+    }
+    let ticks = min(Self.offsetTicks, loop.maximumTicks)
+    let tick = try Schedule.tick(ticks: ticks, loop: loop, board: boardDescription.name)
+    let converters =
+      [loop.coefficient, loop.coefficient]
+      + [BoardDescription.Converter](repeating: loop.embedding, count: loop.embeddingChannels)
+      + (loop.offset.map { [$0, $0] } ?? [])
+    let codes = converters.map { UInt16($0.code(nearest: Volts(0))?.rawValue ?? 0) }
+    try await configureLoop(plan.layers.map { LoopLayer(block: $0.block, columnGain: $0.columnGainCodes) })
+    try await uploadSchedule(
+      LoopSchedule(
+        id: Self.offsetSchedule, tick: tick, ticks: ticks, codes: (0..<ticks).flatMap { _ in codes }))
+    let preset = PresetCodes([Float](repeating: 0, count: 2 * runs), loop: loop)
+    var sums = [0.0, 0.0]
+    for try await batch in runLoop(LoopRun(scheduleID: Self.offsetSchedule, preset: preset.codes, seed: 0)) {
+      for (index, value) in loop.units(ofReadOut: batch.x).enumerated() {
+        sums[index % 2] += Double(value) - Double(preset.realised[index % 2])
+      }
+    }
+    return sums.map { $0 / Double(runs) }
+  }
+
+  private static let offsetTicks = 40
+  /// Above the ids that sampling sessions use.
+  private static let offsetSchedule: UInt32 = 1 << 30
+}

@@ -1,0 +1,197 @@
+import ArgumentParser
+import Foundation
+import RRAMKit
+
+struct CalibrateCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "calibrate", abstract: "Measure what is on the chip and make good for it.",
+    subcommands: [CalibrateScheduleCommand.self])
+}
+
+struct CalibrateScheduleCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "schedule", abstract: "Fit the tables of a run to the cells as they are.",
+    discussion: """
+      Reads every cell back at the loop's operating point, and re-optimises the tables that the converters play, by the exact adjoint of \
+      the loop, for end points where they should be: where the network brings them in software, or on data. No cell is written. The \
+      result is kept with the chip's records, and 'rram sample' uses the newest that fits; it holds for this write, solver, scale and \
+      class, and as long as the cells stay where they were read.
+      """)
+
+  @Argument(help: "The model on the chip: ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a file.")
+  var model: String
+
+  @Option(
+    help:
+      "software, or data to aim at: ring, letters, or a file (.npy, .npz). Data also make good what the network lacks.")
+  var target = "software"
+
+  @Option(help: "ode or sde: what the tables will be sampled with. Default: what suits the model.")
+  var solver: ReverseEquation?
+
+  @Option(parsing: .unconditional, help: "Factor on β, of a vp model. Default: the model's.")
+  var scale: Double?
+
+  @Option(name: .customLong("class"), help: "Class by name or number, or 'none'. Default: all classes in one.")
+  var label: String?
+
+  @Option(help: "Passes over all cells that are averaged.")
+  var reads = 16
+
+  @Option(help: "Steps of the fit.")
+  var iterations = 300
+
+  @Option(help: "Points that are drawn in software to predict the quality; 0: none.")
+  var predict = 20_000
+
+  @OptionGroup var options: BoardOptions
+  @OptionGroup var runOptions: RunOptions
+
+  func validate() throws {
+    guard (1...1024).contains(reads) else { throw ValidationError("--reads \(reads): 1 to 1024 are possible") }
+    guard (10...100_000).contains(iterations) else {
+      throw ValidationError("--iterations \(iterations): 10 to 100000 are possible")
+    }
+    guard (0...1_000_000).contains(predict) else {
+      throw ValidationError("--predict \(predict): 0 to 1000000 are possible")
+    }
+    if let scale, !(scale > 0 && scale.isFinite) {
+      throw ValidationError("--scale \(scale): a number above 0 is needed")
+    }
+  }
+
+  func run() async throws {
+    let address = try options.address()
+    switch address {
+    case .hdpm, .emulatedHDPM:
+      throw CommandError(
+        message: "'calibrate' does not apply to \(address): the published board's tables are those of its presets",
+        exitCode: ExitStatus.usage)
+    default: break
+    }
+    let model = try ScoreModel.open(self.model, options.common)
+    let labels: [Int?] =
+      model.network.isConditional && label == nil
+      ? Array(0..<model.network.classCount) : [try model.classIndex(label)]
+    let data = target == "software" ? nil : try EvaluationData(target)
+    let goal = try CalibrationGoal(model, equation: solver, scale: scale, labels: labels, data: data)
+    let settings = [
+      "model": model.name, "modelSHA256": model.sha256, "target": target, "targetSHA256": data?.sha256 ?? "",
+      "solver": goal.equation.rawValue, "scale": "\(goal.process.scale)", "class": label ?? "", "reads": "\(reads)",
+      "iterations": "\(iterations)",
+    ]
+    let progress = ProgressLine(quiet: options.common.quiet)
+    let output = try await withRecordedBoard(options, runOptions, settings: settings) { board, record in
+      try goal.check(on: board.boardDescription)
+      let home = RecordsHome()
+      let program = try await ProgramRecord.find(on: board, home: home, model: model)
+      var fit = ScheduleFit.Settings()
+      fit.iterations = iterations
+      let calibration = try await ScheduleCalibration(
+        goal, on: board, record: program, reads: reads, settings: fit, predicting: predict
+      ) { step in
+        switch step {
+        case .reading(let pass, let passes): progress.show("reading", finished: pass, total: passes)
+        case .fitting(let done): progress.show("fitting", finished: Int(done * 100), total: 100)
+        }
+      }
+      progress.clear()
+      let file = try calibration.save(home: home)
+      try record.note(setting: "calibration", calibration.id)
+      try record.events.append([
+        .init("calibrate", boardTime: await board.boardTime, detail: "schedule, \(calibration.id), target \(target)")
+      ])
+      return CalibrateScheduleOutput(calibration: calibration, plan: program.plan, file: file.path)
+    }
+    try answer(output, json: options.common.json)
+  }
+}
+
+struct CalibrateScheduleOutput: CommandOutput {
+  var calibration: ScheduleCalibration
+  var plan: MappingPlan
+  var file: String
+
+  private var windowPercent: Double? {
+    let window = (plan.window.upperBound - plan.window.lowerBound).microsiemens
+    return calibration.readBack.standardError.map { 100 * $0 / window }
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case id, file, model, solver, scale, classes, target, dataSHA256, chip, program
+    case age = "age_s"
+    case ageByBoard, reads, method
+    case standardError = "standardError_uS"
+    case standardErrorPercent
+    case integratorOffset = "integratorOffset_units"
+    case loss, predicted, chipSeconds, hostSeconds
+  }
+  private struct Loss: Encodable { var first, last: Double }
+  private struct Predicted: Encodable {
+    var data: String
+    var software, before, after: SampleQuality
+    var ratioBefore, ratioAfter: QualityRatio
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(calibration.id, forKey: .id)
+    try container.encode(file, forKey: .file)
+    try container.encode(calibration.model, forKey: .model)
+    try container.encode(calibration.solver, forKey: .solver)
+    try container.encode(calibration.scale, forKey: .scale)
+    try container.encode(calibration.tables.map(\.label), forKey: .classes)
+    try container.encode(calibration.target.name, forKey: .target)
+    try container.encode(calibration.target.dataSHA256, forKey: .dataSHA256)
+    try container.encode(calibration.chip, forKey: .chip)
+    try container.encode(calibration.program, forKey: .program)
+    try container.encode(calibration.age, forKey: .age)
+    try container.encode(calibration.ageByBoard, forKey: .ageByBoard)
+    try container.encode(calibration.readBack.reads, forKey: .reads)
+    try container.encode(calibration.readBack.method, forKey: .method)
+    try container.encode(calibration.readBack.standardError, forKey: .standardError)
+    try container.encode(windowPercent, forKey: .standardErrorPercent)
+    try container.encode(calibration.integratorOffset, forKey: .integratorOffset)
+    try container.encode(Loss(first: calibration.firstLoss, last: calibration.lastLoss), forKey: .loss)
+    try container.encode(
+      calibration.predicted.map {
+        Predicted(
+          data: $0.data, software: $0.software, before: $0.before, after: $0.after, ratioBefore: $0.ratioBefore,
+          ratioAfter: $0.ratioAfter)
+      }, forKey: .predicted)
+    try container.encode(calibration.chipSeconds, forKey: .chipSeconds)
+    try container.encode(calibration.hostSeconds, forKey: .hostSeconds)
+  }
+
+  var text: String {
+    let read = calibration.readBack
+    let error =
+      read.standardError.map {
+        ", standard error \($0.formatted(digits: 2)) µS (\(windowPercent.formatted(digits: 2)) % of the window)"
+      } ?? ""
+    let clock = calibration.ageByBoard ? "" : " by the host's clock"
+    var lines = [
+      "calibration \(calibration.id) of '\(calibration.model)' (\(calibration.solver.rawValue), target \(calibration.target.name)) on \(calibration.chip)",
+      "cells read \(read.reads) times, \(age(calibration.age)) after the last write\(clock)\(error)",
+      "loss \(calibration.firstLoss.formatted(digits: 3)) → \(calibration.lastLoss.formatted(digits: 3))",
+    ]
+    if let predicted = calibration.predicted {
+      func row(_ name: String, _ value: KeyPath<SampleQuality, Double>) -> [String] {
+        [predicted.software, predicted.before, predicted.after].reduce(into: [name]) {
+          $0.append($1[keyPath: value].formatted(digits: 3))
+        }
+      }
+      lines.append(
+        "predicted from the cells as they were read, n = \(predicted.after.n), against data '\(predicted.data)':")
+      lines.append(
+        table([
+          ["", "software", "before", "after"], row("KL2d", \.kl2d), row("sliced Wasserstein", \.slicedWasserstein),
+          row("radius, mean", \.radiusMean), row("radius, σ", \.radiusStd),
+        ]))
+    }
+    lines.append(
+      "chip \(calibration.chipSeconds.formatted(digits: 3)) s, host \(calibration.hostSeconds.formatted(digits: 3)) s: \(file)"
+    )
+    return lines.joined(separator: "\n")
+  }
+}
