@@ -1,0 +1,253 @@
+"""Quality of samples over emulated chips: every case on every seed through the command line, then medians and 90th percentiles.
+
+A chip takes the path of a user: form, program, wait, sample, calibrate, sample. Each step is one run of `rram` with --json; a chip lies in a
+state file of its own, with records of its own. Nothing here knows what the emulator knows.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+
+class Case:
+    """A profile, a model, and what is done after writing.
+
+    Tables are the targets of calibrations, "TARGET, tracked" for updates on the way, None for the model's own.
+    """
+
+    def __init__(self, name, profile, model, wait, tables, solver=None, samples=20000, profile_edits=(), board_edits=(), again=()):
+        self.name, self.profile, self.model, self.wait = name, profile, model, wait
+        self.tables, self.solver, self.samples = tables, solver, samples
+        self.profile_edits, self.board_edits = profile_edits, board_edits
+        # (name, further wait): the same chip measured once more, calibrated anew.
+        self.again = again
+
+
+CASES = [
+    Case("cmo-hfox, 600 s", "cmo-hfox", "ring", "600s", [None, "software", "ring"], again=[("cmo-hfox, one day", "1d")]),
+    Case("hfox-analog, 600 s", "hfox-analog", "ring", "600s", [None, "software", "software, tracked"]),
+    Case("cmo-hfox, letters by SDE", "cmo-hfox", "letters", "600s", [None, "software"], solver="sde", samples=12000),
+    Case("hfox-analog, letters by SDE", "hfox-analog", "letters", "600s", [None, "software"], solver="sde", samples=12000),
+    Case("cmo-hfox, 1 % of the cells stuck", "cmo-hfox", "ring", "600s", [None, "software"],
+         profile_edits=[("stuckLow", 0.005), ("stuckHigh", 0.005)]),
+    Case("cmo-hfox, integrators off by σ = 0.05 unit", "cmo-hfox", "ring", "600s", [None, "software"],
+         board_edits=[("integratorOffset", 0.005)]),
+]
+
+
+def edited(text, edits):
+    """A YAML document with other values of some keys, each marked as assumed."""
+    for key, value in edits:
+        text, count = re.subn(rf"(\b{key}: \{{value: )[^,]+", rf"\g<1>{value}", text)
+        if count != 1:
+            sys.exit(f"key {key} stands {count} times in the document")
+    return text
+
+
+def run(rram, arguments, environment):
+    done = subprocess.run([rram, *arguments, "--json", "-q"], env=environment, capture_output=True, text=True)
+    # 3: ran, with too few cells in tolerance, which is a result here.
+    if done.returncode not in (0, 3):
+        raise RuntimeError(f"rram {' '.join(arguments)}: exit {done.returncode}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def chip(options, case, seed, folder):
+    """All rows of one case on one chip."""
+    folder = Path(folder)
+    chips = options.root / "Sources/RRAMProfiles/Resources"
+    profile, board = case.profile, "parallel"
+    if case.profile_edits:
+        profile = str(folder / "profile.yaml")
+        Path(profile).write_text(edited((chips / f"chips/{case.profile}.yaml").read_text(), case.profile_edits))
+    if case.board_edits:
+        board = str(folder / "board.yaml")
+        Path(board).write_text(edited((chips / "boards/parallel.yaml").read_text(), case.board_edits))
+    environment = dict(os.environ, RRAM_HOME=str(folder / "home"),
+                       RRAM_BOARD=f"emu:profile={profile},board={board},seed={seed},state={folder / 'die.npz'}")
+
+    def rram(*arguments):
+        return run(options.rram, arguments, environment)
+
+    rram("form", "--for", case.model)
+    program = rram("program", case.model)
+    rows = []
+    for name, wait in [(case.name, case.wait), *case.again]:
+        rram("wait", wait)
+        for tables in case.tables:
+            target, track = (tables or "").removesuffix(", tracked"), (tables or "").endswith(", tracked")
+            calibration = None
+            solver = ["--solver", case.solver] if case.solver else []
+            if target:
+                calibration = rram("calibrate", "schedule", case.model, "--target", target, "--predict", "0", *solver)
+            file = str(folder / "s.npz")
+            sample = rram("sample", case.model, "-n", str(options.samples or case.samples), "--seed", str(options.noise_seed), "-o", file,
+                          "--calibration", calibration["id"] if calibration else "none", *solver, *(["--track"] if track else []))
+            updates = sample["tracking"] or []
+            quality = rram("evaluate", file, "--model", case.model)
+            rows.append({
+                "case": name, "tables": tables or "the model's", "seed": seed,
+                "cells": program["cells"], "pulses": program["pulses"]["mean"] * program["cells"], "reads": program["reads"],
+                "writeSeconds": program["chipSeconds"], "inTolerance": program["inTolerance"],
+                "calibrationChipSeconds": (calibration["chipSeconds"] if calibration else 0) + sum(x["chipSeconds"] for x in updates),
+                "calibrationHostSeconds": (calibration["hostSeconds"] if calibration else 0) + sum(x["hostSeconds"] for x in updates),
+                "movementPercent": sample["calibration"]["movementPercent"] if calibration else None,
+                "kl2d": quality["ratio"]["kl2d"], "swd": quality["ratio"]["slicedWasserstein"],
+                "radiusMean": quality["radiusMean"] - quality["software"]["radiusMean"],
+                "radiusStd": quality["radiusStd"] / quality["software"]["radiusStd"],
+                "letters": 100 * (quality["letters"]["mean"] - quality["softwareLetters"]["mean"]) if "letters" in quality else None,
+            })
+            if options.keep and seed == options.seeds[0]:
+                destination = Path(options.keep) / (re.sub(r"[^a-z0-9]+", "-", f"{name} {tables or 'own'}".lower()) + ".npz")
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                destination.write_bytes(Path(file).read_bytes())
+    return rows
+
+
+def percentile(values, share):
+    """Linear interpolation between order statistics."""
+    values = sorted(values)
+    place = share * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (place - low) * (values[high] - values[low])
+
+
+def interval(values, share, generator, draws=2000):
+    """95 % bootstrap interval of a percentile over chips."""
+    found = sorted(percentile(generator.choices(values, k=len(values)), share) for _ in range(draws))
+    return percentile(found, 0.025), percentile(found, 0.975)
+
+
+def summary(rows):
+    """One line a case and table."""
+    result = []
+    for key in dict.fromkeys((row["case"], row["tables"]) for row in rows):
+        chips = [row for row in rows if (row["case"], row["tables"]) == key]
+        generator = random.Random(1)
+        line = {"case": key[0], "tables": key[1], "chips": len(chips)}
+        for name in ["cells", "pulses", "reads", "writeSeconds", "calibrationChipSeconds", "calibrationHostSeconds", "radiusMean",
+                     "radiusStd", "letters", "movementPercent"]:
+            values = [row[name] for row in chips if row[name] is not None]
+            line[name] = percentile(values, 0.5) if values else None
+        for name in ["kl2d", "swd"]:
+            values = [row[name] for row in chips]
+            for label, share in [("median", 0.5), ("p90", 0.9)]:
+                line[f"{name}_{label}"] = percentile(values, share)
+                line[f"{name}_{label}_interval"] = interval(values, share, generator)
+        result.append(line)
+    return result
+
+
+def markdown(options, lines, seconds):
+    def ratio(line, name):
+        def part(label):
+            low, high = line[f"{name}_{label}_interval"]
+            return f"{line[f'{name}_{label}']:.2f} ({low:.2f}–{high:.2f})"
+        return f"{part('median')} / {part('p90')}"
+
+    text = [
+        "# Quality over chips",
+        "",
+        f"Written by `tools/bench/quality {options.line}`: emulated chips, one run through the commands `form`, `program`, `wait`, `calibrate schedule`, "
+        f"`sample`, `evaluate` a chip. Seeds {options.seeds[0]}–{options.seeds[-1]}, start points and noise of seed {options.noise_seed}. All figures are modelled.",
+        "",
+        "KL2d and sliced Wasserstein (SWD) are ratios to the same network in software with the same start points and noise: median / 90th "
+        "percentile over chips, each with its 95 % bootstrap interval. Below 1 is better than software. Radius: mean less the software's, in units, and "
+        "spread over the software's, medians; a ring that only became thicker would show there. The other columns are medians a chip.",
+        "",
+        "| chips | tables fitted to | n | KL2d | SWD | radius: mean, spread | letters read, points | cells | pulses | reads | writing, chip s | "
+        "calibrating, chip s / host s | moved since, % of the window |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for line in lines:
+        calibrated = line["calibrationHostSeconds"] > 0
+        text.append("| " + " | ".join([
+            line["case"], line["tables"], str(line["chips"]), ratio(line, "kl2d"), ratio(line, "swd"),
+            f"{line['radiusMean']:+.4f}, {line['radiusStd']:.2f}",
+            f"{line['letters']:+.1f}" if line["letters"] is not None else "",
+            f"{line['cells']:.0f}", f"{line['pulses']:.0f}", f"{line['reads']:.0f}", f"{line['writeSeconds']:.4f}",
+            f"{line['calibrationChipSeconds']:.3f} / {line['calibrationHostSeconds']:.2f}" if calibrated else "",
+            f"{line['movementPercent']:.2f}" if line["movementPercent"] is not None else "",
+        ]) + " |")
+    text += ["", f"{seconds:.0f} s on {os.cpu_count()} processors."]
+    return "\n".join(text) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/bench/quality", description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--rram", help="the command; default: the release build")
+    parser.add_argument("--seeds", default="1001-1016", help="seeds of the chips, first-last (default: %(default)s)")
+    parser.add_argument("--noise-seed", type=int, default=0, help="seed of start points and noise (default: %(default)s)")
+    parser.add_argument("--samples", "-n", type=int, help="samples a run; default: 20000, letters 12000")
+    parser.add_argument("--case", action="append", help="only cases whose name contains this; may be repeated")
+    parser.add_argument("--jobs", type=int, default=1, help="chips at a time (default: %(default)s)")
+    parser.add_argument("--output", "-o", help="write the table to this file (markdown)")
+    parser.add_argument("--rows", help="write every chip's row to this file (JSON)")
+    parser.add_argument("--keep", help="keep the first chip's sample files in this folder")
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    options = parser.parse_args()
+    words = sys.argv[1:]
+    skipped = {"--root": 2, "--rram": 2, "--output": 2, "-o": 2, "--rows": 2, "--keep": 2, "--jobs": 2}
+    line = []
+    while words:
+        if words[0] in skipped:
+            words = words[skipped[words[0]]:]
+        else:
+            line.append(words.pop(0))
+    options.line = " ".join(line)
+    options.rram = options.rram or str(options.root / ".build/release/rram")
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", options.seeds)
+    if not match:
+        parser.error(f"--seeds {options.seeds}: first-last is needed")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        parser.error(f"--seeds {options.seeds}: the last is below the first")
+    options.seeds = list(range(first, last + 1))
+    cases = [case for case in CASES if not options.case or any(part in case.name for part in options.case)]
+    if not cases:
+        parser.error("no such case; there are: " + "; ".join(case.name for case in CASES))
+    begin = time.monotonic()
+    rows, failed = [], []
+
+    def one(work):
+        case, seed = work
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return chip(options, case, seed, folder)
+            except RuntimeError as error:
+                return f"{case.name}, seed {seed}: {error}"
+
+    work = [(case, seed) for case in cases for seed in options.seeds]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for done, result in enumerate(pool.map(one, work), 1):
+            if isinstance(result, str):
+                failed.append(result)
+                print(result, file=sys.stderr)
+            else:
+                rows += result
+            print(f"{done} of {len(work)} chips, {time.monotonic() - begin:.0f} s", file=sys.stderr)
+    if not rows:
+        sys.exit("no chip could be measured")
+    lines = summary(rows)
+    if options.rows:
+        Path(options.rows).write_text(json.dumps(rows, indent=1))
+    text = markdown(options, lines, time.monotonic() - begin)
+    if failed:
+        text += "\nNot measured:\n" + "".join(f"* {line}\n" for line in failed)
+    if options.output:
+        Path(options.output).write_text(text)
+    print(json.dumps({"schema": 1, "rows": lines, "failed": failed}) if options.json else text, end="" if not options.json else "\n")
+    sys.exit(1 if failed else 0)
+
+
+main()
