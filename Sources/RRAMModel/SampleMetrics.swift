@@ -103,6 +103,11 @@ public enum SampleMetrics {
     return (sum / Double(a.count)).squareRoot()
   }
 
+  /// Mean distance of points (n, 2) from the origin, and its standard deviation (divisor n).
+  public static func radius(_ points: [Float]) -> (mean: Double, standardDeviation: Double) {
+    radius(points.map { Double($0) })
+  }
+
   // MARK: Parts
 
   /// A non-finite point counts as (1e3, 1e3): far outside, but it keeps the metrics defined.

@@ -2,6 +2,16 @@ public import RRAMModel
 
 /// Samples against data, and against the same run in software: what `evaluate` prints.
 public struct EvaluationReport: Sendable, Hashable, Encodable {
+  /// Samples that were drawn with the same tables, beside the software's of the same start points.
+  public struct Part: Sendable, Hashable, Encodable {
+    public var firstSample: UInt32
+    public var n: Int
+    /// Root mean square difference per coordinate, in units.
+    public var rmsToSoftware: Double
+    public var radiusMean: Double
+    public var radiusStd: Double
+  }
+
   /// The samples' metrics; with classes, the mean over them.
   public var quality: SampleQuality
   /// Name of the samples.
@@ -20,6 +30,8 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
   public var ratioToRing: QualityRatio?
   /// Root mean square difference between samples and the software's, per coordinate, in units.
   public var rmsToSoftware: Double?
+  /// The parts of a tracked run, each with tables of its own; nil for other runs.
+  public var parts: [Part]?
   /// How many decoded letters the classifier recognises; nil for data other than the letters.
   public var letters: LetterScore?
   /// The same of the software's.
@@ -82,6 +94,7 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
     softwareLetters = judge(reference)
     let difference = SampleMetrics.rootMeanSquareDifference(file.x, reference)
     rmsToSoftware = difference.isFinite ? difference : nil
+    parts = Self.parts(of: file, reference)
     sameModel = file.metadata.modelSHA256 == model.sha256
     guard data.name == "ring", let ring, !model.network.isConditional else { return }
     if ring.sha256 == model.sha256, ring.metadata.process == file.process {
@@ -94,10 +107,26 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
     }
   }
 
+  private static func parts(of file: SampleFile, _ reference: [Float]) -> [Part]? {
+    guard let tracked = file.metadata.tracked, !tracked.isEmpty else { return nil }
+    let starts = tracked.compactMap { first in file.numbers.firstIndex { $0 >= first } }
+    return starts.indices.compactMap { index in
+      let end = index + 1 < starts.count ? starts[index + 1] : file.count
+      guard end > starts[index] else { return nil }
+      let range = 2 * starts[index]..<2 * end
+      let x = Array(file.x[range])
+      let radius = SampleMetrics.radius(x)
+      return Part(
+        firstSample: file.numbers[starts[index]], n: x.count / 2,
+        rmsToSoftware: SampleMetrics.rootMeanSquareDifference(x, Array(reference[range])), radiusMean: radius.mean,
+        radiusStd: radius.standardDeviation)
+    }
+  }
+
   enum CodingKeys: String, CodingKey {
     case n, kl1d, kl2d, slicedWasserstein, energyDistance, radiusMean, radiusStd, nData, nonFinite
     case set, data, dataSHA256, classes, software, softwareClasses, ratio, ratioToRing, rmsToSoftware, sameModel
-    case letters, softwareLetters
+    case letters, softwareLetters, parts
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -124,6 +153,7 @@ public struct EvaluationReport: Sendable, Hashable, Encodable {
     try container.encode(ratioToRing, forKey: .ratioToRing)
     try container.encode(rmsToSoftware, forKey: .rmsToSoftware)
     try container.encode(sameModel, forKey: .sameModel)
+    if parts != nil { try container.encode(parts, forKey: .parts) }
   }
 
   /// JSON objects have text keys.

@@ -40,11 +40,13 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
   public var profile: String?
   /// Calibration in force, by id; nil: none.
   public var calibration: String?
+  /// First sample numbers of the parts before which the calibration was updated; nil without tracking.
+  public var tracked: [UInt32]?
 
   enum CodingKeys: String, CodingKey {
     case schema, model, modelSHA256, sde, beta0, beta1, scale, sigma, solver, ticks
     case classLabel = "class"
-    case w, seeds, board, serial, chip, profile, calibration
+    case w, seeds, board, serial, chip, profile, calibration, tracked
   }
 
   public init(
@@ -116,6 +118,7 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
     try container.encode(chip, forKey: .chip)
     try container.encode(profile, forKey: .profile)
     try container.encode(calibration, forKey: .calibration)
+    try container.encodeIfPresent(tracked, forKey: .tracked)
   }
 
   /// The process the samples were drawn with; nil if `sde` is unknown or lacks its numbers.

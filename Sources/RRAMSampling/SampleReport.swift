@@ -84,6 +84,8 @@ public struct SampleReport: Sendable, Hashable, Encodable {
   public var energyPerSample: SampleEnergy
   /// nil: the model's own tables.
   public var calibration: CalibrationUse?
+  /// Updates of the tables on the way; nil without tracking. Their chip time is in that of a sample.
+  public var tracking: [ScheduleTracking.Update]?
   /// The sample file; nil if none was written.
   public var file: String?
 
@@ -91,7 +93,7 @@ public struct SampleReport: Sendable, Hashable, Encodable {
     case samples, solver, classLabel, ticks, scale, chipSecondsPerSample, hostSeconds, dutyCycle, loopShare, busSeconds
     case requests, overRange
     case energyPerSample = "energyPerSample_J"
-    case calibration, file
+    case calibration, tracking, file
   }
 
   public init(
@@ -132,6 +134,7 @@ public struct SampleReport: Sendable, Hashable, Encodable {
     try container.encode(overRange, forKey: .overRange)
     try container.encode(energyPerSample, forKey: .energyPerSample)
     try container.encode(calibration, forKey: .calibration)
+    try container.encode(tracking, forKey: .tracking)
     try container.encode(file, forKey: .file)
   }
 }

@@ -17,7 +17,7 @@ public struct SamplingProgram: Sendable {
   /// Of start points and noise.
   public let seed: UInt64
   /// Number of the first sample: start points and noise depend on seed and sample number only.
-  public let firstSample: UInt32
+  public var firstSample: UInt32
   /// What a calibration for this chip, model, equation and class changes of the tables; nil for the model's own. Not with guidance.
   public var correction: ScheduleCorrection?
   /// Id of the calibration that the correction is of; nil for none, and for a correction that no record has.

@@ -314,12 +314,9 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
   /// Reads the cells again, briefly.
   public func movement(on board: Board, record: ProgramRecord, reads: Int = 4) async throws -> Movement {
     let now = try await board.readBack(record.plan, reads: reads, method: readBack.method)
-    let window = (record.plan.window.upperBound - record.plan.window.lowerBound).microsiemens
-    func square(_ value: Double) -> Double { value * value }
-    let noise = [readBack, now].reduce(0.0) { $0 + square(100 * ($1.standardError ?? 0) / window) }
-    let change = square(now.changePercent(since: readBack, plan: record.plan))
     return Movement(
-      percent: max(0, change - noise).squareRoot(), seconds: now.begin.since(readBack.end), chipSeconds: now.chipSeconds
+      percent: now.movementPercent(since: readBack, plan: record.plan), seconds: now.begin.since(readBack.end),
+      chipSeconds: now.chipSeconds
     )
   }
 }

@@ -32,9 +32,9 @@ enum CalibrationChoice: Sendable {
   /// - Returns: also what was used, nil for none.
   func apply(
     to programs: [SamplingProgram], on board: Board, quiet: Bool
-  ) async throws -> ([SamplingProgram], CalibrationUse?) {
-    if case .none = self { return (programs, nil) }
-    guard let model = programs.first?.model else { return (programs, nil) }
+  ) async throws -> (programs: [SamplingProgram], use: CalibrationUse?, calibration: ScheduleCalibration?) {
+    if case .none = self { return (programs, nil, nil) }
+    guard let model = programs.first?.model else { return (programs, nil, nil) }
     // A board that cannot play them is refused before its chip is looked at.
     for program in programs { _ = try program.schedule(on: board.boardDescription) }
     let home = RecordsHome()
@@ -45,12 +45,12 @@ enum CalibrationChoice: Sendable {
       let (found, refusal) = ScheduleCalibration.newest(for: programs, on: board, record: record, home: home)
       guard let found else {
         if let refusal, !quiet { note("no calibration is used: \(refusal)") }
-        return (programs, nil)
+        return (programs, nil, nil)
       }
       calibration = found
     case .id(let id): calibration = try .named(id, chip: board.info.chipID, home: home)
     case .file(let given): calibration = given
-    case .none: return (programs, nil)
+    case .none: return (programs, nil, nil)
     }
     try calibration.check(on: board, record: record)
     var calibrated = programs
@@ -67,7 +67,7 @@ enum CalibrationChoice: Sendable {
         )
       }
     }
-    return (calibrated, CalibrationUse(calibration, movement))
+    return (calibrated, CalibrationUse(calibration, movement), calibration)
   }
 }
 

@@ -67,6 +67,12 @@ struct SampleCommand: AsyncParsableCommand {
       """)
   var calibration: String?
 
+  @Flag(help: "Read the cells again and update the calibration's tables every so many samples (--track-every).")
+  var track = false
+
+  @Option(parsing: .unconditional, help: "Samples between two updates of --track.")
+  var trackEvery = 512
+
   @OptionGroup(title: "Published board (hdpm:)") var published: PublishedBoardOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var runOptions: RunOptions
@@ -81,6 +87,7 @@ struct SampleCommand: AsyncParsableCommand {
     if let uptime, !(uptime >= 0 && uptime < 1e9) {
       throw ValidationError("--uptime \(uptime): seconds of at least 0 are needed")
     }
+    guard trackEvery > 0 else { throw ValidationError("--track-every \(trackEvery): at least 1 is needed") }
     if let scale, !(scale > 0 && scale.isFinite) {
       throw ValidationError("--scale \(scale): a number above 0 is needed")
     }
@@ -120,6 +127,7 @@ struct SampleCommand: AsyncParsableCommand {
     (command.label, command.start) = (text("class"), text("start"))
     command.output = output ?? text("output")
     command.calibration = text("calibration") ?? "none"
+    if let every = text("trackEvery").flatMap({ Int($0) }) { (command.track, command.trackEvery) = (true, every) }
     return command
   }
 
@@ -163,6 +171,7 @@ struct SampleCommand: AsyncParsableCommand {
       "guidance": "\(guidance)", "modelFile": modelName, "betaScale": scale.map { "\($0)" } ?? "",
       "output": output ?? "", "resumed": resume ?? "",
       "start": start ?? "", "calibration": calibration ?? "none",
+      "trackEvery": track ? "\(trackEvery)" : "",
     ]
     try chosen.check(programs)
     let result = try await withRecordedBoard(options, runOptions, settings: settings) { board, record in
@@ -174,7 +183,14 @@ struct SampleCommand: AsyncParsableCommand {
           message: "the run was on chip \(chip), board \(board.address) carries \(board.info.chipID)",
           exitCode: ExitStatus.failure)
       }
-      let (programs, use) = try await chosen.apply(to: programs, on: board, quiet: options.common.quiet)
+      let (programs, use, calibration) = try await chosen.apply(
+        to: programs, on: board, quiet: options.common.quiet)
+      guard !track || calibration != nil else {
+        throw CommandError(
+          message: "--track updates a calibration, and none is used",
+          hint: "'rram calibrate schedule \(model.name)' makes one", exitCode: ExitStatus.failure)
+      }
+      var updates: [ScheduleTracking.Update] = []
       try record.note(setting: "calibration", use?.id ?? "none")
       let journal = try SampleJournal(path: record.file(Self.journalName).path)
       for (index, (batch, program)) in zip(batches, programs).enumerated() {
@@ -193,12 +209,17 @@ struct SampleCommand: AsyncParsableCommand {
         let points = startPoints.map { Array($0[2 * (batch.first + done[index])..<2 * (batch.first + batch.count)]) }
         if missing > 0 {
           do {
-            statistics.add(
-              try await session.draw(missing, startPoints: points) { drawn in
-                try journal.append(drawn)
-                samples.append(drawn)
-                progress.show("sampling", finished: samples.count, total: count)
-              })
+            let keep: (SampleBatch) throws -> Void = { drawn in
+              try journal.append(drawn)
+              samples.append(drawn)
+              progress.show("sampling", finished: samples.count, total: count)
+            }
+            if track, let calibration {
+              updates += try await drawTracking(
+                calibration, missing, from: session, startPoints: points, statistics: &statistics, keep)
+            } else {
+              statistics.add(try await session.draw(missing, startPoints: points) { try keep($0) })
+            }
           } catch {
             progress.clear()
             // What was drawn until then is worth its chip time.
@@ -222,7 +243,8 @@ struct SampleCommand: AsyncParsableCommand {
       }
       progress.clear()
       let path = output ?? record.file("samples.npz").path
-      guard let file else { throw CancellationError() }
+      guard var file else { throw CancellationError() }
+      if track { file.metadata.tracked = updates.map(\.firstSample) }
       try file.write(to: path)
       try record.keep(file)
       let arrays = energies.compactMap(\.array)
@@ -230,9 +252,45 @@ struct SampleCommand: AsyncParsableCommand {
       var report = SampleReport(programs[0], statistics, energy: energy, file: path)
       if batches.count > 1 { report.classLabel = nil }
       report.calibration = use
+      if track { report.tracking = updates }
       return SampleOutput(report: report)
     }
     try answer(result, json: options.common.json)
+  }
+
+  /// Draws in parts, each with tables that were updated for the cells as they are.
+  private func drawTracking(
+    _ calibration: ScheduleCalibration, _ count: Int, from first: SamplingSession, startPoints: [Float]?,
+    statistics: inout SamplingStatistics, _ body: (SampleBatch) throws -> Void
+  ) async throws -> [ScheduleTracking.Update] {
+    let (board, plain) = (first.board, first.program)
+    let data = calibration.target.name == "software" ? nil : try EvaluationData(calibration.target.name)
+    guard data?.sha256 == calibration.target.dataSHA256 else {
+      throw CommandError(
+        message: "\(calibration.target.name) is not the data that calibration \(calibration.id) aimed at",
+        exitCode: ExitStatus.badInput)
+    }
+    let goal = try CalibrationGoal(
+      plain.model, equation: plain.equation, scale: plain.process.hasScale ? plain.process.scale : nil,
+      labels: [plain.classLabel], data: data)
+    var settings = ScheduleTracking.Settings()
+    settings.part = trackEvery
+    var tracking = try ScheduleTracking(goal, from: calibration, on: board, record: first.record, settings: settings)
+    var updates: [ScheduleTracking.Update] = []
+    for begin in stride(from: 0, to: count, by: settings.part) {
+      let size = min(settings.part, count - begin)
+      var program = plain
+      program.firstSample += UInt32(begin)
+      let update = try await tracking.update(
+        on: board, record: first.record, firstSample: program.firstSample, count: size)
+      updates.append(update)
+      statistics.chipSeconds += update.chipSeconds
+      program.correction = tracking.correction
+      let session = try await SamplingSession(program, on: board, home: RecordsHome())
+      let points = startPoints.map { Array($0[2 * begin..<2 * (begin + size)]) }
+      statistics.add(try await session.draw(size, startPoints: points) { try body($0) })
+    }
+    return updates
   }
 
   /// Says so if the network was not written well.
@@ -310,6 +368,13 @@ struct SampleOutput: CommandOutput {
     if let calibration = report.calibration {
       lines.append(
         "calibration \(calibration.id), target \(calibration.target); the cells have moved by \(calibration.movementPercent.formatted(digits: 2)) % of the window since their read"
+      )
+    }
+    if let tracking = report.tracking, !tracking.isEmpty {
+      let moved = tracking.map(\.movementPercent).sorted()
+      let chip = tracking.reduce(0) { $0 + $1.chipSeconds }
+      lines.append(
+        "tracked: \(tracking.count) updates, chip \(chip.formatted(digits: 3)) s; cells moved between two by \(moved[moved.count / 2].formatted(digits: 2)) % of the window (median)"
       )
     }
     if !hits.isEmpty { lines.append("samples that left a range: " + hits.joined(separator: ", ")) }
