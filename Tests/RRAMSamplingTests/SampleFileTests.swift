@@ -99,10 +99,12 @@ import Testing
     let software = try file.softwareReference(for: ring)
     var same = SampleFile(metadata: file.metadata)
     same.append(x: software, xT: start, label: nil, firstSample: 0)
+    same.metadata.tracked = [0, 100, 250]
     let report = try EvaluationReport(same, against: EvaluationData("ring"), model: ring, ring: ring)
     #expect(report.ratio?.kl2d == 1)
     #expect(report.ratioToRing?.slicedWasserstein == 1)
     #expect(report.rmsToSoftware == 0)
+    #expect(report.parts?.map(\.n) == [100, 150, 50] && report.parts?.map(\.rmsToSoftware) == [0, 0, 0])
     let object = try json(report)
     for key in [
       "n", "kl1d", "kl2d", "slicedWasserstein", "energyDistance", "radiusMean", "radiusStd", "nData", "dataSHA256",
