@@ -27,6 +27,30 @@ public enum Pictures {
       .draw(script + "unset multiplot", tables: tables, to: file)
   }
 
+  /// Paths in the plane, at most 200 of them, each from a grey start to a dark end.
+  ///
+  /// - Parameters:
+  ///   - paths: shape (n, frames, 2), in units of the network.
+  ///   - frames: at least 1.
+  public static func paths(_ paths: [Float], frames: Int, to file: URL, format: Gnuplot.Format) throws {
+    let count = min(paths.count / (2 * frames), 200)
+    func point(_ path: Int, _ frame: Int) -> [Double] {
+      let index = 2 * (path * frames + frame)
+      return [Double(paths[index]), Double(paths[index + 1])]
+    }
+    // An empty line ends a path.
+    let lines = (0..<count).flatMap { path in (0..<frames).map { point(path, $0) } + [[]] }
+    let starts = (0..<count).map { point($0, 0) }
+    let ends = (0..<count).map { point($0, frames - 1) }
+    var script = "set size square\nset key off\nset xlabel 'x (units)'\nset ylabel 'y (units)'\n"
+    script += "plot $paths using 1:2 with lines lw 0.5 lc rgb '#b0c4de', "
+    script += "$starts using 1:2 with points pt 7 ps 0.2 lc rgb '#999999', "
+    script += "$ends using 1:2 with points pt 7 ps 0.3 lc rgb '#21518c'"
+    try Gnuplot(width: 560, height: 560, format: format).draw(
+      script, tables: [.init("paths", rows: lines), .init("starts", rows: starts), .init("ends", rows: ends)],
+      to: file)
+  }
+
   /// Curves over one axis, each in a panel of its own, four beside each other; x falls from left to right.
   ///
   /// - Parameters:

@@ -133,7 +133,8 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
   }
 }
 
-/// Samples with what made them: an npz with `x` (n, 2), `xT` (n, 2), `label` (n), `sample` (n) and `meta`.
+/// Samples with what made them: an npz with `x` (n, 2), `xT` (n, 2), `label` (n), `sample` (n) and `meta`; where paths were read also
+/// `trajectory` (n, frames, 2) and `time` (frames).
 public struct SampleFile: Sendable, Hashable {
   /// The label of a sample without class.
   public static let noLabel = -1
@@ -149,11 +150,15 @@ public struct SampleFile: Sendable, Hashable {
   public private(set) var labels: [Int]
   /// Number of each sample in its run: with the seed it names the noise.
   public private(set) var numbers: [UInt32]
+  /// t at the frames of the paths, 1 at the first one, the start; empty if paths were not read.
+  public let times: [Double]
+  /// The path of each sample in units, shape (n, frames, 2), row-major.
+  public private(set) var trajectory: [Float]
 
   public var count: Int { labels.count }
 
   /// - Precondition: the metadata name a process, as those made from a program or a process do.
-  public init(metadata: SampleMetadata) {
+  public init(metadata: SampleMetadata, times: [Double] = []) {
     guard let process = metadata.knownProcess else {
       preconditionFailure("metadata of process '\(metadata.sde)' without its numbers")
     }
@@ -163,11 +168,15 @@ public struct SampleFile: Sendable, Hashable {
     xT = []
     labels = []
     numbers = []
+    self.times = times
+    trajectory = []
   }
 
   /// Adds samples of one class.
-  public mutating func append(x: [Float], xT: [Float], label: Int?, firstSample: UInt32) {
+  public mutating func append(x: [Float], xT: [Float], label: Int?, firstSample: UInt32, trajectory: [Float] = []) {
     precondition(x.count == xT.count && x.count % 2 == 0, "\(x.count) and \(xT.count) coordinates")
+    precondition(trajectory.count == x.count * times.count, "\(trajectory.count) coordinates of paths")
+    self.trajectory += trajectory
     self.x += x
     self.xT += xT
     let count = x.count / 2
@@ -178,7 +187,7 @@ public struct SampleFile: Sendable, Hashable {
 
   /// Adds a batch of a session.
   public mutating func append(_ batch: SampleBatch) {
-    append(x: batch.x, xT: batch.xT, label: batch.label, firstSample: batch.firstSample)
+    append(x: batch.x, xT: batch.xT, label: batch.label, firstSample: batch.firstSample, trajectory: batch.trajectory)
   }
 
   /// Writes the file atomically.
@@ -191,6 +200,10 @@ public struct SampleFile: Sendable, Hashable {
     writer.add(NPYArray(xT, shape: [count, 2]), as: "xT")
     writer.add(NPYArray(labels), as: "label")
     writer.add(NPYArray(numbers), as: "sample")
+    if !times.isEmpty {
+      writer.add(NPYArray(trajectory, shape: [count, times.count, 2]), as: "trajectory")
+      writer.add(NPYArray(times), as: "time")
+    }
     writer.add(json, as: "meta")
     try writer.write(to: path)
   }
@@ -211,6 +224,13 @@ public struct SampleFile: Sendable, Hashable {
     }
     self.numbers = numbers.map { UInt32($0) }
     guard count > 0 else { throw SessionError(.malformedFile, "\(path): no samples") }
+    if archive.contains("trajectory") {
+      times = try archive.floats("time").map { Double($0) }
+      trajectory = try archive.floats("trajectory", shape: [count, times.count, 2])
+    } else {
+      times = []
+      trajectory = []
+    }
     do {
       metadata = try JSONDecoder().decode(SampleMetadata.self, from: Data(try archive.string("meta").utf8))
     } catch let error as FileError {

@@ -75,6 +75,14 @@ public struct SamplingProgram: Sendable {
       correction: correction, on: board)
   }
 
+  /// t at the frames of a path with a point every `every` ticks, from 1 on; empty for 0.
+  public func trajectoryTimes(every: Int) -> [Double] {
+    guard every > 0 else { return [] }
+    return stride(from: 0, through: ticks, by: every).map {
+      1 - (1 - DiffusionProcess.endTime) * Double($0) / Double(ticks)
+    }
+  }
+
   /// Start points of the loop's state y in units, shape (count, 2): standard normal numbers of seed and sample number, times
   /// the prior's standard deviation.
   public func startPoints(from first: UInt32, count: Int) -> [Float] {

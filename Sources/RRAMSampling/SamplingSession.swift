@@ -58,11 +58,18 @@ public struct SamplingSession: Sendable {
   /// - Parameters:
   ///   - startPoints: x at t = 1 in units, shape (count, 2); nil draws them for seed and sample number. Given points outside the preset
   ///     converter's range are refused, drawn ones are set to its end and counted.
+  ///   - trajectoryEvery: ticks between the points of each sample's path, 1 to the program's ticks; 0: no paths. The loop is held while
+  ///     the board converts a point.
   ///   - commandsInFlight: commands with the board at a time, so that it need not wait for the host.
   /// - Returns: what the run took.
   public func draw(
-    _ count: Int, startPoints: [Float]? = nil, commandsInFlight: Int = 3, _ body: (SampleBatch) async throws -> Void
+    _ count: Int, startPoints: [Float]? = nil, trajectoryEvery: Int = 0, commandsInFlight: Int = 3,
+    _ body: (SampleBatch) async throws -> Void
   ) async throws -> SamplingStatistics {
+    guard (0...program.ticks).contains(trajectoryEvery) else {
+      throw SessionError(
+        .invalidArgument, "a point of the path every \(trajectoryEvery) ticks: 1 to \(program.ticks) are possible")
+    }
     guard count > 0, count <= Int(UInt32.max - program.firstSample) else {
       throw SessionError(
         .invalidArgument,
@@ -93,9 +100,12 @@ public struct SamplingSession: Sendable {
     let chip = await board.boardTime
     let host = ContinuousClock.now
     let run = LoopRun(
-      scheduleID: scheduleID, preset: preset.codes, seed: program.seed, firstSample: program.firstSample)
+      scheduleID: scheduleID, preset: preset.codes, seed: program.seed, firstSample: program.firstSample,
+      trajectoryEvery: trajectoryEvery)
+    let points = trajectoryEvery > 0 ? program.ticks / trajectoryEvery : 0
     for try await batch in board.runLoop(run, commandsInFlight: commandsInFlight) {
       guard batch.firstIndex == statistics.samples, batch.x.count == 2 * batch.count,
+        batch.trajectory.count == 2 * points * batch.count,
         batch.firstIndex + batch.count <= count
       else {
         throw SessionError(
@@ -109,11 +119,20 @@ public struct SamplingSession: Sendable {
       statistics.conversionSeconds = batch.conversionTime.seconds
       for flags in batch.overRange { statistics.overRange.count(flags) }
       let range = 2 * batch.firstIndex..<2 * (batch.firstIndex + batch.count)
+      let (x, xT) = (loop.units(ofReadOut: batch.x).map { $0 * scale }, preset.realised[range].map { $0 * scale })
+      var trajectory: [Float] = []
+      if points > 0 {
+        let read = loop.units(ofReadOut: batch.trajectory).map { $0 * scale }
+        trajectory.reserveCapacity(2 * (points + 1) * batch.count)
+        for index in 0..<batch.count {
+          trajectory += xT[2 * index..<2 * index + 2]
+          trajectory += read[2 * points * index..<2 * points * (index + 1)]
+        }
+      }
       try await body(
         SampleBatch(
           firstSample: program.firstSample + UInt32(batch.firstIndex), label: program.classLabel,
-          x: loop.units(ofReadOut: batch.x).map { $0 * scale }, xT: preset.realised[range].map { $0 * scale },
-          flags: batch.overRange.map(\.rawValue)))
+          x: x, xT: xT, flags: batch.overRange.map(\.rawValue), trajectory: trajectory))
     }
     guard statistics.samples == count else {
       throw SessionError(.malformedAnswer, "the board answered \(statistics.samples) of \(count) samples")
@@ -132,10 +151,11 @@ public struct SamplingSession: Sendable {
 
   /// Draws samples into a file's form.
   public func draw(
-    _ count: Int, startPoints: [Float]? = nil, progress: (@Sendable (_ done: Int) -> Void)? = nil
+    _ count: Int, startPoints: [Float]? = nil, trajectoryEvery: Int = 0,
+    progress: (@Sendable (_ done: Int) -> Void)? = nil
   ) async throws -> (file: SampleFile, statistics: SamplingStatistics) {
-    var file = SampleFile(metadata: metadata)
-    let statistics = try await draw(count, startPoints: startPoints) { batch in
+    var file = SampleFile(metadata: metadata, times: program.trajectoryTimes(every: trajectoryEvery))
+    let statistics = try await draw(count, startPoints: startPoints, trajectoryEvery: trajectoryEvery) { batch in
       file.append(batch)
       progress?(file.count)
     }

@@ -48,14 +48,17 @@ public struct SampleBatch: Sendable, Hashable {
   /// Blocks that each sample overdrove: bit 0 row clamp, 1 amplifier rail, 2 integrator rail, 3 noise clamp, 4 read-out
   /// saturated.
   public var flags: [UInt8]
+  /// The path of each sample, units, shape (n, frames, 2); the first frame is its start point. Empty unless asked for.
+  public var trajectory: [Float]
 
   public var count: Int { flags.count }
 
-  public init(firstSample: UInt32, label: Int?, x: [Float], xT: [Float], flags: [UInt8]) {
+  public init(firstSample: UInt32, label: Int?, x: [Float], xT: [Float], flags: [UInt8], trajectory: [Float] = []) {
     self.firstSample = firstSample
     self.label = label
     self.x = x
     self.xT = xT
     self.flags = flags
+    self.trajectory = trajectory
   }
 }

@@ -44,6 +44,73 @@ import Testing
     #expect(model.status == 64, "\(model.stderr)")
   }
 
+  /// Seed 23 of `ideal`: paths lead from start to sample, change no sample, and outlive an interruption.
+  @Test func pathsAreKeptAndResumed() async throws {
+    let bench = try Workbench()
+    let board = try await chip("ring", seed: 23, bench)
+    func sample(_ arguments: String...) async throws {
+      let result = try await bench.rram(["sample"] + arguments + ["--board", board, "--json"])
+      #expect(result.status == 0, "\(result.stderr)")
+    }
+    try await sample("ring", "-n", "40", "-o", "plain.npz")
+    try await sample("ring", "-n", "40", "--trajectories", "40", "-o", "a.npz", "--run-dir", "whole")
+    let (plain, whole) = (try SampleFile(path: bench.path("plain.npz")), try SampleFile(path: bench.path("a.npz")))
+    #expect(whole.x == plain.x && plain.times.isEmpty)
+    #expect(whole.times.count == 6 && whole.times.first == 1)
+    let end = try #require(whole.times.last)
+    #expect(abs(end - 1e-4) < 1e-6)
+    for index in 0..<40 {
+      let path = whole.trajectory[12 * index..<12 * (index + 1)]
+      #expect(Array(path.prefix(2)) == Array(whole.xT[2 * index..<2 * index + 2]))
+      #expect(Array(path.suffix(2)) == Array(whole.x[2 * index..<2 * index + 2]))
+    }
+    #expect(FileManager.default.fileExists(atPath: bench.path("whole/trajectories.svg")))
+
+    let journal = try Data(contentsOf: URL(filePath: bench.path("whole/samples.journal")))
+    #expect(journal.count == 2880)
+    try FileManager.default.createDirectory(atPath: bench.path("cut"), withIntermediateDirectories: true)
+    try FileManager.default.copyItem(
+      atPath: bench.path("whole/manifest.json"), toPath: bench.path("cut/manifest.json"))
+    try journal.prefix(17 * 72 + 30).write(to: URL(filePath: bench.path("cut/samples.journal")))
+    try await sample("--resume", "cut", "-o", "b.npz")
+    #expect(
+      try Data(contentsOf: URL(filePath: bench.path("a.npz"))) == Data(contentsOf: URL(filePath: bench.path("b.npz"))))
+  }
+
+  @Test func pathsThatDoNotFitAreRefused() async throws {
+    let bench = try Workbench()
+    for (arguments, message) in [
+      (["--trajectories", "0"], "--trajectories 0: 1 to 200 ticks between points are possible"),
+      (["--trajectories", "201"], "1 to 200 ticks"),
+      (
+        ["--trajectories", "1", "-n", "1000000"],
+        "1000000 paths of 201 points take 1533 MiB, 256 MiB are kept at most: -n 166937"
+      ),
+    ] {
+      let result = try await bench.rram(["sample", "ring", "--board", "emu:"] + arguments)
+      #expect(result.status == 64 && result.stderr.contains(message), "\(arguments): \(result.stderr)")
+    }
+  }
+
+  @Test func startPointsAndClassesThatCannotBeAreRefusedWithWhatWasFound() async throws {
+    let bench = try Workbench()
+    try NPYArray([Float(0), 1, 2, 3], shape: [2, 2]).write(to: bench.path("two.npy"))
+    try NPYArray([Float(0), 1, 2, .nan], shape: [2, 2]).write(to: bench.path("nan.npy"))
+    try NPYArray([Float.infinity, 1, 2, 3], shape: [2, 2]).write(to: bench.path("inf.npy"))
+    for (arguments, status, message) in [
+      (["ring", "-n", "3", "--start", "two.npy"], 65, "shape [2, 2] of <f4, numbers of shape (3, 2) are needed"),
+      (["ring", "-n", "2", "--start", "nan.npy"], 65, "point 1 is nan"),
+      (["ring", "-n", "2", "--start", "inf.npy"], 65, "point 0 is inf"),
+      (["ring", "-n", "2", "--start", "none.npy"], 65, "none.npy"),
+      (["letters", "--class", "Q"], 64, "has the classes 0 (H), 1 (K), 2 (U), and none"),
+      (["letters", "--class", "7"], 64, "has the classes 0 (H), 1 (K), 2 (U), and none"),
+      (["ring", "--ticks", "0"], 64, "--ticks 0: at least 1 is needed"),
+    ] {
+      let result = try await bench.rram(["sample"] + arguments + ["--board", "emu:"])
+      #expect(result.status == status && result.stderr.contains(message), "\(arguments): \(result.stderr)")
+    }
+  }
+
   /// Seed 22 of `ideal`, 2 000 samples: a flow runs through the same commands, rms to software ≤ 2e-3.
   @Test(arguments: [("ring-flow", "2000"), ("letters-flow", "1500")])
   func flowsRunThroughTheSameCommands(model: String, count: String) async throws {

@@ -47,6 +47,12 @@ struct SampleCommand: AsyncParsableCommand {
   @Option(help: "File (.npy, float, (n, 2)) of start points x(0), in units.")
   var start: String?
 
+  @Option(
+    parsing: .unconditional,
+    help: "Read x every so many ticks as well and keep every sample's path: 'trajectory' and 'time' in the sample file."
+  )
+  var trajectories: Int?
+
   @Option(help: "Folder of an interrupted run: draws what is missing of it, with its settings.")
   var resume: String?
 
@@ -81,6 +87,17 @@ struct SampleCommand: AsyncParsableCommand {
     guard count > 0 else { throw ValidationError("-n \(count): at least 1 sample is needed") }
     guard count <= 100_000_000 else { throw ValidationError("-n \(count): at most 100 million samples a run") }
     guard ticks > 0 else { throw ValidationError("--ticks \(ticks): at least 1 is needed") }
+    if let trajectories {
+      guard (1...max(1, ticks)).contains(trajectories) else {
+        throw ValidationError("--trajectories \(trajectories): 1 to \(ticks) ticks between points are possible")
+      }
+      let (frames, kept) = (1 + ticks / trajectories, Self.pathBytes / 8)
+      guard count <= kept / frames else {
+        throw ValidationError(
+          "--trajectories \(trajectories): \(count) paths of \(frames) points take \((count * frames * 8) >> 20) MiB, "
+            + "\(Self.pathBytes >> 20) MiB are kept at most: -n \(kept / frames), or points farther apart")
+      }
+    }
     guard guidance >= 0, guidance.isFinite else {
       throw ValidationError("--guidance \(guidance): a number of at least 0 is needed")
     }
@@ -102,9 +119,16 @@ struct SampleCommand: AsyncParsableCommand {
     }
     let folder = URL(filePath: resume, directoryHint: .isDirectory)
     let manifest = try RunManifest.read(from: folder)
-    try await adopting(manifest, of: folder).draw(
-      after: SampleJournal.read(path: folder.appending(path: Self.journalName).path), of: manifest)
+    let command = try adopting(manifest, of: folder)
+    try await command.draw(
+      after: SampleJournal.read(
+        path: folder.appending(path: Self.journalName).path,
+        frames: command.trajectories.map { 1 + command.ticks / $0 } ?? 0
+      ), of: manifest)
   }
+
+  /// Memory for the points of all paths of a run.
+  private static let pathBytes = 256 << 20
 
   /// Every sample of a run as it came, in the run's folder.
   private static let journalName = "samples.journal"
@@ -126,6 +150,9 @@ struct SampleCommand: AsyncParsableCommand {
     (command.guidance, command.solver, command.scale) = (guidance, solver, text("betaScale").flatMap { Double($0) })
     (command.label, command.start) = (text("class"), text("start"))
     command.output = output ?? text("output")
+    command.trajectories = text("trajectories").flatMap { Int($0) }.flatMap {
+      (1...max(1, ticks)).contains($0) ? $0 : nil
+    }
     command.calibration = text("calibration") ?? "none"
     if let every = text("trackEvery").flatMap({ Int($0) }) { (command.track, command.trackEvery) = (true, every) }
     return command
@@ -170,6 +197,7 @@ struct SampleCommand: AsyncParsableCommand {
       "scale": "\(programs[0].process.scale)", "class": label ?? "", "ticks": "\(ticks)", "seed": "\(seed)",
       "guidance": "\(guidance)", "modelFile": modelName, "betaScale": scale.map { "\($0)" } ?? "",
       "output": output ?? "", "resumed": resume ?? "",
+      "trajectories": trajectories.map { "\($0)" } ?? "",
       "start": start ?? "", "calibration": calibration ?? "none",
       "trackEvery": track ? "\(trackEvery)" : "",
     ]
@@ -199,11 +227,14 @@ struct SampleCommand: AsyncParsableCommand {
           warn(of: session.record)
           if !options.common.quiet { for warning in session.fit.warnings { note("warning: \(warning)") } }
         }
-        var samples = file ?? SampleFile(metadata: session.metadata)
+        var samples =
+          file
+          ?? SampleFile(metadata: session.metadata, times: program.trajectoryTimes(every: trajectories ?? 0))
         let known = done[index] > 0 ? Array(earlier[batch.first..<batch.first + done[index]]) : []
         try journal.append(known)
         for sample in known {
-          samples.append(x: sample.x, xT: sample.xT, label: sample.label, firstSample: sample.number)
+          samples.append(
+            x: sample.x, xT: sample.xT, label: sample.label, firstSample: sample.number, trajectory: sample.trajectory)
         }
         let missing = batch.count - done[index]
         let points = startPoints.map { Array($0[2 * (batch.first + done[index])..<2 * (batch.first + batch.count)]) }
@@ -218,7 +249,10 @@ struct SampleCommand: AsyncParsableCommand {
               updates += try await drawTracking(
                 calibration, missing, from: session, startPoints: points, statistics: &statistics, keep)
             } else {
-              statistics.add(try await session.draw(missing, startPoints: points) { try keep($0) })
+              statistics.add(
+                try await session.draw(missing, startPoints: points, trajectoryEvery: trajectories ?? 0) {
+                  try keep($0)
+                })
             }
           } catch {
             progress.clear()
@@ -288,7 +322,8 @@ struct SampleCommand: AsyncParsableCommand {
       program.correction = tracking.correction
       let session = try await SamplingSession(program, on: board, home: RecordsHome())
       let points = startPoints.map { Array($0[2 * begin..<2 * (begin + size)]) }
-      statistics.add(try await session.draw(size, startPoints: points) { try body($0) })
+      statistics.add(
+        try await session.draw(size, startPoints: points, trajectoryEvery: trajectories ?? 0) { try body($0) })
     }
     return updates
   }
@@ -336,6 +371,11 @@ extension RunDirectory {
       [("\(samples.metadata.model), \(samples.count) samples", samples.x)], halfWidth: 1.5, to: picture, format: .svg)
     var report = Report(title: "\(samples.count) samples of \(samples.metadata.model)")
     report.sections = [.picture(title: "The samples, at most 20 000 of them", svg: picture)]
+    if !samples.times.isEmpty {
+      let paths = file("trajectories.svg")
+      try Pictures.paths(samples.trajectory, frames: samples.times.count, to: paths, format: .svg)
+      report.sections.append(.picture(title: "Paths from noise to the sample, at most 200 of them", svg: paths))
+    }
     if samples.defaultData == "letters", samples.labels.contains(where: { $0 >= 0 }) {
       let letters = file("letters.svg")
       try Pictures.imageGrid(
