@@ -376,5 +376,19 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
 
 float ak_wiener(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel) {
   vu_baseline lanes = (vu_baseline)sample;
-  return wiener_baseline(seed, lanes, tick, channel)[0];
+  const float xi = wiener_baseline(seed, lanes, tick, channel)[0];
+  return xi > 4 ? 4 : xi < -4 ? -4 : xi;
+}
+
+ak_status ak_wiener_fill(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel, int64_t count, float *xi,
+                         ak_isa isa) {
+  if (!ak_isa_supported(isa)) return AK_UNSUPPORTED;
+  if (count < 0 || (count && !xi)) return AK_INVALID;
+  void (*fill)(uint64_t, uint32_t, uint32_t, uint32_t, int64_t, float *) = wienerFill_baseline;
+#if AK_X86
+  if (isa == AK_ISA_AVX512) fill = wienerFill_avx512;
+  if (isa == AK_ISA_AVX2) fill = wienerFill_avx2;
+#endif
+  fill(seed, sample, tick, channel, count, xi);
+  return AK_OK;
 }

@@ -52,7 +52,7 @@ extension ClosedLoop {
 
   /// The loss of trajectories and its exact derivative by the tables: the adjoint of the Heun steps that ``run`` takes.
   ///
-  /// Read noise is left out, held noise is not. Where a clamp or a rail acts the derivative is 0.
+  /// Read noise is left out, held noise is not, but as if no converter played it. Where a clamp or a rail acts the derivative is 0.
   ///
   /// - Parameters:
   ///   - x0: starting points in units, (samples, dimensions), row-major.
@@ -97,7 +97,7 @@ extension ClosedLoop {
       }
       held = values
       batch.held_source = AK_HELD_TABLE
-    case .wiener(let seed):
+    case .wiener(let seed, _):
       batch.held_source = AK_HELD_WIENER
       batch.held_seed = seed
     }

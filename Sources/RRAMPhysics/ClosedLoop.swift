@@ -149,6 +149,8 @@ public struct ClosedLoop: Sendable {
     if let instructionSet { set = instructionSet } else { set = try InstructionSet.selected() }
 
     var table: [Float] = []
+    var levels: [Float] = []
+    var converter = ak_converter()
     var batch = ak_batch()
     switch heldNoise {
     case .none: batch.held_source = AK_HELD_NONE
@@ -159,9 +161,15 @@ public struct ClosedLoop: Sendable {
       }
       table = values
       batch.held_source = AK_HELD_TABLE
-    case .wiener(let seed):
+    case .wiener(let seed, let played):
       batch.held_source = AK_HELD_WIENER
       batch.held_seed = seed
+      if let played, !tables.noiseAmplitude.isEmpty {
+        try check(played, tables)
+        converter = ak_converter(
+          lower: played.lower, step: played.step, last_code: Int32(clamping: played.lastCode), levels: nil)
+        levels = played.levels
+      }
     }
     if tables.noiseAmplitude.isEmpty { batch.held_source = AK_HELD_NONE }
 
@@ -185,24 +193,30 @@ public struct ClosedLoop: Sendable {
       withKernelSchedule(tables, integration) { schedule in
         x0.withUnsafeBufferPointer { x0 in
           table.withUnsafeBufferPointer { table in
-            result.x.withUnsafeMutableBufferPointer { x in
-              result.flags.withUnsafeMutableBytes { flags in
-                result.trajectory.withUnsafeMutableBufferPointer { trajectory in
-                  batch.x0 = x0.baseAddress.map { UnsafePointer($0 + range.lowerBound * dimensions) }
-                  if batch.held_source == AK_HELD_TABLE {
-                    batch.held = table.baseAddress.map { UnsafePointer($0 + range.lowerBound * ticks * dimensions) }
-                  }
-                  batch.x = x.baseAddress
-                  batch.flags = flags.baseAddress?.assumingMemoryBound(to: UInt8.self)
-                  if points > 0 { batch.trajectory = trajectory.baseAddress }
-                  if shares == 1 { return [ak_run(loop, schedule, &batch, 0, batch.count, set.code)] }
-                  // The shares read the same tables and write disjoint samples.
-                  nonisolated(unsafe) let (loop, schedule, whole) = (loop, schedule, batch)
-                  return Self.shared(shares, threads) { index in
-                    var batch = whole
-                    let first = index * share
-                    let end = min(first + share, range.count)
-                    return ak_run(loop, schedule, &batch, Int64(first), Int64(end), set.code)
+            levels.withUnsafeBufferPointer { levels in
+              converter.levels = levels.baseAddress
+              return withUnsafePointer(to: converter) { played in
+                result.x.withUnsafeMutableBufferPointer { x in
+                  result.flags.withUnsafeMutableBytes { flags in
+                    result.trajectory.withUnsafeMutableBufferPointer { trajectory in
+                      batch.x0 = x0.baseAddress.map { UnsafePointer($0 + range.lowerBound * dimensions) }
+                      if batch.held_source == AK_HELD_TABLE {
+                        batch.held = table.baseAddress.map { UnsafePointer($0 + range.lowerBound * ticks * dimensions) }
+                      }
+                      batch.x = x.baseAddress
+                      if !levels.isEmpty { batch.held_converter = played }
+                      batch.flags = flags.baseAddress?.assumingMemoryBound(to: UInt8.self)
+                      if points > 0 { batch.trajectory = trajectory.baseAddress }
+                      if shares == 1 { return [ak_run(loop, schedule, &batch, 0, batch.count, set.code)] }
+                      // The shares read the same tables and write disjoint samples.
+                      nonisolated(unsafe) let (loop, schedule, whole) = (loop, schedule, batch)
+                      return Self.shared(shares, threads) { index in
+                        var batch = whole
+                        let first = index * share
+                        let end = min(first + share, range.count)
+                        return ak_run(loop, schedule, &batch, Int64(first), Int64(end), set.code)
+                      }
+                    }
                   }
                 }
               }
@@ -220,6 +234,15 @@ public struct ClosedLoop: Sendable {
       }
     }
     return result
+  }
+
+  private func check(_ converter: LoopHeldNoise.Converter, _ tables: LoopTables) throws(LoopError) {
+    guard converter.levels.count == tables.ticks else {
+      throw LoopError(.shape, "\(converter.levels.count) levels of the noise converter for \(tables.ticks) ticks")
+    }
+    guard converter.step > 0, converter.step.isFinite, converter.lower.isFinite, converter.lastCode > 0,
+      zip(converter.levels, tables.noiseAmplitude).allSatisfy({ $0.isFinite && ($0 > 0 || $1 == 0) })
+    else { throw LoopError(.value, "a noise converter without step, or a level of 0 in a tick with noise") }
   }
 
   func check(_ tables: LoopTables, _ integration: LoopIntegration) throws(LoopError) {

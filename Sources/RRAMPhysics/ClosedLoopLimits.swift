@@ -70,8 +70,27 @@ public enum LoopHeldNoise: Sendable, Hashable {
   case none
   /// (samples, ticks, dimensions) numbers, row-major, for the samples of `x0`.
   case table([Float])
-  /// Drawn per sample, tick and channel from Philox under this seed, as host and board agree on.
-  case wiener(seed: UInt64)
+  /// Drawn per sample, tick and channel from Philox under this seed, as host and board agree on, and played by a converter if
+  /// there is one.
+  case wiener(seed: UInt64, converter: Converter? = nil)
+
+  /// What plays the noise: it is asked for level·ξ volts and gives those of the nearest code.
+  public struct Converter: Sendable, Hashable {
+    /// V of code 0.
+    public var lower: Double
+    /// V between two codes, above 0.
+    public var step: Double
+    public var lastCode: Int
+    /// V for one standard deviation, one a tick; above 0 wherever the tables have noise.
+    public var levels: [Float]
+
+    public init(lower: Double, step: Double, lastCode: Int, levels: [Float]) {
+      self.lower = lower
+      self.step = step
+      self.lastCode = lastCode
+      self.levels = levels
+    }
+  }
 }
 
 /// Blocks of the loop that left their linear range while a sample ran.
@@ -85,4 +104,6 @@ public struct LoopFlags: OptionSet, Sendable, Hashable {
   public static let amplifierRail = LoopFlags(rawValue: 2)
   /// The state reached the integrator's rail.
   public static let integratorRail = LoopFlags(rawValue: 4)
+  /// ξ passed ±4, or its converter's range ended.
+  public static let noiseClamp = LoopFlags(rawValue: 8)
 }

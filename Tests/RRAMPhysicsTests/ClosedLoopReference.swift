@@ -38,6 +38,7 @@ struct ReferenceLoop {
           if !tables.offset.isEmpty { value += Double(tables.offset[tick * state.count + d]) }
           if let xi, tick + 1 < tables.ticks {
             let limited = max(-4, min(4, xi[tick][d]))
+            if limited != xi[tick][d], tables.noiseAmplitude[tick] != 0 { flags.insert(.noiseClamp) }
             value += Double(tables.noiseAmplitude[tick]) * limited / tables.tickDuration.squareRoot()
           }
           return value

@@ -217,6 +217,62 @@ import Testing
     #expect(abs(drawn.x[0] - sum) < 1e-3)
   }
 
+  /// A converter of 64 codes whose range ends at 2.5 deviations in every third tick; ticks of level 0 are silent. What it plays and
+  /// which samples it clamps are worked out here number by number.
+  @Test(arguments: InstructionSet.supported)
+  func wienerNoisePassesItsConverter(_ set: InstructionSet) throws {
+    let layer = LoopNetwork.Layer(inputs: 2, outputs: 2, weights: [Float](repeating: 0, count: 6))
+    let loop = try ClosedLoop(network: LoopNetwork(layers: [layer]))
+    let (ticks, samples) = (31, 37)
+    let zeros = [Float](repeating: 0, count: ticks)
+    let levels = (0..<ticks).map { (tick: Int) -> Float in
+      if tick % 5 == 4 { return 0 }
+      return tick % 3 == 0 ? 0.4 : 0.1 + 0.005 * Float(tick)
+    }
+    let tables = LoopTables(tickDuration: 1, a: zeros, b: zeros, noiseAmplitude: levels)
+    let converter = LoopHeldNoise.Converter(lower: -1, step: 2.0 / 63, lastCode: 63, levels: levels)
+    var played: [Float] = []
+    var clamped = [Bool](repeating: false, count: samples)
+    for sample in 0..<samples {
+      for tick in 0..<ticks {
+        for channel in 0..<2 {
+          guard levels[tick] > 0, tick + 1 < ticks else {
+            played.append(0)
+            continue
+          }
+          let xi = SamplingNoise.wiener(
+            seed: 71, sample: 5 + UInt32(sample), tick: UInt32(tick), channel: UInt32(channel))
+          let sigma = Double(levels[tick])
+          let code = ((sigma * Double(min(max(xi, -4), 4)) + 1) / converter.step).rounded()
+          if abs(xi) > 4 || code < 0 || code > 63 { clamped[sample] = true }
+          played.append(Float((-1 + min(max(code, 0), 63) * converter.step) / sigma))
+        }
+      }
+    }
+    #expect(Set(clamped).count == 2)
+    let x0 = [Float](repeating: 0, count: 2 * samples)
+    for groups in [1, samples] {
+      // Alone a sample takes a path of its own.
+      for first in stride(from: 0, to: samples, by: groups == 1 ? 12 : samples) {
+        let range = first..<min(samples, first + groups)
+        let integration = LoopIntegration(method: .euler, trajectoryInterval: 1)
+        let drawn = try loop.run(
+          x0: x0, tables: tables, integration: integration, samples: range, firstSample: 5,
+          heldNoise: .wiener(seed: 71, converter: converter), instructionSet: set)
+        let given = try loop.run(
+          x0: x0, tables: tables, integration: integration, samples: range, heldNoise: .table(played),
+          instructionSet: set)
+        #expect(drawn.trajectory == given.trajectory)
+        #expect(drawn.flags.map { $0.contains(LoopFlags.noiseClamp) } == Array(clamped[range]))
+      }
+    }
+    #expect(throws: LoopError.self) {
+      var broken = converter
+      broken.levels[0] = 0
+      _ = try loop.run(x0: x0, tables: tables, heldNoise: .wiener(seed: 71, converter: broken))
+    }
+  }
+
   @Test func heldNoiseIsLimitedToFourDeviations() throws {
     let layer = LoopNetwork.Layer(inputs: 1, outputs: 1, weights: [0, 0])
     let loop = try ClosedLoop(network: LoopNetwork(layers: [layer]))
@@ -224,6 +280,9 @@ import Testing
     let result = try loop.run(x0: [0, 0], tables: tables, heldNoise: .table([10, 1, 9, -7, -0.5, 9]))
     // Tick 0: 1 · ±4 / √¼ · ¼ = ±2; tick 1: 2 · ξ / 2; the last tick is silent.
     #expect(result.x == [3, -2.5])
+    #expect(result.flags == [.noiseClamp, .noiseClamp])
+    // 9 in the silent last tick limits nothing.
+    #expect(try loop.run(x0: [0], tables: tables, heldNoise: .table([1, -4, 9])).flags == [[]])
   }
 
   // MARK: Read noise

@@ -1,5 +1,6 @@
 /* Final states of a fixed set of runs, one number a line: the same program on two machines must print nearly the same. */
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "analog_kernel.h"
@@ -16,7 +17,7 @@ static float uniform(void) {
 }
 
 static float weights[AK_MAX_LAYERS][MOST], variances[AK_MAX_LAYERS][MOST], telegraph[AK_MAX_LAYERS][MOST];
-static float a[TICKS], b[TICKS], embedding[TICKS * AK_MAX_WIDTH], held_gain[TICKS];
+static float a[TICKS], b[TICKS], embedding[TICKS * AK_MAX_WIDTH], held_gain[TICKS], levels[TICKS];
 static float x0[SAMPLES * 8], x[SAMPLES * 8];
 
 static int run(const int *widths, int layers, ak_noise noise, int euler, float clamp, float softness) {
@@ -35,7 +36,8 @@ static int run(const int *widths, int layers, ak_noise noise, int euler, float c
   for (int i = 0; i < TICKS; i++) {
     a[i] = 0.3f * uniform();
     b[i] = uniform();
-    held_gain[i] = 0.2f;
+    held_gain[i] = i % 7 ? 0.2f : 0;
+    levels[i] = 0.2f + 0.02f * (float)i;
   }
   for (int i = 0; i < TICKS * AK_MAX_WIDTH; i++) embedding[i] = uniform();
   for (int i = 0; i < SAMPLES * widths[0]; i++) x0[i] = 2 * uniform();
@@ -46,11 +48,15 @@ static int run(const int *widths, int layers, ak_noise noise, int euler, float c
   const ak_schedule schedule = {.ticks = TICKS, .substeps = 2, .euler = euler, .embedding_columns = AK_MAX_WIDTH,
                                 .tick_duration = 1.0 / TICKS, .a = a, .b = b, .embedding = embedding,
                                 .held_gain = held_gain};
+  /* Codes of 0.07 deviations and coarser, up to 2 of them in the last ticks. */
+  const ak_converter converter = {.lower = -2, .step = 4.0 / 255, .last_code = 255, .levels = levels};
+  static uint8_t flags[SAMPLES];
   const ak_batch batch = {.count = SAMPLES, .first_sample = 5, .seed = 3, .held_seed = 4, .held_source = AK_HELD_WIENER,
-                          .x0 = x0, .x = x};
+                          .held_converter = euler ? &converter : NULL, .x0 = x0, .x = x, .flags = flags};
   const ak_status status = ak_run(&loop, &schedule, &batch, 0, SAMPLES, ak_isa_best());
   if (status != AK_OK) return status;
   for (int i = 0; i < SAMPLES * widths[0]; i++) printf("%.9g\n", (double)x[i]);
+  for (int i = 0; i < SAMPLES; i++) printf("%d\n", flags[i] & AK_FLAG_NOISE_CLAMP);
   return 0;
 }
 

@@ -94,8 +94,16 @@ typedef enum ak_held {
 enum {
   AK_FLAG_ROW_CLAMP = 1,
   AK_FLAG_AMPLIFIER_RAIL = 2,
-  AK_FLAG_INTEGRATOR_RAIL = 4
+  AK_FLAG_INTEGRATOR_RAIL = 4,
+  AK_FLAG_NOISE_CLAMP = 8 /* ξ passed ±4 in a tick with gain, or the converter's range ended */
 };
+
+/* What plays the held noise: code k is lower + k·step volts, k = 0...last_code, and levels[tick] volts stand for ξ = 1. */
+typedef struct ak_converter {
+  double lower, step;
+  int32_t last_code;
+  const float *levels; /* (ticks), above 0 wherever held_gain is not 0 */
+} ak_converter;
 
 typedef struct ak_batch {
   int64_t count;
@@ -103,6 +111,7 @@ typedef struct ak_batch {
   uint64_t seed;         /* of the node noise: xoshiro128++ seeded by Philox4x32-10(seed; sample) */
   uint64_t held_seed;
   ak_held held_source;
+  const ak_converter *held_converter; /* what ξ of AK_HELD_WIENER passes through, or NULL for none */
   int32_t trajectory_interval; /* ticks between two recorded points; 0: none */
   const float *x0;   /* (count, dimensions) */
   const float *held; /* (count, ticks, dimensions) standard normal numbers; limited to ±4 */
@@ -128,6 +137,9 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
 
 /* The held noise ξ of AK_HELD_WIENER for one sample, tick and channel, limited to ±4. */
 float ak_wiener(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel);
+/* ξ of the samples sample..<sample + count, not limited; `isa` decides how fast, not what comes. */
+ak_status ak_wiener_fill(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel, int64_t count, float *xi,
+                         ak_isa isa);
 
 #ifdef __cplusplus
 }

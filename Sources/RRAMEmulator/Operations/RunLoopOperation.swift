@@ -21,6 +21,8 @@ final class RunLoopOperation: Operation {
   private static let lanes = 16
   /// How much longer an evaluation takes where every weight has noise of its own.
   private static let cellNoiseCost = 20
+  /// Fewest integration steps in a tick of held noise.
+  private static let noisyStepsPerTick = 2
   /// Network evaluations × products that take some milliseconds on the slowest path.
   private static let sliceProducts = 40_000_000
 
@@ -32,7 +34,7 @@ final class RunLoopOperation: Operation {
   private let tables: LoopTables
   private let integration: LoopIntegration
   private let limits: LoopLimits
-  private let noiseLevels: [Float]
+  private let heldNoise: LoopHeldNoise
   private let points: Int
   private let samplesPerFrame: Int
   private let perSample: (preset: Duration, loop: Duration, conversion: Duration)
@@ -83,14 +85,23 @@ final class RunLoopOperation: Operation {
     self.schedule = schedule
     layers = sequencer.layers
     tables = sequencer.tables(schedule)
-    let substeps = tables.substeps(forSteps: chip.loop.steps)
+    // Held noise moves x by more a tick than the drift does: with it one step a tick is too coarse.
+    let substeps = max(
+      schedule.hasNoise ? Self.noisyStepsPerTick : 1, tables.substeps(forSteps: chip.loop.steps))
     integration = LoopIntegration(
       substeps: substeps, trajectoryInterval: request.trajectoryEvery > 0 ? request.trajectoryEvery : nil)
     let unit = loop.unitVoltage.rawValue
     limits = LoopLimits(
       rowClamp: Float(loop.rowClamp.rawValue / unit), amplifierRail: Float(loop.amplifierRail.rawValue / unit),
       integratorRail: Float(loop.integratorRail.rawValue / unit))
-    noiseLevels = schedule.hasNoise ? schedule.noise : []
+    if schedule.hasNoise {
+      let scale = ConverterScale(loop.noise)
+      heldNoise = .wiener(
+        seed: request.seed,
+        converter: .init(lower: scale.lower, step: scale.step, lastCode: scale.lastCode, levels: schedule.noise))
+    } else {
+      heldNoise = .none
+    }
     points = request.trajectoryEvery > 0 ? schedule.ticks / request.trajectoryEvery : 0
     samplesPerFrame = min(Self.frameSamples, frameBytes / (5 + 4 * points))
     guard samplesPerFrame > 0 else {
@@ -178,8 +189,7 @@ final class RunLoopOperation: Operation {
     let ranges = starts.map { $0..<min($0 + Self.shareSamples, samples.upperBound) }
     var shares = [Share](repeating: Share(), count: ranges.count)
     let inputs = ShareInputs(
-      loop: closedLoop, tables: tables, integration: integration, noise: noiseLevels,
-      noiseConverter: ConverterScale(loop.noise), heldSeed: request.seed, nodeSeed: nodeSeed,
+      loop: closedLoop, tables: tables, integration: integration, heldNoise: heldNoise, nodeSeed: nodeSeed,
       firstSample: request.firstSample, preset: request.preset, presetScale: ConverterScale(loop.preset),
       periphery: sequencer.periphery, unit: loop.unitVoltage.rawValue)
     if threads > 1, ranges.count > 1 {
@@ -239,10 +249,7 @@ final class RunLoopOperation: Operation {
     var loop: ClosedLoop
     var tables: LoopTables
     var integration: LoopIntegration
-    /// V for one standard deviation, one a tick; empty for no noise.
-    var noise: [Float]
-    var noiseConverter: ConverterScale
-    var heldSeed: UInt64
+    var heldNoise: LoopHeldNoise
     var nodeSeed: UInt64
     var firstSample: UInt32
     var preset: [UInt16]
@@ -262,18 +269,15 @@ final class RunLoopOperation: Operation {
     }
     let firstSample = inputs.firstSample + UInt32(range.lowerBound)
     var flags = [OverRange](repeating: [], count: range.count)
-    var heldNoise = LoopHeldNoise.none
-    if !inputs.noise.isEmpty {
-      heldNoise = .table(held(inputs, firstSample: firstSample, count: range.count, flags: &flags))
-    }
     do {
       let result = try inputs.loop.run(
         x0: x0, tables: inputs.tables, integration: inputs.integration, firstSample: UInt64(firstSample),
-        heldNoise: heldNoise, noiseSeed: inputs.nodeSeed)
+        heldNoise: inputs.heldNoise, noiseSeed: inputs.nodeSeed)
       for (index, flag) in result.flags.enumerated() {
         if flag.contains(.rowClamp) { flags[index].insert(.rowClamp) }
         if flag.contains(.amplifierRail) { flags[index].insert(.amplifierRail) }
         if flag.contains(.integratorRail) { flags[index].insert(.integratorRail) }
+        if flag.contains(.noiseClamp) { flags[index].insert(.noiseClamp) }
       }
       // The kernel's first point is the start, which the host knows.
       let perSample = result.trajectory.count / max(1, range.count)
@@ -288,32 +292,5 @@ final class RunLoopOperation: Operation {
     } catch {
       return Share(failure: "\(error)")
     }
-  }
-
-  /// ξ of every sample, tick and channel as the noise converter gives it, (samples, ticks, dimensions).
-  private static func held(
-    _ inputs: ShareInputs, firstSample: UInt32, count: Int, flags: inout [OverRange]
-  ) -> [Float] {
-    let dimensions = LoopSequencer.dimensions
-    let ticks = inputs.noise.count
-    let scale = inputs.noiseConverter
-    var table = [Float](repeating: 0, count: count * ticks * dimensions)
-    // None in the last tick: a run ends on the mean of its last step.
-    for sample in 0..<count {
-      for tick in 0..<ticks - 1 {
-        let sigma = Double(inputs.noise[tick])
-        guard sigma > 0 else { continue }
-        for channel in 0..<dimensions {
-          let drawn = SamplingNoise.wiener(
-            seed: inputs.heldSeed, sample: firstSample &+ UInt32(sample), tick: UInt32(tick),
-            channel: UInt32(channel))
-          let clamped = min(max(Double(drawn), -4), 4)
-          let (code, saturated) = scale.code(sigma * clamped)
-          if saturated || clamped != Double(drawn) { flags[sample].insert(.noiseClamp) }
-          table[(sample * ticks + tick) * dimensions + channel] = Float(scale.volts(code) / sigma)
-        }
-      }
-    }
-    return table
   }
 }
