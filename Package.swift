@@ -51,6 +51,9 @@ let package = Package(
         "RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMProfiles", logging,
         .product(name: "DequeModule", package: "swift-collections"),
       ]),
+    // The protocol suite for boards.
+    .target(
+      name: "RRAMConformance", dependencies: ["RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMProfiles"]),
     .target(name: "RRAMPhysics", dependencies: ["RRAMUnits", "RRAMProfiles", "CAnalogKernel", "CKLU"]),
     .target(
       name: "RRAMEmulator",
@@ -86,7 +89,7 @@ let package = Package(
       dependencies: [
         "RRAMUnits", "RRAMFiles", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMUSB", "RRAMBoard",
         "RRAMPhysics", "RRAMEmulator", "RRAMEmulatorUSB", "RRAMModel", "RRAMRecords", "RRAMMapping", "RRAMSampling",
-        "HDPMBoard", logging,
+        "RRAMConformance", "HDPMBoard", logging,
       ]),
     .executableTarget(
       name: "rram",
@@ -108,6 +111,11 @@ let package = Package(
     .testTarget(
       name: "RRAMWireTests",
       dependencies: ["RRAMUnits", "RRAMWire", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+    .testTarget(
+      name: "RRAMConformanceTests",
+      dependencies: [
+        "RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMProfiles", "RRAMEmulator", "RRAMConformance",
+      ]),
     .testTarget(
       name: "RRAMEmulatorTests",
       dependencies: [

@@ -25,6 +25,8 @@ func diagnose(_ error: any Error) -> Diagnosis {
   switch error {
   case is CancellationError:
     Diagnosis(message: "interrupted", exitCode: ExitStatus.interrupted)
+  case let error as ConformanceError:
+    Diagnosis(message: "\(error)", exitCode: ExitStatus.usage)
   case let error as BoardAddress.ParseError:
     Diagnosis(message: "\(error)", hint: "see 'rram --help' for addresses", exitCode: ExitStatus.usage)
   case let error as ProfileError:
