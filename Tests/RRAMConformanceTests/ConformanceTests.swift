@@ -34,7 +34,7 @@ import Testing
 
   @Test func aSpareRowThatTheBoardHasNotIsRefused() async throws {
     let board = try board()
-    await #expect(throws: ConformanceError(spareRow: CellRow(macro: 0, row: 64), macros: 3, rows: 64)) {
+    await #expect(throws: ConformanceError(spareRow: CellRow(macro: 0, row: 64), macros: 4, rows: 64)) {
       _ = try await Conformance.run(options: .init(spareRow: CellRow(macro: 0, row: 64))) { InMemoryLink(to: board) }
     }
     await board.close()
