@@ -1,0 +1,37 @@
+import Foundation
+import Testing
+
+/// `rram reproduce`.
+@Suite struct ReproduceTests {
+  /// Chips of seeds 1 and 2, 300 samples: what is drawn here is not looked at, only what is said of it.
+  @Test func everyNumberOfTheTableSaysWhereItComesFrom() async throws {
+    let bench = try Workbench()
+    let result = try await bench.rram("reproduce", "--quick", "-n", "300", "--json")
+    #expect(result.status == 0, "\(result.stderr)")
+    let document = try result.json()
+    #expect(document["schema"] as? Int == 1)
+    #expect((document["networks"] as? [String: Any])?.keys.sorted() == ["letters", "ring"])
+    let rows = try #require(document["rows"] as? [[String: Any]])
+    for row in rows {
+      let cells = try #require(row["cells"] as? [String])
+      #expect(cells.count == 5, "\(row)")
+      for cell in cells { #expect(cell == "–" || ["m", "M", "p"].contains(String(cell.suffix(1))), "\(cell)") }
+      // Nothing about a chip that is emulated was measured.
+      if (row["name"] as? String)?.contains("chip") == true { #expect(!cells.prefix(2).contains { $0.hasSuffix("m") }) }
+    }
+    #expect(
+      rows.contains { $0["cells"] as? [String] == ["–", "–", "64.8× / 156.5× p", "– / 150× p", "69.0× / 116.5× p"] })
+  }
+
+  @Test func whatCannotBeMeasuredIsRefused() async throws {
+    let bench = try Workbench()
+    for (board, message) in [
+      ("emu:board=multiplexed", "board 'multiplexed' has no closed loop"),
+      ("emu:state=\(bench.path("die.npz"))", "no network was programmed"),
+    ] {
+      let result = try await bench.rram("reproduce", "--quick", "-n", "300", "--board", board)
+      #expect(result.status == 1 && result.stderr.contains(message) && result.stdout.isEmpty, "\(result.stderr)")
+    }
+    #expect(try await bench.rram("reproduce", "-n", "3").status == 64)
+  }
+}
