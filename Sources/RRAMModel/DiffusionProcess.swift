@@ -24,6 +24,9 @@ public enum DiffusionProcess: Sendable, Hashable {
   /// Flow matching on straight paths x_t = (1 − t)·x₀ + t·z: the network is the velocity z − x₀, and there is no SDE
   /// (Lipman et al., arXiv 2210.02747, with noise at t = 1).
   case flow
+  /// No noising at all: the network is the velocity of a dynamical system, dy/dτ = net(y, e(t)), run forward from a measured
+  /// state; t = 1 − τ only names the place in the run, and the embedding of t carries the system's drive.
+  case neuralODE
 
   /// Sampling stops at this t, not at 0, where a score is not defined.
   public static let endTime = 1e-4
@@ -35,6 +38,7 @@ public enum DiffusionProcess: Sendable, Hashable {
     case .subVariancePreserving: "subvp"
     case .varianceExploding: "ve"
     case .flow: "flow"
+    case .neuralODE: "neural-ode"
     }
   }
 
@@ -53,8 +57,10 @@ public enum DiffusionProcess: Sendable, Hashable {
     return scale
   }
 
-  /// True if `equation` exists for this process: a flow has no SDE.
-  public func supports(_ equation: ReverseEquation) -> Bool { self != .flow || equation == .ode }
+  /// True if `equation` exists for this process: a flow and a neural ODE have no SDE.
+  public func supports(_ equation: ReverseEquation) -> Bool {
+    (self != .flow && self != .neuralODE) || equation == .ode
+  }
 
   /// x = stateScale·y: 1 but for VE, whose x at t = 1 would leave the range of the loop; there the process's standard
   /// deviation at t = 1, so that y starts with variance 1.
@@ -67,29 +73,33 @@ public enum DiffusionProcess: Sendable, Hashable {
   public func stateCoefficient(at t: Double) -> Double {
     switch self {
     case .variancePreserving, .subVariancePreserving: 0.5 * beta(at: t)
-    case .varianceExploding, .flow: 0
+    case .varianceExploding, .flow, .neuralODE: 0
     }
   }
 
-  /// b(t), the coefficient of the network: ½g² for the ODE, g² for the SDE, over ``stateScale``; −1 for a flow.
+  /// b(t), the coefficient of the network: ½g² for the ODE, g² for the SDE, over ``stateScale``; −1 for a flow, 1 for a neural
+  /// ODE.
   public func scoreCoefficient(at t: Double, equation: ReverseEquation) -> Double {
     if case .flow = self { return -1 }
+    if case .neuralODE = self { return 1 }
     return diffusionOfX(at: t) * (equation == .ode ? 0.5 : 1) / stateScale
   }
 
-  /// g²(t) of y: variance added by the noise per unit of t; 0 for a flow.
+  /// g²(t) of y: variance added by the noise per unit of t; 0 for a flow and a neural ODE.
   public func squaredDiffusion(at t: Double) -> Double { diffusionOfX(at: t) / (stateScale * stateScale) }
 
   /// Standard deviation of the start points of y, each coordinate independent normal with mean 0.
   public var priorStandardDeviation: Double { 1 }
 
-  /// x(t) given x₀ is normal with mean factor·x₀ and this standard deviation, in units of x.
+  /// x(t) given x₀ is normal with mean factor·x₀ and this standard deviation, in units of x; a neural ODE has no such thing, and
+  /// answers (1, 0).
   public func marginal(at t: Double) -> (factor: Double, standardDeviation: Double) {
     switch self {
     case .variancePreserving: (exp(-0.5 * integral(to: t)), (-expm1(-integral(to: t))).squareRoot())
     case .subVariancePreserving: (exp(-0.5 * integral(to: t)), -expm1(-integral(to: t)))
     case .varianceExploding(let sigma): (1, (expm1(2 * t * log(sigma)) / (2 * log(sigma))).squareRoot())
     case .flow: (1 - t, t)
+    case .neuralODE: (1, 0)
     }
   }
 
@@ -98,7 +108,7 @@ public enum DiffusionProcess: Sendable, Hashable {
     case .variancePreserving: beta(at: t)
     case .subVariancePreserving: beta(at: t) * -expm1(-2 * integral(to: t))
     case .varianceExploding(let sigma): pow(sigma, 2 * t)
-    case .flow: 0
+    case .flow, .neuralODE: 0
     }
   }
 
@@ -106,7 +116,7 @@ public enum DiffusionProcess: Sendable, Hashable {
     switch self {
     case .variancePreserving(let beta0, let beta1, let scale): scale * (beta0 + t * (beta1 - beta0))
     case .subVariancePreserving(let beta0, let beta1): beta0 + t * (beta1 - beta0)
-    case .varianceExploding, .flow: 0
+    case .varianceExploding, .flow, .neuralODE: 0
     }
   }
 
@@ -115,7 +125,7 @@ public enum DiffusionProcess: Sendable, Hashable {
     switch self {
     case .variancePreserving(let beta0, let beta1, let scale): scale * t * (beta0 + 0.5 * t * (beta1 - beta0))
     case .subVariancePreserving(let beta0, let beta1): t * (beta0 + 0.5 * t * (beta1 - beta0))
-    case .varianceExploding, .flow: 0
+    case .varianceExploding, .flow, .neuralODE: 0
     }
   }
 }

@@ -20,8 +20,10 @@ public struct ScoreModel: Sendable {
 
 /// Models by name, shipped with the package, and by path.
 public enum ModelLibrary {
-  /// The shipped score networks.
-  public static let scoreModelNames = ["ring", "ring-hardware-aware", "ring-flow", "letters", "letters-flow"]
+  /// The shipped networks of the loop: those that draw samples, and the twin of a circuit.
+  public static let scoreModelNames = samplingModelNames + ["twin"]
+  /// The shipped networks that draw samples of data.
+  public static let samplingModelNames = ["ring", "ring-hardware-aware", "ring-flow", "letters", "letters-flow"]
   /// The shipped letter decoder.
   public static let letterDecoderName = "letters-vae"
   /// The shipped classifier of letter images.

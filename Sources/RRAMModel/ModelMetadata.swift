@@ -1,6 +1,7 @@
 /// How a network was trained and is meant to be sampled: the `rram.*` metadata of its file.
 public struct ModelMetadata: Sendable, Hashable {
-  /// `rram.sde`: `vp` with `rram.beta0`, `rram.beta1` and `rram.scale`; `subvp` with both β; `ve` with `rram.sigma`; `flow`.
+  /// `rram.sde`: `vp` with `rram.beta0`, `rram.beta1` and `rram.scale`; `subvp` with both β; `ve` with `rram.sigma`; `flow`;
+  /// `neural-ode`.
   public var process: DiffusionProcess
   /// `rram.amplitude`: score = amplitude · net(x, t).
   public var amplitude: Float
@@ -25,7 +26,7 @@ public struct ModelMetadata: Sendable, Hashable {
       case .variancePreserving: ["rram.beta0", "rram.beta1", "rram.scale"]
       case .subVariancePreserving: ["rram.beta0", "rram.beta1"]
       case .varianceExploding: ["rram.sigma"]
-      case .flow: []
+      case .flow, .neuralODE: []
       }
     return ["rram.sde"] + own + ["rram.amplitude", "rram.solver", "rram.data"]
   }
@@ -52,7 +53,7 @@ public struct ModelMetadata: Sendable, Hashable {
       result["rram.beta0"] = "\(beta0)"
       result["rram.beta1"] = "\(beta1)"
     case .varianceExploding(let sigma): result["rram.sigma"] = "\(sigma)"
-    case .flow: break
+    case .flow, .neuralODE: break
     }
     return result
   }
@@ -102,9 +103,13 @@ public struct ModelMetadata: Sendable, Hashable {
     case "flow":
       metadata.process = .flow
       metadata.equation = .ode
+    case "neural-ode":
+      metadata.process = .neuralODE
+      metadata.equation = .ode
     case let other:
       throw ModelError(
-        .invalidMetadata, file, key: "rram.sde", reason: "'\(other)' found, vp, subvp, ve and flow are known")
+        .invalidMetadata, file, key: "rram.sde",
+        reason: "'\(other)' found, vp, subvp, ve, flow and neural-ode are known")
     }
     metadata.amplitude = Float(
       try number(
@@ -114,7 +119,9 @@ public struct ModelMetadata: Sendable, Hashable {
         throw ModelError(.invalidMetadata, file, key: "rram.solver", reason: "'\(solver)' found, ode or sde expected")
       }
       guard metadata.process.supports(equation) else {
-        throw ModelError(.invalidMetadata, file, key: "rram.solver", reason: "'sde' found, a flow has no SDE")
+        let kind = metadata.process == .flow ? "flow" : "neural ODE"
+        throw ModelError(
+          .invalidMetadata, file, key: "rram.solver", reason: "'sde' found, a \(kind) has no SDE")
       }
       metadata.equation = equation
     }

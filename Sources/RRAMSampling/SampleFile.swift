@@ -16,7 +16,7 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
   /// The model's name, and the SHA-256 of its file.
   public var model: String
   public var modelSHA256: String
-  /// `vp`, `subvp`, `ve` or `flow`.
+  /// `vp`, `subvp`, `ve`, `flow` or `neural-ode`.
   public var sde: String
   /// Of `vp` and `subvp`.
   public var beta0: Double?
@@ -93,7 +93,7 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
     case .variancePreserving(let beta0, let beta1, _), .subVariancePreserving(let beta0, let beta1):
       (self.beta0, self.beta1) = (beta0, beta1)
     case .varianceExploding(let sigma): self.sigma = sigma
-    case .flow: break
+    case .flow, .neuralODE: break
     }
   }
 
@@ -128,6 +128,7 @@ public struct SampleMetadata: Sendable, Hashable, Codable {
     case ("subvp", let beta0?, let beta1?, _): .subVariancePreserving(beta0: beta0, beta1: beta1)
     case ("ve", _, _, let sigma?): .varianceExploding(sigma: sigma)
     case ("flow", _, _, _): .flow
+    case ("neural-ode", _, _, _): .neuralODE
     default: nil
     }
   }
@@ -191,7 +192,10 @@ public struct SampleFile: Sendable, Hashable {
   }
 
   /// Writes the file atomically.
-  public func write(to path: String) throws {
+  public func write(to path: String) throws { try writer().write(to: path) }
+
+  /// The file's arrays, for more to be added.
+  func writer() throws -> NPZWriter {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let json = String(decoding: try encoder.encode(metadata), as: UTF8.self)
@@ -205,7 +209,7 @@ public struct SampleFile: Sendable, Hashable {
       writer.add(NPYArray(times), as: "time")
     }
     writer.add(json, as: "meta")
-    try writer.write(to: path)
+    return writer
   }
 
   /// Reads a file that ``write(to:)`` wrote.
@@ -254,7 +258,8 @@ public struct SampleFile: Sendable, Hashable {
     guard let process = metadata.knownProcess else {
       throw SessionError(
         .malformedFile,
-        "\(path), 'meta': process '\(metadata.sde)' is unknown or lacks its β or σ; vp, subvp, ve and flow are known")
+        "\(path), 'meta': process '\(metadata.sde)' is unknown or lacks its β or σ; vp, subvp, ve, flow and neural-ode are known"
+      )
     }
     self.process = process
 

@@ -59,7 +59,8 @@ public struct SamplingProgram: Sendable {
     }
     self.equation = equation ?? model.metadata.equation
     guard process.supports(self.equation) else {
-      throw SessionError(.invalidArgument, "'\(model.name)' is a flow, which has no SDE")
+      throw SessionError(
+        .invalidArgument, "'\(model.name)' is a \(process == .flow ? "flow" : "neural ODE"), which has no SDE")
     }
     self.guidance = guidance
     self.classLabel = classLabel

@@ -84,7 +84,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("rram.sde", "edm", "m.safetensors, 'rram.sde': 'edm' found, vp, subvp, ve and flow are known"),
+    ("rram.sde", "edm", "m.safetensors, 'rram.sde': 'edm' found, vp, subvp, ve, flow and neural-ode are known"),
     ("rram.sde", "ve", "m.safetensors, 'rram.sigma': missing; the process ve has no other value"),
     ("rram.scale", "0", "m.safetensors, 'rram.scale': '0' found, a number above 0 expected"),
     ("rram.amplitude", "nan", "m.safetensors, 'rram.amplitude': 'nan' found, a number above 0 expected"),
@@ -150,7 +150,8 @@ import Testing
     let error = #expect(throws: ModelError.self) { try ModelLibrary.scoreModel("rnig") }
     #expect(
       error?.description
-        == "model 'rnig': unknown; there are ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a path")
+        == "model 'rnig': unknown; there are ring, ring-hardware-aware, ring-flow, letters, letters-flow, twin, or a path"
+    )
     #expect(error?.code == .unknownName)
   }
 

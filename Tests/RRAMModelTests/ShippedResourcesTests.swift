@@ -22,7 +22,7 @@ import Testing
     #expect(Set(found) == listed)
   }
 
-  @Test(arguments: ModelLibrary.scoreModelNames)
+  @Test(arguments: ModelLibrary.samplingModelNames)
   func networksAreCompleteWithMetadata(name: String) throws {
     let model = try ModelLibrary.scoreModel(name)
     #expect(model.name == name && model.warning == nil && model.sha256.count == 64)
@@ -37,7 +37,7 @@ import Testing
 
   /// Seed 1, n = 1 000 a class, the equation of the file's metadata. The reference networks reach a sliced Wasserstein distance
   /// of 0.014 to 0.016, the hardware-aware ring about twice that; a wrong scale, sign or axis gives 0.1 and more.
-  @Test(arguments: ModelLibrary.scoreModelNames)
+  @Test(arguments: ModelLibrary.samplingModelNames)
   func networksDrawTheirData(name: String) throws {
     let model = try ModelLibrary.scoreModel(name)
     let data = try EvaluationData(model.metadata.data)

@@ -1,4 +1,4 @@
-"""Train the shipped networks: rings, letters, the letters' VAE and the classifier that judges them."""
+"""Train the shipped networks: rings, letters, the letters' VAE, the classifier that judges them, and a circuit's twin."""
 
 import argparse
 import hashlib
@@ -16,6 +16,7 @@ import classifier
 import letters
 import network
 import score
+import twin
 import vae
 from files import save_safetensors
 from network import Parameters
@@ -75,6 +76,10 @@ RECIPES = {
         flow=True,
     ),
 }
+TWIN_RECIPE = twin.Recipe(
+    seed=0, stages=((4, 16_000, 5e-3, 5e-4), (40, 600, 1e-3, 3e-4), (200, 80, 3e-4, 1e-4))
+)
+TWIN_REFERENCE_SEED, TWIN_REFERENCE_COUNT = 1000, 64
 VAE_RECIPE = vae.Recipe(seed=0)
 # The VAE comes before the network that learns its latents.
 MODELS = (
@@ -85,6 +90,7 @@ MODELS = (
     "letters",
     "letters-flow",
     "letters-classifier",
+    "twin",
 )
 
 
@@ -172,6 +178,29 @@ def train_classifier(models: Path) -> None:
     )
 
 
+def save_twin(models: Path, data: Path, parameters: Parameters) -> None:
+    """The network, and the reference: trajectories of a seed of their own, from start points with the noise of a measurement."""
+    reference = data / "twin-reference.npz"
+    times, measured, truth = twin.records(TWIN_REFERENCE_COUNT, TWIN_REFERENCE_SEED)
+    np.savez(reference, time=times, x0=measured.astype("<f4"), x=truth.astype("<f4"))
+    metadata = {
+        "rram.sde": "neural-ode",
+        "rram.solver": "ode",
+        "rram.data": "twin",
+        "rram.dataSHA256": hashlib.sha256(reference.read_bytes()).hexdigest(),
+        "rram.amplitude": f"{TWIN_RECIPE.amplitude:g}",
+        "rram.duration": f"{twin.DURATION:.9g}",
+        "rram.voltsPerUnit": f"{twin.UNITS[0]:g}",
+        "rram.amperesPerUnit": f"{twin.UNITS[1]:g}",
+        "rram.driveAmperes": f"{twin.DRIVE:g}",
+        "rram.driveHertz": f"{twin.FREQUENCY:g}",
+        "rram.provenance": f"tools/train twin, seed {TWIN_RECIPE.seed}",
+    }
+    save_safetensors(models / "twin.safetensors", {k: v.numpy() for k, v in parameters.items()}, metadata)
+    error = twin.prediction_error(parameters, TWIN_RECIPE.amplitude, measured, truth)
+    print(f"twin: rms error {np.sqrt((error**2).mean()):.3f} standard deviations over the run", file=sys.stderr)
+
+
 def write_sums(folder: Path) -> None:
     """SHA256SUMS as `sha256sum --check` reads it."""
     files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".npy", ".npz"))
@@ -209,6 +238,8 @@ def main() -> None:
             train_vae(models, latents, options.emnist)
         elif name == "letters-classifier":
             train_classifier(models)
+        elif name == "twin":
+            save_twin(models, data, twin.train(TWIN_RECIPE))
         elif name.startswith("letters"):
             train_letters(name, models, latents)
         else:

@@ -9,7 +9,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     discussion: """
       Prints KL of the pooled coordinates (kl1d, the published metric), KL of the 2-D histograms (kl2d), sliced Wasserstein and energy \
       distance, and the radius. With --model the same run is computed in software from the same start points and noise, and ratios \
-      chip/software are printed. A second set takes the place of the data: 'rram evaluate a.npz b.npz'.
+      chip/software are printed. Of a twin's run the prediction error over time is printed. A second set takes the place of the data: 'rram evaluate a.npz b.npz'.
       """)
 
   @Argument(
@@ -31,7 +31,9 @@ struct EvaluateCommand: AsyncParsableCommand {
   var pooled = false
 
   @Option(
-    help: "Network of the software reference: ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a file.")
+    help:
+      "Network of the software reference: ring, ring-hardware-aware, ring-flow, letters, letters-flow, twin, or a file."
+  )
   var model: String?
 
   @Option(
@@ -80,6 +82,16 @@ struct EvaluateCommand: AsyncParsableCommand {
   func run() async throws {
     let set = try SampleSet(samples, softwareCount: count, seed: seed, method: solver, steps: steps)
     let model = try self.model.map { try ModelLibrary.scoreModel($0) }
+    if let run = set.run, run.process == .neuralODE {
+      let model = try model ?? ModelLibrary.scoreModel(run.metadata.model)
+      guard model.metadata.process == .neuralODE else {
+        throw CommandError(
+          message: "\(samples): is a run of a neural ODE, and '\(model.name)' is none", exitCode: ExitStatus.badInput)
+      }
+      let reference = try ReferenceTrajectories(against ?? model.metadata.data)
+      let report = TwinReport(try TwinRun(path: samples), model: model, reference: reference)
+      return try answer(TwinOutput(report: report), json: common.json)
+    }
     var data = try data(for: set, model: model)
     if pooled { data = data.withoutClasses }
     let isLabelled = set.hasClasses

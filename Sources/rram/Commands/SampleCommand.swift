@@ -7,18 +7,20 @@ struct SampleCommand: AsyncParsableCommand {
     commandName: "sample", abstract: "Draw samples in closed loop from the network that is on the chip.",
     discussion: """
       The chip must carry the model, unchanged since 'rram program'. Start points come from --seed and the sample's number, or from a \
-      file. A conditional network without --class draws its classes in equal shares. A calibration that fits is used and named; its \
+      file; those of a twin are the measured ones of its reference, and its trajectories are compared with the circuit's. A conditional network without --class draws its classes in equal shares. A calibration that fits is used and named; its \
       cells are read again first, and a warning tells if they have moved farther than the tables allow.
       """)
 
   @Argument(
     help: """
-      ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a file (.safetensors, .npz). Needed for all but hdpm: and \
+      ring, ring-hardware-aware, ring-flow, letters, letters-flow, twin, or a file (.safetensors, .npz). Needed for all but hdpm: and \
       hdpm-emu:.
       """)
   var model: String?
 
-  @Option(name: .customShort("n"), parsing: .unconditional, help: "How many samples.")
+  @Option(
+    name: .customShort("n"), parsing: .unconditional,
+    help: "How many samples; of a twin at most as many as its reference has.")
   var count = 1000
 
   @Option(name: .shortAndLong, help: "Sample file (.npz). Default: samples.npz in the run's folder.")
@@ -38,8 +40,8 @@ struct SampleCommand: AsyncParsableCommand {
   @Option(name: .customLong("class"), help: "Class by name or number, or 'none' for the null condition.")
   var label: String?
 
-  @Option(parsing: .unconditional, help: "Ticks of the schedule.")
-  var ticks = 200
+  @Option(parsing: .unconditional, help: "Ticks of the schedule. Default: 200, of a twin 400.")
+  var ticks: Int?
 
   @Option(help: "Seed of start points and noise.")
   var seed: UInt64 = 0
@@ -86,7 +88,8 @@ struct SampleCommand: AsyncParsableCommand {
   func validate() throws {
     guard count > 0 else { throw ValidationError("-n \(count): at least 1 sample is needed") }
     guard count <= 100_000_000 else { throw ValidationError("-n \(count): at most 100 million samples a run") }
-    guard ticks > 0 else { throw ValidationError("--ticks \(ticks): at least 1 is needed") }
+    if let ticks, ticks <= 0 { throw ValidationError("--ticks \(ticks): at least 1 is needed") }
+    let ticks = self.ticks ?? 200
     if let trajectories {
       guard (1...max(1, ticks)).contains(trajectories) else {
         throw ValidationError("--trajectories \(trajectories): 1 to \(ticks) ticks between points are possible")
@@ -123,7 +126,7 @@ struct SampleCommand: AsyncParsableCommand {
     try await command.draw(
       after: SampleJournal.read(
         path: folder.appending(path: Self.journalName).path,
-        frames: command.trajectories.map { 1 + command.ticks / $0 } ?? 0
+        frames: command.trajectories.map { 1 + (command.ticks ?? 200) / $0 } ?? 0
       ), of: manifest)
   }
 
@@ -170,7 +173,9 @@ struct SampleCommand: AsyncParsableCommand {
         message: "no model is named", hint: "for example 'rram sample ring'", exitCode: ExitStatus.usage)
     }
     let model = try ScoreModel.open(modelName, options.common)
+    if model.metadata.process == .neuralODE, manifest == nil { return try await runTwin(model) }
     let batches = try self.batches(of: model)
+    let ticks = self.ticks ?? 200
     let startPoints = try start.map { try self.startPoints(from: $0) }
     try checkWritable(output)
     if let manifest, let expected = manifest.settings["modelSHA256"], expected != model.sha256 {
@@ -329,7 +334,7 @@ struct SampleCommand: AsyncParsableCommand {
   }
 
   /// Says so if the network was not written well.
-  private func warn(of program: ProgramRecord) {
+  func warn(of program: ProgramRecord) {
     guard !options.common.quiet, program.report.fractionInTolerance < 0.99 else { return }
     note(
       "warning: '\(program.model)' was written with \(program.report.inTolerance) of \(program.report.cells) cells in tolerance"
@@ -346,7 +351,7 @@ struct SampleCommand: AsyncParsableCommand {
     }
   }
 
-  private func startPoints(from path: String) throws -> [Float] {
+  func startPoints(from path: String) throws -> [Float] {
     let array = try NPYArray(file: path)
     guard array.shape == [count, 2], let values = array.floats else {
       throw CommandError(
