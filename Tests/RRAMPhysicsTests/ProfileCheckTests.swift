@@ -42,7 +42,7 @@ import Testing
   }
 
   /// Seed 2, n = 2 048 cells a statistic (in the rows): what the profile was fitted to comes out within its bounds, and so
-  /// does everything that follows from it but what is named here: pulse counts of worn chips.
+  /// does everything that follows from it but what is named here: what pulse counts of worn chips were not fitted to.
   @Test(arguments: ["ideal", "cmo-hfox", "hfox-analog", "hfox-mlc"])
   func figuresStayWithinTheirBounds(name: String) throws {
     let check = try ProfileCheck(try ChipProfile.named(name), cells: 2048, seed: 2)

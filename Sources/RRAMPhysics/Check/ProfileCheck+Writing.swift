@@ -136,17 +136,19 @@ extension ProfileCheck {
 
   // MARK: Write schemes
 
-  /// ISPP by gate ramp and fixed pulses, two bits a cell, fresh and after 8 000 cycles.
+  /// ISPP by gate ramp and fixed pulses, two bits a cell, fresh and after 8 000 cycles, and fixed pulses with three bits.
   mutating func checkWriteSchemes() throws(PhysicsError) {
     guard let gate = profile.programming.gate else { return }
     // Two of the four windows are published (5.77–6.01 and 8.51–9.31 kΩ); the third is assumed ±3 %, the last one open.
     let windows: [ClosedRange<Double>] = [
       1000 / 6.01...1000 / 5.77, 1000 / 9.31...1000 / 8.51, 67.9...72.1, 0...33.3,
     ]
-    let gates: [Volts?] = windows.map { window in
-      window.lowerBound == 0
-        ? nil : gate.threshold + Volts((window.lowerBound + window.upperBound) / 2 * 1e-6 / gate.slope)
-    }
+    // Windows of the three-bit row are not published: even steps of G between the open level and the highest, ±2.5 %.
+    let eight =
+      stride(from: 7, to: 0, by: -1).map { (level: Int) -> ClosedRange<Double> in
+        let centre = 42 + 128 * Double(level - 1) / 6
+        return 0.975 * centre...1.025 * centre
+      } + [0...33.3]
     struct Published {
       var name: String
       var kind: WriteScheme.Kind
@@ -155,21 +157,28 @@ extension ProfileCheck {
       var fitted: Bool
       /// Relative bounds of mean, median and 95 %.
       var bounds: (Double, Double, Double)
+      var windows: [ClosedRange<Double>]
+      var maximumPulses = 2000
+      var source = "1T1R HfOx test chips, 2 bits a cell, windows ±2 to ±4.5 %, 24 576 cells"
     }
     let ramp = WriteScheme.Kind.gateRamp(start: Volts(0.9), step: Volts(0.1))
     let table = [
       Published(
         name: "ISPP, fresh", kind: ramp, cycles: 0, mean: 21.8, median: 11, p95: 70, share: 99.78, fitted: true,
-        bounds: (0.25, 0.25, 0.25)),
+        bounds: (0.25, 0.25, 0.25), windows: windows),
       Published(
         name: "fixed pulses, fresh", kind: .fixedPulse, cycles: 0, mean: 17.0, median: 8, p95: 50, share: 99.86,
-        fitted: true, bounds: (0.35, 0.3, 0.35)),
+        fitted: true, bounds: (0.35, 0.3, 0.35), windows: windows),
       Published(
         name: "ISPP after 8 000 cycles", kind: ramp, cycles: 8000, mean: 24.5, median: 14, p95: 76, share: 99.17,
-        fitted: false, bounds: (0.4, 0.4, 0.4)),
+        fitted: false, bounds: (0.4, 0.4, 0.4), windows: windows),
       Published(
         name: "fixed pulses after 8 000 cycles", kind: .fixedPulse, cycles: 8000, mean: 55.8, median: 9, p95: 250,
-        share: 99.18, fitted: false, bounds: (0.4, 0.4, 0.4)),
+        share: 99.18, fitted: true, bounds: (0.4, 0.4, 0.4), windows: windows),
+      Published(
+        name: "fixed pulses, 3 bits, after 8 000 cycles", kind: .fixedPulse, cycles: 8000, mean: 131.5, median: 43,
+        p95: 513, share: 97.5, fitted: false, bounds: (0.4, 0.4, 0.4), windows: eight, maximumPulses: 4000,
+        source: "1T1R HfOx test chips, 3 bits a cell, 41 433 cells; its windows are assumed"),
     ]
     var series: [Figure.Series] = []
     for (index, row) in table.enumerated() {
@@ -177,25 +186,28 @@ extension ProfileCheck {
       let n = crossbar.cellCount
       try formAll(&crossbar)
       crossbar.wear(cycles: row.cycles)
+      let gates = row.windows.map { (window: ClosedRange<Double>) -> Volts? in
+        window.lowerBound == 0
+          ? nil : gate.threshold + Volts((window.lowerBound + window.upperBound) / 2 * 1e-6 / gate.slope)
+      }
       let scheme = WriteScheme(
-        kind: row.kind, windows: windows, gates: gates, set: Volts(2.6), reset: Volts(2.8),
-        resetGate: profile.programming.reset.wordLine, width: .microseconds(1), maximumPulses: 2000)
+        kind: row.kind, windows: row.windows, gates: gates, set: Volts(2.6), reset: Volts(2.8),
+        resetGate: profile.programming.reset.wordLine, width: .microseconds(1), maximumPulses: row.maximumPulses)
       let outcome = try scheme.run(&crossbar, from: 1)
       // Pulses are counted over all cells, those that fail included.
       let sorted = outcome.pulses.map(Double.init).sorted()
       let share = 100 * Double(outcome.accepted.count { $0 }) / Double(n)
-      let source = "1T1R HfOx test chips, 2 bits a cell, windows ±2 to ±4.5 %, 24 576 cells"
       func pulses(_ quantity: String, _ published: Double, _ model: Double, _ bound: Double) {
         add(
           "write schemes", "\(row.name): \(quantity)", "pulses a cell", published: published, model: model,
-          bound: bound * published, n: n, fitted: row.fitted, source: source)
+          bound: bound * published, n: n, fitted: row.fitted, source: row.source)
       }
       pulses("mean", row.mean, Moments(sorted).mean, row.bounds.0)
       pulses("median", row.median, quantile(sorted, 50), row.bounds.1)
       pulses("95 %", row.p95, quantile(sorted, 95), row.bounds.2)
       add(
         "write schemes", "\(row.name): accepted", "%", published: row.share, model: share, bound: 0.6, n: n,
-        fitted: false, source: source)
+        fitted: false, source: row.source)
       let levels = stride(from: 2.0, through: 99.5, by: 1.5)
       series.append(
         .init(name: row.name, isPublished: false, points: levels.map { (max(1, quantile(sorted, $0)), $0 / 100) }))
@@ -204,7 +216,7 @@ extension ProfileCheck {
     }
     add(
       Figure(
-        title: "Pulses a cell, two bits a cell: share of cells done", xLabel: "pulses", yLabel: "share",
+        title: "Pulses a cell, two and three bits a cell: share of cells done", xLabel: "pulses", yLabel: "share",
         isLogarithmic: true, series: series))
   }
 
