@@ -6,9 +6,19 @@ import Testing
   /// Chips of seeds 1 and 2, 300 samples: what is drawn here is not looked at, only what is said of it.
   @Test func everyNumberOfTheTableSaysWhereItComesFrom() async throws {
     let bench = try Workbench()
-    let result = try await bench.rram("reproduce", "--quick", "-n", "300", "--json")
+    let folder = bench.path("report")
+    let result = try await bench.rram(
+      "reproduce", "--quick", "-n", "300", "--json", "--report", "--run-dir", folder)
     #expect(result.status == 0, "\(result.stderr)")
     let document = try result.json()
+    #expect(document["report"] as? String == folder + "/report.html")
+    let page = try String(contentsOfFile: folder + "/report.html", encoding: .utf8)
+    // Two pictures of points and one of letters, each with something in it.
+    let pictures = page.components(separatedBy: "<svg").dropFirst()
+    #expect(pictures.count == 3)
+    for picture in pictures { #expect(picture.count > 10_000) }
+    let kept = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: folder + "/report.json")))
+    #expect((kept as? [String: Any])?.keys.contains("rows") == true)
     #expect(document["schema"] as? Int == 1)
     #expect((document["networks"] as? [String: Any])?.keys.sorted() == ["letters", "ring"])
     let rows = try #require(document["rows"] as? [[String: Any]])

@@ -22,9 +22,19 @@ struct ReproduceCommand: AsyncParsableCommand {
     help: "The board. Default: RRAM_BOARD, else fresh emulated cmo-hfox chips, seed 1 (ring) and 2 (letters).")
   var board: String?
 
+  @Flag(
+    help:
+      "Write report.html with pictures and report.json into a run folder (--run-dir, or a new one below $RRAM_HOME/runs)."
+  )
+  var report = false
+
+  @Option(name: .long, help: "Folder of the report. Default: a new one below $RRAM_HOME/runs.")
+  var runDir: String?
+
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    if runDir != nil, !report { throw ValidationError("--run-dir belongs to --report") }
     if let count, !(300...1_000_000).contains(count) {
       throw ValidationError("-n \(count): 300 to 1000000 are possible")
     }
@@ -33,7 +43,9 @@ struct ReproduceCommand: AsyncParsableCommand {
   func run() async throws {
     let text = board ?? ProcessInfo.processInfo.environment["RRAM_BOARD"] ?? "emu:seed=1"
     let address = try BoardAddress(text)
-    var networks: [String: ReproduceOutput.Network] = [:]
+    // The folder comes first: a report that cannot be written is known before the work.
+    let record = try report ? runDirectory(address) : nil
+    var outcomes: [String: Outcome] = [:]
     if case .emulated(let chip) = address, chip.stateFile == nil {
       let scratch = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)")
       defer { try? FileManager.default.removeItem(at: scratch) }
@@ -42,7 +54,7 @@ struct ReproduceCommand: AsyncParsableCommand {
         var own = chip
         own.seed = chip.seed &+ UInt64(index)
         let age = Duration.seconds(600)
-        var network = try await measure(at: .emulated(own), home: home) {
+        var outcome = try await measure(at: .emulated(own), home: home) {
           try await prepare(name, own, on: $0, home: home, age: age)
         }
         own.profile = "ideal"
@@ -52,15 +64,37 @@ struct ReproduceCommand: AsyncParsableCommand {
           _ = try await prepare(name, perfect, on: board, home: home, age: nil)
           return try await Self.draw(try programs(model), share: share(model), on: board, home: home).file
         }
-        network.ideal = try EvaluationReport(ideal, against: EvaluationData(model.metadata.data)).quality
-        networks[name] = network
+        outcome.network.ideal = try EvaluationReport(ideal, against: EvaluationData(model.metadata.data)).quality
+        outcome.clouds.insert(("ideal chip", ideal.x), at: 1)
+        outcomes[name] = outcome
       }
     } else {
       let home = RecordsHome()
-      let network = try await measure(at: address, home: home) { try await ProgramRecord.find(on: $0, home: home) }
-      networks[network.name] = network
+      let outcome = try await measure(at: address, home: home) { try await ProgramRecord.find(on: $0, home: home) }
+      outcomes[outcome.network.name] = outcome
     }
-    try answer(ReproduceOutput(quick: quick, board: address.description, networks: networks), json: common.json)
+    var output = ReproduceOutput(
+      quick: quick, board: address.description, networks: outcomes.mapValues(\.network))
+    if let record {
+      try record.finish(exitStatus: 0)
+      try output.writeReport(of: ReproduceOutput.names.compactMap { outcomes[$0] }, to: record)
+    }
+    try answer(output, json: common.json)
+  }
+
+  private func runDirectory(_ address: BoardAddress) throws -> RunDirectory {
+    try RunDirectory(
+      home: RecordsHome(), folder: runDir.map { URL(filePath: $0, directoryHint: .isDirectory) },
+      toolkit: toolkitVersion, command: ["rram"] + hoistGlobalOptions(Array(CommandLine.arguments.dropFirst())),
+      settings: ["board": address.description, "quick": "\(quick)"])
+  }
+
+  /// What one network gave.
+  fileprivate struct Outcome {
+    var network: ReproduceOutput.Network
+    var calibrated: SampleFile
+    /// Samples, (n, 2), in the order in which pictures show them.
+    var clouds: [(title: String, x: [Float])]
   }
 
   /// A fresh emulated chip with the network on it.
@@ -97,7 +131,7 @@ struct ReproduceCommand: AsyncParsableCommand {
   /// Draws from the network that `prepare` leaves on the chip, as it stands and calibrated, and the same in software.
   private func measure(
     at address: BoardAddress, home: RecordsHome, prepare: (Board) async throws -> ProgramRecord
-  ) async throws -> ReproduceOutput.Network {
+  ) async throws -> Outcome {
     let drawn = try await RRAM.withBoard(at: address, home: home, logger: common.logger) { board in
       guard board.boardDescription.closedLoop != nil else {
         throw CommandError(
@@ -129,20 +163,25 @@ struct ReproduceCommand: AsyncParsableCommand {
     guard let software = report.software else { preconditionFailure("a report with a model has a reference") }
     say("\(model.name): timing this machine")
     let threads = ProcessInfo.processInfo.activeProcessorCount
+    var inSoftware: [Float] = []
     let times = try (0..<3).map { _ in
       let begin = ContinuousClock.now
-      _ = try file.softwareReference(for: model, threads: threads)
+      inSoftware = try file.softwareReference(for: model, threads: threads)
       return (ContinuousClock.now - begin).seconds / Double(file.count)
     }.sorted()
     let statistics = drawn.plain.statistics
-    let report2 = SampleReport(try SamplingProgram(model), statistics)
-    return .init(
+    let timing = SampleReport(try SamplingProgram(model), statistics)
+    let network = ReproduceOutput.Network(
       name: model.name, emulated: drawn.emulated, samples: file.count, equation: file.metadata.solver.rawValue,
       software: software, chip: report.quality,
       calibrated: try EvaluationReport(drawn.calibrated, against: data).quality,
       loopSeconds: statistics.loopSeconds / Double(statistics.samples),
-      boardSeconds: report2.chipSecondsPerSample, dutyCycle: report2.dutyCycle, busSeconds: report2.busSeconds,
+      boardSeconds: timing.chipSecondsPerSample, dutyCycle: timing.dutyCycle, busSeconds: timing.busSeconds,
       digitalSeconds: times[1], threads: threads, arrayEnergy: drawn.plain.array)
+    return Outcome(
+      network: network,
+      calibrated: drawn.calibrated,
+      clouds: [("software", inSoftware), ("this chip", file.x), ("this chip, calibrated", drawn.calibrated.x)])
   }
 
   private static func draw(
@@ -205,6 +244,8 @@ struct ReproduceOutput: CommandOutput {
   var board: String
   var networks: [String: Network]
   var rows: [Row] = []
+  /// Path of the page, if one was written.
+  var report: String?
 
   init(quick: Bool, board: String, networks: [String: Network]) {
     self.quick = quick
@@ -231,22 +272,65 @@ struct ReproduceOutput: CommandOutput {
       "\(micro($0.digitalSeconds, "s")) m"
     }
     row("speed over digital", published: ["64.8× / 156.5× p", "– / 150× p", "69.0× / 116.5× p"]) { _ in nil }
-    row("energy a sample: array") { $0.arrayEnergy.map { "\(micro($0, "J")) M" } }
+    row("energy a sample: array") { $0.arrayEnergy.map { "\(($0 * 1e9).formatted(digits: 3)) nJ M" } }
     row("energy a sample: system", published: ["–", "– / 7.2 µJ p", "–"]) { _ in nil }
     row("energy a sample: digital", published: ["–", "– / 22.5 µJ p", "–"]) { _ in nil }
     row("energy against digital", published: ["÷5.2 / ÷4.1 p", "–", "−31.5 % / −52.0 % p"]) { _ in nil }
   }
 
-  var text: String {
+  private var head: String {
     let known = Self.names.compactMap { networks[$0] }
-    let counts = known.map { "\($0.samples) of \($0.name) (\($0.equation))" }.joined(separator: ", ")
-    return """
-      \(board): \(counts)
+    return "\(board): " + known.map { "\($0.samples) of \($0.name) (\($0.equation))" }.joined(separator: ", ")
+  }
 
-      \(table([[""] + Self.columns] + rows.map { [$0.name] + $0.cells }))
+  private var legend: String {
+    "m measured, M modelled, p published (ring / letters); – no number. "
+      + "Digital: this machine's float32 solver on \(networks.values.first?.threads ?? 0) threads, all samples at once."
+  }
 
-      m measured, M modelled, p published (ring / letters); – no number.
-      Digital: this machine's float32 solver on \(known.first?.threads ?? 0) threads, all samples at once.
-      """
+  var text: String {
+    [head, table([[""] + Self.columns] + rows.map { [$0.name] + $0.cells }), legend, report.map { "report: \($0)" }]
+      .compactMap { $0 }.joined(separator: "\n\n")
+  }
+
+  /// Points of a cloud in the page: more would only make it slow to open.
+  private static let shownPoints = 5000
+
+  /// `report.html` with pictures, and the same numbers as `report.json` beside it.
+  fileprivate mutating func writeReport(
+    of outcomes: [ReproduceCommand.Outcome], to record: RunDirectory
+  ) throws {
+    var page = Report(title: "This chip beside the paper")
+    page.sections = [
+      .paragraph(head), .table(title: "Figures", rows: [[""] + Self.columns] + rows.map { [$0.name] + $0.cells }),
+      .paragraph(legend),
+    ]
+    for outcome in outcomes {
+      let name = outcome.network.name
+      let picture = record.file("\(name).svg")
+      try Pictures.pointClouds(
+        outcome.clouds.map { cloud in
+          // Classes lie one behind the other: every k-th point shows all of them.
+          let step = max(1, cloud.x.count / 2 / Self.shownPoints)
+          let indices = stride(from: 0, to: cloud.x.count / 2, by: step)
+          return (cloud.title, indices.flatMap { [cloud.x[2 * $0], cloud.x[2 * $0 + 1]] })
+        }, halfWidth: 1.5, to: picture, format: .svg)
+      page.sections.append(
+        .picture(
+          title:
+            "\(name): the same start points in software and on the chips, about \(Self.shownPoints) of them at most",
+          svg: picture))
+      if outcome.calibrated.defaultData == "letters" {
+        let letters = record.file("decoded.svg")
+        try Pictures.imageGrid(
+          outcome.calibrated.decodedLetters(), side: LetterDecoder.imageSize, to: letters, format: .svg)
+        page.sections.append(.picture(title: "Letters of the calibrated chip, decoded", svg: letters))
+      }
+    }
+    try page.write(to: record.file("report.html"), manifest: record.currentManifest)
+    report = record.file("report.html").path
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try encoder.encode(self).write(to: record.file("report.json"))
   }
 }
