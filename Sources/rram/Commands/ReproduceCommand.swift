@@ -314,7 +314,7 @@ struct ReproduceOutput: CommandOutput {
           let step = max(1, cloud.x.count / 2 / Self.shownPoints)
           let indices = stride(from: 0, to: cloud.x.count / 2, by: step)
           return (cloud.title, indices.flatMap { [cloud.x[2 * $0], cloud.x[2 * $0 + 1]] })
-        }, halfWidth: 1.5, to: picture, format: .svg)
+        }, halfWidth: 1.2, to: picture, format: .svg)
       page.sections.append(
         .picture(
           title:
