@@ -79,6 +79,10 @@ let package = Package(
         "RRAMUnits", "RRAMWire", "RRAMBoard", "RRAMModel", "RRAMMapping", "RRAMProfiles", "CAnalogKernel",
         "RRAMRecords", "RRAMFiles", logging,
       ]),
+    .target(
+      name: "RRAMCharacterization",
+      dependencies: ["RRAMUnits", "RRAMFiles", "RRAMWire", "RRAMBoard", "RRAMProfiles", "RRAMMapping", "RRAMRecords"],
+      resources: [.copy("Resources/plans")]),
     // The published STM32F407 board and its virtual twin.
     .target(
       name: "HDPMBoard", dependencies: ["RRAMUnits", "RRAMTransport", "RRAMModel", "RRAMPhysics", "RRAMProfiles"],
@@ -89,7 +93,7 @@ let package = Package(
       dependencies: [
         "RRAMUnits", "RRAMFiles", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMUSB", "RRAMBoard",
         "RRAMPhysics", "RRAMEmulator", "RRAMEmulatorUSB", "RRAMModel", "RRAMRecords", "RRAMMapping", "RRAMSampling",
-        "RRAMConformance", "HDPMBoard", logging,
+        "RRAMCharacterization", "RRAMConformance", "HDPMBoard", logging,
       ]),
     .executableTarget(
       name: "rram",
@@ -153,6 +157,12 @@ let package = Package(
         "RRAMSampling", "RRAMEmulator",
       ]),
     .testTarget(name: "RRAMRecordsTests", dependencies: ["RRAMUnits", "RRAMRecords"]),
+    .testTarget(
+      name: "RRAMCharacterizationTests",
+      dependencies: [
+        "RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard", "RRAMEmulator", "RRAMRecords",
+        "RRAMCharacterization",
+      ]),
     .testTarget(name: "RRAMKitTests", dependencies: ["RRAMKit"]),
     .testTarget(
       name: "rramTests",

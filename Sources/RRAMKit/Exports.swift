@@ -1,6 +1,7 @@
 // One import for users of the library: everything below, and the composition root.
 @_exported public import HDPMBoard
 @_exported public import RRAMBoard
+@_exported public import RRAMCharacterization
 @_exported public import RRAMConformance
 @_exported public import RRAMEmulator
 @_exported public import RRAMEmulatorUSB

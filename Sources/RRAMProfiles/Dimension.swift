@@ -1,5 +1,5 @@
 /// What a number in a profile measures, and the units it may be written in.
-enum Dimension {
+package enum Dimension {
   case conductance, voltage, resistance, time, frequency, ratio, count, bits, bytes, byteRate
   case conductanceDensity, conductancePerVolt, conductanceSquared, perVolt, perSecond, energy, temperature, cycles
 

@@ -2,7 +2,7 @@ import Crypto
 import Foundation
 
 /// Finds and reads YAML documents, shipped ones and files.
-enum ProfileDocument {
+package enum ProfileDocument {
   /// Folder of the package's resources.
   enum Kind: String {
     case chips, boards
@@ -12,7 +12,7 @@ enum ProfileDocument {
   /// Profiles are a few kilobytes; nothing near this size is one.
   static let maximumBytes = 1 << 20
 
-  static func isPath(_ nameOrPath: String) -> Bool { nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") }
+  package static func isPath(_ nameOrPath: String) -> Bool { nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") }
 
   static func shippedNames(in kind: Kind) -> [String] {
     let paths = Bundle.module.paths(forResourcesOfType: "yaml", inDirectory: kind.rawValue)
@@ -30,7 +30,7 @@ enum ProfileDocument {
     return try read(path: url.path)
   }
 
-  static func read(path: String) throws(ProfileError) -> String {
+  package static func read(path: String) throws(ProfileError) -> String {
     guard let handle = FileHandle(forReadingAtPath: path) else {
       throw ProfileError(code: .unreadable, file: path, reason: "cannot be opened")
     }
@@ -51,7 +51,7 @@ enum ProfileDocument {
   }
 
   /// SHA-256 of the UTF-8 bytes, lower-case hex.
-  static func hash(of text: String) -> String {
+  package static func hash(of text: String) -> String {
     let digits = Array("0123456789abcdef")
     return String(SHA256.hash(data: Array(text.utf8)).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
   }

@@ -1,4 +1,4 @@
-/// Why a chip profile, a board description or a limits record was refused.
+/// Why a chip profile, a board description, a limits record or a plan was refused.
 public struct ProfileError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The kind of refusal.
   public struct Code: RawRepresentable, Sendable, Hashable {

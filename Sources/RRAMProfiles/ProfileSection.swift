@@ -2,16 +2,17 @@ import RRAMUnits
 import Yams
 
 /// What is collected while one document is decoded: where each number comes from and on which line it stands.
-final class ProfileReader {
+package final class ProfileReader {
   let file: String
   private(set) var provenance: [String: ChipProfile.Provenance] = [:]
   private var documented: [(line: Int, value: DocumentedValue)] = []
   private var lines: [String: Int] = [:]
 
-  init(file: String) { self.file = file }
+  package init(file: String) { self.file = file }
 
   /// The document's root as a section with exactly the keys of `required` and perhaps some of `optional`.
-  func root(of text: String, required: [String], optional: [String] = []) throws(ProfileError) -> ProfileSection {
+  package func root(of text: String, required: [String], optional: [String] = []) throws(ProfileError) -> ProfileSection
+  {
     let node: Node?
     do {
       node = try Yams.compose(yaml: text)
@@ -57,9 +58,9 @@ final class ProfileReader {
 }
 
 /// One mapping of a document, with its key path; knows which keys belong there.
-struct ProfileSection {
+package struct ProfileSection {
   let reader: ProfileReader
-  let path: String
+  package let path: String
   private let mapping: Node.Mapping
   private let line: Int?
   private let keys: [String]
@@ -89,10 +90,10 @@ struct ProfileSection {
     }
   }
 
-  func has(_ key: String) -> Bool { mapping[Node(key)] != nil }
+  package func has(_ key: String) -> Bool { mapping[Node(key)] != nil }
   func childPath(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
-  private func node(_ key: String) throws(ProfileError) -> Node {
+  func node(_ key: String) throws(ProfileError) -> Node {
     guard let node = mapping[Node(key)] else {
       throw ProfileError(
         code: .missingKey, file: reader.file, line: line, key: path, reason: "key '\(key)' is missing",
@@ -107,7 +108,7 @@ struct ProfileSection {
       reader: reader, path: childPath(key), node: try node(key), required: required, optional: optional)
   }
 
-  func text(_ key: String) throws(ProfileError) -> String {
+  package func text(_ key: String) throws(ProfileError) -> String {
     let node = try node(key)
     guard let text = node.scalar?.string, !text.isEmpty else {
       throw ProfileError(

@@ -54,7 +54,8 @@ public final class EventLog: Sendable {
   private let start: ContinuousClock.Instant
   private let state: Mutex<State>
 
-  init(path: String, start: ContinuousClock.Instant) throws {
+  /// - Parameter continued: the file is there already; its last line may have been cut off.
+  init(path: String, start: ContinuousClock.Instant, continued: Bool = false) throws {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       throw RecordsError(.io, path: path, reason: "cannot be opened: \(String(cString: strerror(errno)))")
@@ -63,7 +64,8 @@ public final class EventLog: Sendable {
     self.start = start
     state = Mutex(State(descriptor: descriptor, handedOver: start))
     try state.withLock { state in
-      state.pending += Array((Self.header + "\r\n").utf8)
+      // An empty line ends what a crash cut off.
+      state.pending += Array((continued ? "\r\n" : Self.header + "\r\n").utf8)
       try handOver(&state)
     }
   }

@@ -9,6 +9,8 @@ public struct Report: Sendable {
     case paragraph(String)
     /// First row is the head.
     case table(title: String, rows: [[String]])
+    /// The same with a smaller heading, or none: it belongs to the section before.
+    case subtable(title: String, rows: [[String]])
     /// An SVG file, put into the page.
     case picture(title: String, svg: URL)
   }
@@ -36,12 +38,9 @@ public struct Report: Sendable {
       case .paragraph(let text):
         page += "<p>\(escaped(text))</p>\n"
       case .table(let title, let rows):
-        page += "<h2>\(escaped(title))</h2>\n<table>\n"
-        for (index, row) in rows.enumerated() {
-          let tag = index == 0 ? "th" : "td"
-          page += "<tr>" + row.map { "<\(tag)>\(escaped($0))</\(tag)>" }.joined() + "</tr>\n"
-        }
-        page += "</table>\n"
+        page += "<h2>\(escaped(title))</h2>\n" + Self.table(rows)
+      case .subtable(let title, let rows):
+        page += (title.isEmpty ? "" : "<h3>\(escaped(title))</h3>\n") + Self.table(rows)
       case .picture(let title, let svg):
         guard let data = FileManager.default.contents(atPath: svg.path) else {
           throw RecordsError(.notFound, path: svg.path, reason: "no such picture")
@@ -55,6 +54,16 @@ public struct Report: Sendable {
     let record = String(decoding: try RunManifest.encoder.encode(manifest), as: UTF8.self)
     page += "<h2>Manifest</h2>\n<pre>\(escaped(record))</pre>\n</body></html>\n"
     try RRAMRecords.write(Data(page.utf8), to: file)
+  }
+
+  private static func table(_ rows: [[String]]) -> String {
+    guard !rows.isEmpty else { return "" }
+    var table = "<table>\n"
+    for (index, row) in rows.enumerated() {
+      let tag = index == 0 ? "th" : "td"
+      table += "<tr>" + row.map { "<\(tag)>\(escaped($0))</\(tag)>" }.joined() + "</tr>\n"
+    }
+    return table + "</table>\n"
   }
 }
 

@@ -35,6 +35,22 @@ public final class RunDirectory: Sendable {
     try save()
   }
 
+  /// Opens the folder of a run that was cut off, to go on with it; its events stay and the new ones follow.
+  ///
+  /// Times of new events count from now; the manifest's `resumed` setting says how often that happened.
+  public init(continuing folder: URL) throws {
+    var manifest = try RunManifest.read(from: folder)
+    start = ContinuousClock.now
+    self.folder = folder
+    manifest.settings["resumed"] = "\((Int(manifest.settings["resumed"] ?? "") ?? 0) + 1)"
+    manifest.exitStatus = nil
+    manifest.stoppedUTC = nil
+    manifest.stoppedMonotonic = nil
+    self.manifest = Mutex(manifest)
+    events = try EventLog(path: folder.appending(path: "events.csv").path, start: start, continued: true)
+    try save()
+  }
+
   /// Notes the board and chip that the run works on.
   public func note(board: RunManifest.Board, chip: RunManifest.Chip, limits: ChipLimits?) throws {
     manifest.withLock {

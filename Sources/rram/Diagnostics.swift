@@ -48,6 +48,10 @@ func diagnose(_ error: any Error) -> Diagnosis {
     board(error)
   case let error as MappingError:
     mapping(error)
+  case let error as CharacterizationError:
+    Diagnosis(
+      message: "\(error)",
+      exitCode: error.code == .malformedRecord ? ExitStatus.badInput : ExitStatus.failure)
   case let error as ScheduleError:
     Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
   case let error as SessionError:

@@ -25,7 +25,7 @@ struct RRAMCommand: AsyncParsableCommand {
       ExportCommand.self,
       SafeCommand.self,
       DoctorCommand.self, EmulateCommand.self, DemoCommand.self, ProfileCommand.self, HDPMCommand.self,
-      BenchCommand.self, ConformanceCommand.self, ReproduceCommand.self,
+      BenchCommand.self, CharacterizeCommand.self, ConformanceCommand.self, ReproduceCommand.self,
     ])
 
   static func main() async {

@@ -8,11 +8,18 @@ func withRecordedBoard<Result: CommandOutput & Sendable>(
   _ options: BoardOptions, _ runOptions: RunOptions, settings: [String: String],
   _ body: (Board, RunDirectory) async throws -> Result
 ) async throws -> Result {
+  try await withRecordedBoard(options, runOptions.link, open: { try runOptions.open(settings: settings) }, body)
+}
+
+/// The same with a record that `open` makes or finds.
+func withRecordedBoard<Result: CommandOutput & Sendable>(
+  _ options: BoardOptions, _ link: LinkOptions, open: () throws -> RunDirectory,
+  _ body: (Board, RunDirectory) async throws -> Result
+) async throws -> Result {
   let address = try options.address()
-  return try await RRAM.withBoard(
-    at: address, files: runOptions.link.files(for: address), logger: options.common.logger
-  ) { board in
-    let record = try runOptions.open(settings: settings)
+  return try await RRAM.withBoard(at: address, files: link.files(for: address), logger: options.common.logger) {
+    board in
+    let record = try open()
     do {
       try record.note(board)
       let result = try await body(board, record)

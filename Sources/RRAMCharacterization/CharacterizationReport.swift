@@ -1,0 +1,126 @@
+public import Foundation
+public import RRAMRecords
+
+/// What the finished steps of a run say, made from its folder alone.
+public struct CharacterizationReport: Sendable, Encodable {
+  public var title: String
+  public var plan: String
+  public var planSHA256: String
+  public var macro: Int?
+  public var sections: [Section] = []
+
+  public struct Section: Sendable, Encodable {
+    public var name: String
+    public var title: String
+    /// `nil` where the step did not run.
+    public var chipSeconds: Double?
+    public var hostSeconds: Double?
+    public var estimates: [Estimate] = []
+    public var tables: [Findings.Table] = []
+    public var remarks: [String] = []
+    var pictures: [Findings.Picture] = []
+
+    private enum CodingKeys: String, CodingKey {
+      case name, title, chipSeconds, hostSeconds, estimates, tables, remarks
+    }
+  }
+
+  /// Reads the plan and the steps' arrays of a run.
+  public init(of folder: URL) throws {
+    let file = folder.appending(path: "plan.yaml").path
+    let plan = try CharacterizationPlan.load(nameOrPath: file)
+    self.plan = plan.name
+    planSHA256 = plan.hash
+    let manifest = try RunManifest.read(from: folder)
+    macro = manifest.settings["macro"].flatMap { Int($0) }
+    title = "Characterization" + (manifest.chip.map { " of \($0.id)" } ?? "") + (macro.map { ", macro \($0)" } ?? "")
+    for (index, procedure) in plan.steps.enumerated() {
+      let kind = type(of: procedure)
+      var section = Section(name: kind.name, title: kind.title)
+      let path = folder.appending(path: Characterization.fileName(index + 1, kind, "npz")).path
+      let skipped = folder.appending(path: Characterization.fileName(index + 1, kind, "skipped.txt")).path
+      if FileManager.default.fileExists(atPath: path) {
+        let measurement = try Measurement(file: path)
+        let findings = try kind.findings(from: measurement)
+        section.estimates = findings.estimates
+        section.tables = findings.tables
+        section.remarks = findings.remarks
+        section.pictures = findings.pictures
+        section.chipSeconds = try measurement.value("step_chip_s")
+        section.hostSeconds = try measurement.value("step_host_s")
+      } else if let reason = FileManager.default.contents(atPath: skipped) {
+        section.remarks = [
+          "Left out: \(String(decoding: reason, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))."
+        ]
+      } else {
+        section.remarks = ["Not measured: the run ended before."]
+      }
+      sections.append(section)
+    }
+  }
+
+  /// Standards whose procedures and ways of reporting are followed.
+  static let practice =
+    "After IEC 62951-9:2022 (read, forming, SET, RESET, endurance and retention of one-transistor one-resistor cells) and Lanza et al., "
+    + "ACS Nano 15, 17214 (2021). Every number is measured on the board; on an emulated board that is a model. Intervals are 95 %; spreads "
+    + "from cycle to cycle, from device to device, of a read and of quantisation are kept apart."
+
+  /// Writes `report.html` with its pictures and the same numbers as `report.json` into `directory`.
+  public func write(to directory: RunDirectory) throws {
+    var page = Report(title: title)
+    let manifest = directory.currentManifest
+    var identity: [[String]] = [["", ""]]
+    if let chip = manifest.chip { identity += [["chip", chip.id], ["profile", chip.profile]] }
+    if let board = manifest.board {
+      identity += [
+        ["board", "\(board.name)\(board.emulated ? " (emulated)" : "")"], ["serial", board.serial],
+        ["firmware", board.firmware],
+      ]
+    }
+    identity += [
+      ["macro", macro.map { "\($0)" } ?? "–"], ["plan", "\(plan) (SHA-256 \(planSHA256.prefix(12))…)"],
+      ["begun", manifest.startedUTC.formatted(.iso8601)],
+      ["read voltage", manifest.settings["readVoltage"] ?? "–"],
+      ["calibration of converters", "absoluteScale: uncalibrated"],
+    ]
+    page.sections = [.paragraph(Self.practice), .table(title: "Identity", rows: identity)]
+    page.sections.append(
+      .table(
+        title: "Steps",
+        rows: [["step", "chip time (s)", "host time (s)"]]
+          + sections.map {
+            [$0.title, $0.chipSeconds.map { text($0) } ?? "–", $0.hostSeconds.map { text($0, digits: 2) } ?? "–"]
+          }))
+    for (index, section) in sections.enumerated() {
+      page.sections.append(
+        .table(
+          title: section.title,
+          rows: section.estimates.isEmpty
+            ? [] : [["", "value", "95 % interval", "unit", "n"]] + section.estimates.map(Self.row)))
+      page.sections += section.remarks.map { .paragraph($0) }
+      page.sections += section.tables.map { .subtable(title: $0.title, rows: $0.rows) }
+      for (place, picture) in section.pictures.enumerated() {
+        let file = directory.file("\(index < 9 ? "0" : "")\(index + 1)-\(section.name)-\(place + 1).svg")
+        try Gnuplot(width: picture.width, height: picture.height, format: .svg)
+          .draw(picture.script, tables: picture.tables, to: file)
+        page.sections.append(.picture(title: picture.title, svg: file))
+      }
+    }
+    try page.write(to: directory.file("report.html"), manifest: manifest)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    do {
+      try encoder.encode(self).write(to: directory.file("report.json"), options: .atomic)
+    } catch {
+      throw RecordsError(.io, path: directory.file("report.json").path, reason: "cannot be written", underlying: error)
+    }
+  }
+
+  private static func row(_ estimate: Estimate) -> [String] {
+    [
+      estimate.name, estimate.value.map { text($0) } ?? "–",
+      estimate.low.flatMap { low in estimate.high.map { "\(text(low)) … \(text($0))" } } ?? "–",
+      estimate.unit == "1" ? "" : estimate.unit, "\(estimate.n)",
+    ]
+  }
+}

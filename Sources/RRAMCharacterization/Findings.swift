@@ -1,0 +1,53 @@
+public import RRAMRecords
+
+/// What follows from the measurement of a step.
+public struct Findings: Sendable {
+  public var estimates: [Estimate] = []
+  public var tables: [Table] = []
+  public var pictures: [Picture] = []
+  public var remarks: [String] = []
+
+  public init() {}
+
+  public struct Table: Sendable, Codable {
+    public var title: String
+    /// First row is the head.
+    public var rows: [[String]]
+  }
+
+  /// A gnuplot script with its tables.
+  public struct Picture: Sendable {
+    public var title: String
+    public var script: String
+    public var tables: [Gnuplot.Table]
+    public var width = 720
+    public var height = 400
+  }
+}
+
+/// A number with its interval of confidence.
+public struct Estimate: Sendable, Hashable, Codable {
+  public var name: String
+  /// `nil` where the data do not say.
+  public var value: Double?
+  /// Ends of the 95 % interval.
+  public var low: Double?
+  public var high: Double?
+  public var unit: String
+  /// Independent pieces of data: cells, mostly.
+  public var n: Int
+  /// How the interval was made.
+  public var method: String
+
+  init(
+    _ name: String, _ value: Double, _ interval: ClosedRange<Double>? = nil, unit: String, n: Int, method: String = ""
+  ) {
+    self.name = name
+    self.value = value.isFinite ? value : nil
+    low = interval?.lowerBound
+    high = interval?.upperBound
+    self.unit = unit
+    self.n = n
+    self.method = interval == nil ? "" : method
+  }
+}

@@ -1,0 +1,138 @@
+internal import RRAMBoard
+internal import RRAMMapping
+internal import RRAMProfiles
+internal import RRAMRecords
+public import RRAMUnits
+internal import RRAMWire
+
+/// Forms the cells that are pristine: a ramp of pulses a cell, a read after each, until the cell conducts.
+public struct Forming: PlanStep {
+  public static let name = "forming"
+  public static let title = "Forming"
+  public static let needsFormedCells = false
+  static let settings: [String] = ["cells"]
+
+  /// At most so many cells, spread over the macro.
+  public var cells = 1_000_000
+
+  public init() {}
+
+  init(_ section: ProfileSection) throws(ProfileError) {
+    cells = try section.whole("cells", in: 1...1_000_000, default: cells)
+  }
+
+  private func request(_ cells: CellSelection, at site: Site) -> Form {
+    let options = FormOptions(site.profile)
+    return Form(
+      cells: cells, ramp: options.ramp, read: site.board.defaultReadBias(), stopConductance: options.stopConductance,
+      credit: 0)
+  }
+
+  public func cost(at site: Site) -> Cost {
+    let ramp = FormOptions(site.profile).ramp
+    let steps = Int(((ramp.stop - ramp.start) / ramp.step).rounded(.down)) + 1
+    let count = min(cells, site.block.cellCount)
+    // Cells are formed by the board: no round trip a pulse.
+    return Cost(
+      pulses: steps * count, pulsesPerCell: steps, reads: (steps + 1) * count,
+      chipSeconds: Double(steps * count) * (site.pulseSeconds + site.readSeconds))
+  }
+
+  public func check(at site: Site) throws {
+    try site.board.check.check(request(site.cells(cells), at: site))
+  }
+
+  /// What became of a cell; the numbers stand in the record.
+  private enum Outcome: Int { case formed, formedBefore, failed }
+
+  public func measure(at site: Site) async throws -> Measurement {
+    let chosen = try site.cells(cells)
+    let before = try await site.board.readings(chosen)
+    var mask = CellMask(cellCount: site.block.cellCount)
+    var outcome = [Outcome](repeating: .formedBefore, count: chosen.count)
+    var conductance = before.conductance
+    for (place, index) in chosen.indices.enumerated() {
+      if Double(before.conductance[place]) >= site.stuckAbove.rawValue {
+        outcome[place] = .failed
+      } else if !(!before.formed.isEmpty && before.formed[place])
+        && Double(before.conductance[place]) < site.formedAbove.rawValue
+      {
+        mask[index] = true
+      }
+    }
+    var voltage = [Double](repeating: .nan, count: chosen.count)
+    var pulses = [Int](repeating: 0, count: chosen.count)
+    if mask.selectedCount > 0 {
+      let cells = CellSelection(block: site.block, mask: mask)
+      let report = try await site.board.form(request(cells, at: site), permissions: .forming) {
+        site.progress($0.finished, $0.total)
+      }
+      try await site.record(cells, report.conductance, pulses: report.pulses, as: Self.name)
+      let places = Dictionary(uniqueKeysWithValues: chosen.indices.enumerated().map { ($1, $0) })
+      for (part, index) in cells.indices.enumerated() {
+        guard let place = places[index] else { continue }
+        outcome[place] = report.reasons[part] == .converged ? .formed : .failed
+        voltage[place] = Double(report.formingVoltage[part])
+        pulses[place] = Int(report.pulses[part])
+        conductance[place] = report.conductance[part]
+      }
+    }
+    var measurement = Measurement()
+    measurement.add(chosen.indices.map { site.block.address(at: $0) })
+    measurement.add(voltage, as: "forming_V")
+    measurement.add(conductance, as: "conductance_S")
+    measurement.add(pulses, as: "pulses")
+    measurement.add(outcome.map(\.rawValue), as: "outcome")
+    measurement.add([site.profile.programming.forming.step.rawValue], as: "step_V")
+    return measurement
+  }
+
+  public static func unusable(_ measurement: Measurement, macro: Int) throws -> [CellAddress] {
+    let (rows, columns) = (try measurement.values("row"), try measurement.values("column"))
+    return try measurement.values("outcome").indices.filter {
+      try measurement.values("outcome")[$0] == Double(Outcome.failed.rawValue)
+    }.map { CellAddress(macro: macro, row: Int(rows[$0]), column: Int(columns[$0])) }
+  }
+
+  public static func findings(from measurement: Measurement) throws -> Findings {
+    let outcomes = try measurement.values("outcome").map { Outcome(rawValue: Int($0)) ?? .failed }
+    let formed = outcomes.indices.filter { outcomes[$0] == .formed }
+    let allVoltages = try measurement.values("forming_V")
+    let step = try measurement.value("step_V")
+    // A cell formed somewhere between the pulse that did it and the one before.
+    let voltages = formed.map { allVoltages[$0] - step / 2 }
+    let conductances = try measurement.values("conductance_S")
+    let after = formed.map { conductances[$0] * 1e6 }
+    var findings = Findings()
+    findings.estimates = [
+      proportion("yield", outcomes.count { $0 != .failed }, of: outcomes.count)
+    ]
+    guard formed.count > 1 else {
+      findings.remarks = [
+        "\(outcomes.count { $0 == .formedBefore }) cells had been formed before; none were formed now."
+      ]
+      return findings
+    }
+    findings.estimates += [
+      Bootstrap.estimate("forming voltage, mean", of: voltages, unit: "V", mean),
+      Bootstrap.estimate("forming voltage, σ", of: voltages, unit: "V") {
+        max(0, variance($0) - step * step / 12).squareRoot()
+      },
+      Bootstrap.estimate("forming voltage, 1 % quantile", of: voltages, unit: "V") { quantile($0, 0.01) },
+      Bootstrap.estimate("forming voltage, 99 % quantile", of: voltages, unit: "V") { quantile($0, 0.99) },
+      Bootstrap.estimate("conductance after forming, mean", of: after, unit: "µS", mean),
+      Bootstrap.estimate("conductance after forming, σ", of: after, unit: "µS", deviation),
+      Bootstrap.estimate("resistance after forming, median", of: after.map { 1e3 / $0 }, unit: "kΩ", median),
+    ]
+    findings.remarks = [
+      "The ramp goes in steps of \(text(step)) V, and a cell forms between two of its pulses: the middle counts, and the variance of "
+        + "the steps, step²/12, is taken off (Sheppard's correction). The reads say nothing finer than that."
+    ]
+    findings.pictures = [
+      .histogram("Forming voltage", voltages, width: step, x: "forming voltage (V)"),
+      .distributions("Forming voltage, cumulative", [("all cells", voltages)], x: "forming voltage (V)"),
+      .distributions("Conductance after forming, cumulative", [("all cells", after)], x: "conductance (µS)"),
+    ]
+    return findings
+  }
+}

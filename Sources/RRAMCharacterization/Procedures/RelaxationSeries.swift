@@ -1,0 +1,148 @@
+internal import Foundation
+internal import RRAMBoard
+internal import RRAMMapping
+internal import RRAMProfiles
+internal import RRAMRecords
+internal import RRAMUnits
+internal import RRAMWire
+
+/// Writes levels, then reads the cells at times even on a logarithmic scale: mean shift and spread by conductance and time.
+public struct RelaxationSeries: PlanStep {
+  public static let name = "relaxation"
+  public static let title = "Relaxation"
+  static let settings = ["cells", "levels", "from", "until", "perDecade"]
+
+  public var cells = 512
+  public var levels = 5
+  /// Ages of the first and the last read, seconds.
+  public var from = 1.0
+  public var until = 100.0
+  public var perDecade = 4
+
+  public init() {}
+
+  init(_ section: ProfileSection) throws(ProfileError) {
+    cells = try section.whole("cells", in: 8...65536, default: cells)
+    levels = try section.whole("levels", in: 2...64, default: levels)
+    from = try section.quantity("from", .time) ?? from
+    until = try section.quantity("until", .time) ?? until
+    perDecade = try section.whole("perDecade", in: 1...100, default: perDecade)
+    try section.require(from > 0, "from", "\(from) s is not greater than 0")
+    try section.require(until > from && until <= 1e9, "until", "\(until) s is not between 'from' (\(from) s) and 1e9 s")
+  }
+
+  private var ages: [Double] {
+    let count = Int((log10(until / from) * Double(perDecade)).rounded())
+    return (0...max(1, count)).map { from * pow(until / from, Double($0) / Double(max(1, count))) }
+  }
+
+  public func cost(at site: Site) -> Cost {
+    var cost = Cost.writing(cells, at: site) + .rounds(ages.count, cells: cells, averages: 4, pulsed: false, at: site)
+    cost.chipSeconds += until
+    return cost
+  }
+
+  public func check(at site: Site) throws {
+    let chosen = try site.cells(cells)
+    try site.board.check.check(site.writing(chosen, site.levels(levels, for: chosen)))
+  }
+
+  public func measure(at site: Site) async throws -> Measurement {
+    let chosen = try site.cells(cells)
+    let targets = site.levels(levels, for: chosen)
+    let report = try await site.write(chosen, targets, as: Self.name)
+    try await site.board.heartbeat()
+    let end = await site.board.boardTime
+    var (times, values): ([Double], [Float]) = ([], [])
+    for age in ages {
+      try await site.board.wait(until: end + .seconds(age))
+      values += try await site.read(chosen, averages: 4, as: "relaxed")
+      times.append((await site.board.boardTime - end).seconds)
+      site.progress(times.count, ages.count)
+    }
+    var measurement = Measurement()
+    measurement.add(chosen.indices.map { site.block.address(at: $0) })
+    measurement.add(targets, as: "target_S")
+    measurement.add(report.conductance, as: "verify_S")
+    measurement.add(report.reasons.map { $0 == .converged ? 1 : 0 }, as: "accepted")
+    measurement.add(times, as: "age_s")
+    measurement.add(values, shape: [times.count, chosen.count], as: "conductance_S")
+    return measurement
+  }
+
+  public static func findings(from measurement: Measurement) throws -> Findings {
+    let targets = try measurement.values("target_S").map { $0 * 1e6 }
+    let accepted = try measurement.values("accepted").map { $0 == 1 }
+    let verify = try measurement.values("verify_S").map { $0 * 1e6 }
+    let ages = try measurement.values("age_s")
+    let values = try measurement.rows("conductance_S").map { $0.map { $0 * 1e6 } }
+    let decades = ages.map { log10($0) }
+    var findings = Findings()
+    var table = [["target (µS)", "cells"] + ages.map { "\(text($0)) s: mean, σ (µS)" }]
+    var pictures: [Gnuplot.Table] = []
+    let levels = Array(Set(targets)).sorted()
+    for (index, level) in levels.enumerated() {
+      let cells = targets.indices.filter { targets[$0] == level && accepted[$0] }
+      guard cells.count > 3 else { continue }
+      let changes = cells.map { cell in values.map { $0[cell] - verify[cell] } }
+      func means(_ pieces: [Int]) -> [Double] { ages.indices.map { age in mean(pieces.map { changes[$0][age] }) } }
+      func spreads(_ pieces: [Int]) -> [Double] {
+        ages.indices.map { age in deviation(pieces.map { changes[$0][age] }) }
+      }
+      let all = Array(cells.indices)
+      let (shift, sigma) = (means(all), spreads(all))
+      table.append(
+        [text(level), "\(cells.count)"]
+          + ages.indices.map { "\(text(shift[$0], digits: 2)), \(text(sigma[$0], digits: 2))" })
+      let last = ages.count - 1
+      let intervals = ages.indices.map { age in
+        Bootstrap.interval(cells.count) { deviation($0.map { changes[$0][age] }) }
+      }
+      findings.estimates += [
+        Estimate(
+          "\(text(level)) µS: σ of the change after \(text(ages[last])) s", sigma[last], intervals[last], unit: "µS",
+          n: cells.count,
+          method: Bootstrap.method),
+        Estimate(
+          "\(text(level)) µS: mean shift a decade", line(decades, shift).slope,
+          Bootstrap.interval(cells.count) { line(decades, means($0)).slope }, unit: "µS", n: cells.count,
+          method: Bootstrap.method),
+        Estimate(
+          "\(text(level)) µS: variance of the change a decade", line(decades, sigma.map { $0 * $0 }).slope,
+          Bootstrap.interval(cells.count) { line(decades, spreads($0).map { $0 * $0 }).slope }, unit: "µS²",
+          n: cells.count,
+          method: Bootstrap.method),
+      ]
+      pictures.append(
+        .init(
+          "level\(index)",
+          rows: ages.indices.map {
+            [ages[$0], shift[$0], sigma[$0], intervals[$0]?.lowerBound ?? .nan, intervals[$0]?.upperBound ?? .nan]
+          }))
+    }
+    findings.tables = [.init(title: "Change since the accepted read", rows: table)]
+    findings.remarks = [
+      "Only accepted cells count; the change is that against the read that accepted them, whose noise is in it. Mean and variance are "
+        + "fitted by straight lines in log10 of time."
+    ]
+    func plot(_ columns: String, _ style: String) -> String {
+      pictures.enumerated().map { index, table in
+        "$\(table.name) \(columns) \(style) lc \(index + 1) title '\(table.name.replacing("level", with: "").isEmpty ? "" : text(levels[Int(table.name.dropFirst(5)) ?? 0])) µS'"
+      }.joined(separator: ", ")
+    }
+    guard !pictures.isEmpty else { return findings }
+    let axis = "set logscale x\nset xlabel 'time since the write (s)'\nset key outside right\n"
+    findings.pictures = [
+      .init(
+        title: "Spread of the change, with 95 % intervals",
+        script: axis + "set ylabel 'σ of ΔG (µS)'\nset yrange [0:*]\nplot "
+          + plot("using 1:3:4:5", "with yerrorlines pt 7 ps 0.5"),
+        tables: pictures),
+      .init(
+        title: "Mean shift",
+        script: axis + "set ylabel 'mean ΔG (µS)'\nplot " + plot("using 1:2", "with linespoints pt 7 ps 0.5"),
+        tables: pictures),
+    ]
+    return findings
+  }
+}

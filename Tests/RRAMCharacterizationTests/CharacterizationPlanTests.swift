@@ -1,0 +1,43 @@
+import RRAMProfiles
+import RRAMUnits
+import Testing
+
+@testable import RRAMCharacterization
+
+@Suite struct CharacterizationPlanTests {
+  @Test(arguments: ["full", "quick"]) func aShippedPlanIsRead(name: String) throws {
+    #expect(CharacterizationPlan.shippedNames == ["full", "quick"])
+    let plan = try CharacterizationPlan.load(nameOrPath: name)
+    #expect(plan.name == name)
+    // Every procedure is in both.
+    #expect(plan.steps.count == CharacterizationPlan.procedures.count)
+  }
+
+  @Test func settingsAreRead() throws {
+    let plan = try CharacterizationPlan(
+      yaml:
+        "name: mine\nsteps:\n  - relaxation: {cells: 16, until: 3 min}\n  - pulseResponse: {set: 1700 mV}\n  - arrayMap:\n",
+      file: "mine.yaml")
+    let relaxation = try #require(plan.steps[0] as? RelaxationSeries)
+    #expect(relaxation.cells == 16 && relaxation.until == 180 && relaxation.from == 1)
+    #expect((plan.steps[1] as? PulseResponse)?.set == Volts(1.7))
+    #expect((plan.steps[2] as? ArrayMap)?.averages == 4)
+  }
+
+  @Test(arguments: [
+    ("steps:\n  - arrayMap:\n", "mine.yaml:1: key 'name' is missing"),
+    ("name: a\nsteps: []\n", "mine.yaml:2: steps: is not a list with at least one item"),
+    ("name: a\nsteps:\n  - forming:\n  - frming:\n", "mine.yaml:4: steps[2]: unknown step 'frming'"),
+    ("name: a\nsteps:\n  - readNoise: {cels: 4}\n", "mine.yaml:3: steps[1].readNoise: unknown key 'cels'"),
+    ("name: a\nsteps:\n  - readNoise: {cells: 0}\n", "'0' is not a whole number from 1 to 65536"),
+    ("name: a\nsteps:\n  - relaxation: {until: 100}\n", "mine.yaml:3: steps[1].relaxation.until: '100' has no unit"),
+    ("name: a\nsteps:\n  - relaxation: {until: 100 V}\n", "the unit of '100 V' does not fit"),
+    ("name: a\nsteps:\n  - relaxation: {from: 10 s, until: 1 s}\n", "1.0 s is not between 'from' (10.0 s) and 1e9 s"),
+    ("name: a\nsteps:\n  - relaxation: {until: soon}\n", "'soon' is not a number and its unit"),
+    ("name: a\nsteps: [", "is not YAML"),
+  ])
+  func aPlanThatMakesNoSenseIsRefusedWithItsLine(yaml: String, message: String) {
+    let error = #expect(throws: ProfileError.self) { try CharacterizationPlan(yaml: yaml, file: "mine.yaml") }
+    #expect("\(error.map { "\($0)" } ?? "")".contains(message), "\(String(describing: error))")
+  }
+}
