@@ -18,6 +18,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
@@ -66,7 +67,12 @@ let package = Package(
       name: "RRAMModel",
       dependencies: ["RRAMUnits", "RRAMFiles", "CAnalogKernel", crypto],
       resources: [.copy("Resources/models"), .copy("Resources/data")]),
-    .target(name: "RRAMRecords", dependencies: ["RRAMUnits", "RRAMBoard", "RRAMProfiles", "RRAMFiles", crypto]),
+    .target(
+      name: "RRAMRecords",
+      dependencies: [
+        "RRAMUnits", "RRAMWire", "RRAMBoard", "RRAMProfiles", "RRAMFiles", crypto,
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ]),
     .target(
       name: "RRAMMapping",
       dependencies: [
@@ -156,7 +162,11 @@ let package = Package(
         "RRAMRecords", "RRAMMapping",
         "RRAMSampling", "RRAMEmulator",
       ]),
-    .testTarget(name: "RRAMRecordsTests", dependencies: ["RRAMUnits", "RRAMRecords"]),
+    .testTarget(
+      name: "RRAMRecordsTests",
+      dependencies: [
+        "RRAMUnits", "RRAMWire", "RRAMBoard", "RRAMRecords", .product(name: "GRDB", package: "GRDB.swift"),
+      ]),
     .testTarget(
       name: "RRAMCharacterizationTests",
       dependencies: [

@@ -73,7 +73,7 @@ extension Board {
     let seconds = Double(request.count) * (request.width.seconds + boardDescription.drivers.settling.seconds)
     let streams = try await open(requests, cost: { Double($0) * seconds })
     var waiting = Deque(streams)
-    return try await report(request.cells, progress: nil) { _ in waiting.popFirst() }
+    return try await report(request.cells, forming: request.kind == .forming, progress: nil) { _ in waiting.popFirst() }
   }
 
   /// Forms the selected cells one by one: a ramp of pulses, a read after each, until a cell conducts.
@@ -90,7 +90,8 @@ extension Board {
       piece.cells = part
       return piece
     }
-    return try await reportStreaming(request.cells, requests.map { ($0.cells, $0) }, progress: progress)
+    return try await reportStreaming(
+      request.cells, requests.map { ($0.cells, $0) }, forming: true, progress: progress)
   }
 
   /// Writes targets by board-run incremental step pulse programming with verification.
@@ -110,7 +111,7 @@ extension Board {
       first += part.count
       return (part, piece)
     }
-    return try await reportStreaming(request.cells, requests, progress: progress)
+    return try await reportStreaming(request.cells, requests, forming: false, progress: progress)
   }
 
   /// Currents of the block's columns with its rows driven, amperes: I_c = Σ_r v_r · G_rc.
@@ -167,11 +168,12 @@ extension Board {
 
   /// Keeps two parts with the board, so that it need not wait for the host between them.
   private func reportStreaming<R: StreamingRequest>(
-    _ cells: CellSelection, _ requests: [(CellSelection, R)], progress: (@Sendable (OperationProgress) -> Void)?
+    _ cells: CellSelection, _ requests: [(CellSelection, R)], forming: Bool,
+    progress: (@Sendable (OperationProgress) -> Void)?
   ) async throws -> CellReport where R.Response == CellResults {
     var unsent = Deque(requests)
     var open: Deque<Part> = []
-    return try await report(cells, progress: progress) { board in
+    return try await report(cells, forming: forming, progress: progress) { board in
       if open.isEmpty, let (part, request) = unsent.popFirst() {
         open.append((part, try await board.stream(request)))
       }
@@ -186,10 +188,18 @@ extension Board {
 
   /// Joins the answers of all parts; `next` gives one part after the other.
   private func report(
-    _ cells: CellSelection, progress: (@Sendable (OperationProgress) -> Void)?,
+    _ cells: CellSelection, forming: Bool, progress: (@Sendable (OperationProgress) -> Void)?,
     next: (isolated Board) async throws -> Part?
   ) async throws -> CellReport {
     var report = CellReport(selection: cells)
+    defer {
+      if report.totalPulses > 0 {
+        configuration.pulsed?(
+          PulsesGiven(
+            chip: info.chipID, macroShape: boardDescription.macros.shape, cells: cells, pulses: report.pulses,
+            isForming: forming))
+      }
+    }
     var done = OperationProgress(total: cells.count)
     var offset = 0
     while let (part, stream) = try await next(self) {

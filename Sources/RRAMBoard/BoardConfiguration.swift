@@ -1,4 +1,6 @@
 public import RRAMProfiles
+public import RRAMUnits
+public import RRAMWire
 
 /// How a ``Board`` is opened and how long it waits; all times are of the link, not of the chip.
 public struct BoardConfiguration: Sendable {
@@ -22,5 +24,27 @@ public struct BoardConfiguration: Sendable {
   /// Response frames of one stream that may be under way or wait for the consumer.
   public var streamWindow = 8
 
+  /// Told of every operation that pulsed cells, once it has ended, well or not.
+  public var pulsed: (@Sendable (PulsesGiven) -> Void)?
+
   public init() {}
+}
+
+/// Pulses that an operation gave, for books on the wear of a chip.
+public struct PulsesGiven: Sendable, Hashable {
+  public var chip: String
+  public var cells: CellSelection
+  /// One a selected cell, in row-major order. Of an operation whose answer was lost on the way: what was known by then.
+  public var pulses: [UInt32]
+  public var isForming: Bool
+  /// Of the board's macros.
+  public var macroShape: MacroShape
+
+  public init(chip: String, macroShape: MacroShape, cells: CellSelection, pulses: [UInt32], isForming: Bool) {
+    self.chip = chip
+    self.macroShape = macroShape
+    self.cells = cells
+    self.pulses = pulses
+    self.isForming = isForming
+  }
 }

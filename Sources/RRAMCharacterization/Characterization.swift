@@ -1,5 +1,6 @@
 internal import Foundation
 public import RRAMBoard
+public import RRAMMapping
 public import RRAMProfiles
 public import RRAMRecords
 public import RRAMUnits
@@ -53,20 +54,21 @@ public struct Characterization: Sendable {
 
   /// Runs the plan's steps that `directory` does not hold yet.
   ///
+  /// - Returns: cells that were found to be unusable.
   /// - Throws: `BoardError` before the first pulse for what limits refuse, later for the link; ``CharacterizationError``. What was
   ///   measured before stays in `directory`.
   public func run(
     on board: Board, in directory: RunDirectory, progress: @escaping @Sendable (Event) -> Void = { _ in }
-  ) async throws {
+  ) async throws -> [CellFailure] {
     let steps = try steps(on: board)
     progress(.planned(steps))
     try write(plan.document, to: directory.file("plan.yaml"))
-    var found = excluded
+    var found: [CellFailure] = []
     for (procedure, step) in zip(plan.steps, steps) {
       try Task.checkCancellation()
       let kind = type(of: procedure)
       var site = try site(board, log: directory.events) { progress(.progress(step, finished: $0, total: $1)) }
-      site.excluded = found
+      site.excluded.formUnion(found.map(\.address))
       if let reason = procedure.obstacle(at: site) {
         progress(.skipped(step, reason: reason))
         try write(reason + "\n", to: directory.file(Self.fileName(step.number, kind, "skipped.txt")))
@@ -75,7 +77,7 @@ public struct Characterization: Sendable {
       let file = directory.file(Self.fileName(step.number, kind, "npz"))
       if FileManager.default.fileExists(atPath: file.path) {
         progress(.kept(step))
-        found.formUnion(try kind.unusable(Measurement(file: file.path), macro: macro))
+        found += try kind.unusable(Measurement(file: file.path), macro: macro)
         continue
       }
       progress(.began(step))
@@ -90,9 +92,10 @@ public struct Characterization: Sendable {
       // First the events, then the file that says that all of them are there.
       try directory.events.sync()
       try measurement.write(to: file.path)
-      found.formUnion(try kind.unusable(measurement, macro: macro))
+      found += try kind.unusable(measurement, macro: macro)
       progress(.ended(step, chipSeconds: spent.0, hostSeconds: spent.1))
     }
+    return found
   }
 
   static func fileName(_ number: Int, _ kind: any Procedure.Type, _ suffix: String) -> String {

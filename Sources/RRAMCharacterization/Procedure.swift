@@ -1,5 +1,5 @@
 public import RRAMBoard
-internal import RRAMMapping
+public import RRAMMapping
 public import RRAMProfiles
 internal import RRAMRecords
 public import RRAMUnits
@@ -25,7 +25,7 @@ public protocol Procedure: Sendable {
   /// True if it works on formed cells only; the others are left out then.
   static var needsFormedCells: Bool { get }
   /// Cells that the step found to be unusable: later steps leave them alone.
-  static func unusable(_ measurement: Measurement, macro: Int) throws -> [CellAddress]
+  static func unusable(_ measurement: Measurement, macro: Int) throws -> [CellFailure]
 }
 
 /// A procedure that plans can name.
@@ -39,7 +39,7 @@ protocol PlanStep: Procedure {
 extension Procedure {
   public func obstacle(at site: Site) -> String? { nil }
   public static var needsFormedCells: Bool { true }
-  public static func unusable(_ measurement: Measurement, macro: Int) throws -> [CellAddress] { [] }
+  public static func unusable(_ measurement: Measurement, macro: Int) throws -> [CellFailure] { [] }
 }
 
 /// What a step takes, estimated beforehand: pulses over all cells, and chip time.

@@ -15,6 +15,15 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
   /// The virtual twin of that board in this process, in virtual time.
   case emulatedHDPM(EmulatedHDPM)
 
+  /// True where every opening finds another chip, or none: what happened to the one before says nothing of it.
+  var isMadeAnew: Bool {
+    switch self {
+    case .emulated(let chip): chip.stateFile == nil
+    case .replay, .emulatedHDPM: true
+    case .usb, .socket, .hdpm: false
+    }
+  }
+
   /// The keys of an `emu:` address.
   public struct EmulatedChip: Sendable, Hashable, CustomStringConvertible {
     /// Chip profile: a shipped name or a path.

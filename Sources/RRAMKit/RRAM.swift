@@ -45,10 +45,21 @@ public enum RRAM {
         try chipLimits(chip: info.chipID, emulated: info.isEmulated, home: home)
       }
     }
+    // Lifetime counts, except of a chip that is made anew each time.
+    let book = WearBook(home: home)
+    if configuration.pulsed == nil, !address.isMadeAnew { configuration.pulsed = { book.enter($0) } }
     func session(_ transport: any Transport, device: USBDevice? = nil) async throws -> Result {
       let configuration = configuration
       return try await files.keeping(transport, device: device) { transport in
-        try await RRAMBoard.withBoard(transport, configuration: configuration, logger: logger, body)
+        do {
+          let result = try await RRAMBoard.withBoard(transport, configuration: configuration, logger: logger, body)
+          try book.close()
+          return result
+        } catch {
+          // The first failure is the one to tell of.
+          try? book.close()
+          throw error
+        }
       }
     }
     switch address {

@@ -112,6 +112,36 @@ public enum Pictures {
       .draw(script + "unset multiplot", tables: tables, to: file)
   }
 
+  /// Lifetime pulses of a macro's cells as heat maps, forming beside them, bad cells ringed.
+  ///
+  /// - Parameters:
+  ///   - pulses: row-major, SET and RESET together.
+  ///   - forming: the same, or empty.
+  public static func wearMap(
+    shape: MacroShape, pulses: [UInt32], forming: [UInt32], bad: [CellAddress], to file: URL, format: Gnuplot.Format
+  ) throws {
+    func rows(_ values: [UInt32]) -> [[Double]] {
+      values.enumerated().map { [Double($0 % shape.columns), Double($0 / shape.columns), Double($1)] }
+    }
+    let panels = [("SET and RESET pulses", pulses), ("forming pulses", forming)].filter { $0.1.contains { $0 > 0 } }
+    guard !panels.isEmpty else {
+      throw RecordsError(.notFound, path: file.path, reason: "no cell has got a pulse: nothing to draw")
+    }
+    var script =
+      Gnuplot.palette + "\nset multiplot layout 1,\(panels.count)\nset key off\nset xlabel 'column'\nset ylabel 'row'\n"
+    script +=
+      "set size ratio -1\nset xrange [-0.5:\(Double(shape.columns) - 0.5)]\nset yrange [\(Double(shape.rows) - 0.5):-0.5]\n"
+    for (index, panel) in panels.enumerated() {
+      script +=
+        "set title '\(panel.0)'\nset cbrange [0:\(max(1, panel.1.max() ?? 1))]\nplot $map\(index) using 1:2:3 with image"
+      script += bad.isEmpty ? "\n" : ", $bad using 1:2 with points pt 6 ps 0.8 lc rgb '#d7191c'\n"
+    }
+    var tables = panels.enumerated().map { Gnuplot.Table("map\($0)", rows: rows($1.1)) }
+    if !bad.isEmpty { tables.append(.init("bad", rows: bad.map { [Double($0.column), Double($0.row)] })) }
+    try Gnuplot(width: 560 * panels.count, height: 540, format: format)
+      .draw(script + "unset multiplot", tables: tables, to: file)
+  }
+
   /// Grey images in a grid, dark on light.
   ///
   /// - Parameters:

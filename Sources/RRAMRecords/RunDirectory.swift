@@ -7,6 +7,7 @@ internal import Synchronization
 public final class RunDirectory: Sendable {
   public let folder: URL
   public let events: EventLog
+  private let ledger: ChipLedger
   private let start: ContinuousClock.Instant
   private let manifest: Mutex<RunManifest>
 
@@ -26,6 +27,7 @@ public final class RunDirectory: Sendable {
       throw RecordsError(
         .io, path: self.folder.path, reason: "already holds \(entries.count) files; a run needs its own folder")
     }
+    ledger = try ChipLedger(home: home)
     try makeFolder(self.folder)
     manifest = Mutex(
       RunManifest(
@@ -33,12 +35,14 @@ public final class RunDirectory: Sendable {
         startedMonotonic: Self.monotonicSeconds()))
     events = try EventLog(path: self.folder.appending(path: "events.csv").path, start: start)
     try save()
+    try ledger.enter(currentManifest, folder: self.folder)
   }
 
   /// Opens the folder of a run that was cut off, to go on with it; its events stay and the new ones follow.
   ///
   /// Times of new events count from now; the manifest's `resumed` setting says how often that happened.
-  public init(continuing folder: URL) throws {
+  public init(continuing folder: URL, home: RecordsHome) throws {
+    ledger = try ChipLedger(home: home)
     var manifest = try RunManifest.read(from: folder)
     start = ContinuousClock.now
     self.folder = folder
@@ -49,6 +53,7 @@ public final class RunDirectory: Sendable {
     self.manifest = Mutex(manifest)
     events = try EventLog(path: folder.appending(path: "events.csv").path, start: start, continued: true)
     try save()
+    try ledger.enter(currentManifest, folder: folder)
   }
 
   /// Notes the board and chip that the run works on.
@@ -59,6 +64,7 @@ public final class RunDirectory: Sendable {
       $0.limits = limits
     }
     try save()
+    try ledger.enter(currentManifest, folder: folder)
   }
 
   /// Notes a setting that became known on the way.
@@ -76,6 +82,7 @@ public final class RunDirectory: Sendable {
       $0.exitStatus = exitStatus
     }
     try save()
+    try ledger.enter(currentManifest, folder: folder)
   }
 
   /// A file of this run; `name` must not leave the folder.

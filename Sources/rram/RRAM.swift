@@ -26,6 +26,7 @@ struct RRAMCommand: AsyncParsableCommand {
       SafeCommand.self,
       DoctorCommand.self, EmulateCommand.self, DemoCommand.self, ProfileCommand.self, HDPMCommand.self,
       BenchCommand.self, CharacterizeCommand.self, ConformanceCommand.self, ReproduceCommand.self,
+      RunsCommand.self, ChipCommand.self,
     ])
 
   static func main() async {

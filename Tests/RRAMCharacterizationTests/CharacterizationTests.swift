@@ -68,7 +68,7 @@ import Testing
     let plan = try CharacterizationPlan(yaml: Self.small, file: "small.yaml")
     let run = try directory(folder)
     try await withChip(profile) { board in
-      try await Characterization(plan: plan, profile: profile, macro: 0).run(on: board, in: run)
+      _ = try await Characterization(plan: plan, profile: profile, macro: 0).run(on: board, in: run)
     }
     let report = try CharacterizationReport(of: run.folder)
     for (name, truth) in [
@@ -104,14 +104,14 @@ import Testing
     let work = Characterization(plan: plan, profile: profile, macro: 0)
     let whole = try directory(folder.appending(path: "whole"))
     try await withChip(profile, seed: 12, state: folder.appending(path: "a.npz").path) { board in
-      try await work.run(on: board, in: whole)
+      _ = try await work.run(on: board, in: whole)
     }
     let cut = try directory(folder.appending(path: "cut"))
     let state = folder.appending(path: "b.npz").path
     // A task of its own: what ends is the run, not the test.
     let run = Task {
       try await withChip(profile, seed: 12, state: state) { board in
-        try await work.run(on: board, in: cut) { event in
+        _ = try await work.run(on: board, in: cut) { event in
           if case .ended(let step, _, _) = event, step.number == 1 { withUnsafeCurrentTask { $0?.cancel() } }
         }
       }
@@ -119,9 +119,9 @@ import Testing
     await #expect(throws: CancellationError.self) { try await run.value }
     #expect(try CharacterizationReport(of: cut.folder).sections[1].remarks == ["Not measured: the run ended before."])
     let kept = Mutex<[Int]>([])
-    let continued = try RunDirectory(continuing: cut.folder)
+    let continued = try RunDirectory(continuing: cut.folder, home: RecordsHome(root: folder))
     try await withChip(profile, seed: 12, state: state) { board in
-      try await work.run(on: board, in: continued) { event in
+      _ = try await work.run(on: board, in: continued) { event in
         if case .kept(let step) = event { kept.withLock { $0.append(step.number) } }
       }
     }
@@ -150,7 +150,7 @@ import Testing
     let run = try directory(folder)
     try await withChip(profile) { board in
       let error = await #expect(throws: BoardError.self) {
-        try await Characterization(plan: plan, profile: profile, macro: 0).run(on: board, in: run)
+        _ = try await Characterization(plan: plan, profile: profile, macro: 0).run(on: board, in: run)
       }
       #expect(
         error?.code == .limitRefused && "\(error.map { "\($0)" } ?? "")".contains(value), "\(String(describing: error))"

@@ -32,6 +32,17 @@ import Testing
       output: .string(limit: 4096), error: .string(limit: 4096))
     #expect(shapes.standardOutput == "(32, 8) int64\n")
 
+    // The ledger knows the run, the pulses that it spent, and the cells that did not form.
+    let runs = try #require(try await bench.rram("runs", "--json").json()["runs"] as? [[String: Any]])
+    #expect(runs.count == 1 && runs[0]["name"] as? String == "report" && runs[0]["exitStatus"] as? Int == 0)
+    let chip = try await bench.rram("chip", "show", "EMU-hfox-analog-3", "--json").json()
+    let wear = try #require((chip["wear"] as? [[String: Any]])?.first)
+    #expect(try #require(wear["formingPulsesMax"] as? Int) > 5 && wear["pulsesMax"] as? Int == 0)
+    let map = try await bench.rram("chip", "map", "EMU-hfox-analog-3", "-o", "map.svg")
+    #expect(map.status == 0 && FileManager.default.fileExists(atPath: bench.path("map.svg")), "\(map.stderr)")
+    #expect(try await bench.rram("runs", "compare", "report", "report").stdout.hasPrefix("no setting differs"))
+    #expect(try await bench.rram("runs", "show", "nothing").status == 65)
+
     // Nothing is left to do: the report is drawn again from what is there.
     let again = try await bench.rram("--board", Self.chip, "characterize", "--resume", "report")
     #expect(again.status == 0 && again.stderr.contains("3/3 Read noise: done before"), "\(again.stderr)")

@@ -1,8 +1,8 @@
 internal import RRAMBoard
-internal import RRAMMapping
+public import RRAMMapping
 internal import RRAMProfiles
 internal import RRAMRecords
-public import RRAMUnits
+internal import RRAMUnits
 internal import RRAMWire
 
 /// Forms the cells that are pristine: a ramp of pulses a cell, a read after each, until the cell conducts.
@@ -43,7 +43,7 @@ public struct Forming: PlanStep {
   }
 
   /// What became of a cell; the numbers stand in the record.
-  private enum Outcome: Int { case formed, formedBefore, failed }
+  private enum Outcome: Int { case formed, formedBefore, notFormed, stuckHigh }
 
   public func measure(at site: Site) async throws -> Measurement {
     let chosen = try site.cells(cells)
@@ -53,7 +53,7 @@ public struct Forming: PlanStep {
     var conductance = before.conductance
     for (place, index) in chosen.indices.enumerated() {
       if Double(before.conductance[place]) >= site.stuckAbove.rawValue {
-        outcome[place] = .failed
+        outcome[place] = .stuckHigh
       } else if !(!before.formed.isEmpty && before.formed[place])
         && Double(before.conductance[place]) < site.formedAbove.rawValue
       {
@@ -71,7 +71,7 @@ public struct Forming: PlanStep {
       let places = Dictionary(uniqueKeysWithValues: chosen.indices.enumerated().map { ($1, $0) })
       for (part, index) in cells.indices.enumerated() {
         guard let place = places[index] else { continue }
-        outcome[place] = report.reasons[part] == .converged ? .formed : .failed
+        outcome[place] = report.reasons[part] == .converged ? .formed : .notFormed
         voltage[place] = Double(report.formingVoltage[part])
         pulses[place] = Int(report.pulses[part])
         conductance[place] = report.conductance[part]
@@ -87,15 +87,19 @@ public struct Forming: PlanStep {
     return measurement
   }
 
-  public static func unusable(_ measurement: Measurement, macro: Int) throws -> [CellAddress] {
+  public static func unusable(_ measurement: Measurement, macro: Int) throws -> [CellFailure] {
     let (rows, columns) = (try measurement.values("row"), try measurement.values("column"))
-    return try measurement.values("outcome").indices.filter {
-      try measurement.values("outcome")[$0] == Double(Outcome.failed.rawValue)
-    }.map { CellAddress(macro: macro, row: Int(rows[$0]), column: Int(columns[$0])) }
+    let reasons: [Outcome: CellReason] = [.notFormed: .notFormed, .stuckHigh: .stuckHigh]
+    return try measurement.values("outcome").enumerated().compactMap { place, number in
+      Outcome(rawValue: Int(number)).flatMap { reasons[$0] }.map {
+        CellFailure(
+          CellAddress(macro: macro, row: Int(rows[place]), column: Int(columns[place])), reason: $0.description)
+      }
+    }
   }
 
   public static func findings(from measurement: Measurement) throws -> Findings {
-    let outcomes = try measurement.values("outcome").map { Outcome(rawValue: Int($0)) ?? .failed }
+    let outcomes = try measurement.values("outcome").map { Outcome(rawValue: Int($0)) ?? .notFormed }
     let formed = outcomes.indices.filter { outcomes[$0] == .formed }
     let allVoltages = try measurement.values("forming_V")
     let step = try measurement.value("step_V")
@@ -105,7 +109,7 @@ public struct Forming: PlanStep {
     let after = formed.map { conductances[$0] * 1e6 }
     var findings = Findings()
     findings.estimates = [
-      proportion("yield", outcomes.count { $0 != .failed }, of: outcomes.count)
+      proportion("yield", outcomes.count { $0 == .formed || $0 == .formedBefore }, of: outcomes.count)
     ]
     guard formed.count > 1 else {
       findings.remarks = [

@@ -77,7 +77,7 @@ struct CharacterizeCommand: AsyncParsableCommand {
         ? RunDirectory(
           home: RecordsHome(), folder: folder, toolkit: toolkitVersion,
           command: ["rram"] + hoistGlobalOptions(Array(CommandLine.arguments.dropFirst())), settings: settings)
-        : RunDirectory(continuing: folder ?? URL(filePath: ""))
+        : RunDirectory(continuing: folder ?? URL(filePath: ""), home: RecordsHome())
     }
     let output = try await withRecordedBoard(options, link, open: open) { board, record in
       if let before = earlier?.chip, before.id != board.info.chipID {
@@ -86,7 +86,7 @@ struct CharacterizeCommand: AsyncParsableCommand {
       }
       try record.note(setting: "readVoltage", "\(board.defaultReadBias().bitLine)")
       let work = try characterization(plan, named, macro: macro, exclusions, board)
-      try await work.run(on: board, in: record) { event in
+      let unusable = try await work.run(on: board, in: record) { event in
         switch event {
         case .planned(let steps):
           let total = steps.reduce(Cost()) { sum, step in
@@ -105,6 +105,9 @@ struct CharacterizeCommand: AsyncParsableCommand {
           if !quiet { note("\(step.number)/\(step.count) \(step.title): left out, \(reason)") }
         }
       }
+      var known = try KnownCells.load(chip: board.info.chipID, home: RecordsHome())
+      known.enter(unusable, forming: true)
+      try known.save(chip: board.info.chipID, home: RecordsHome())
       if !quiet { note("drawing the report") }
       let report = try CharacterizationReport(of: record.folder)
       try report.write(to: record)

@@ -1,0 +1,284 @@
+public import Foundation
+internal import GRDB
+public import RRAMBoard
+public import RRAMUnits
+internal import RRAMWire
+
+/// What is known of chips and of the runs on them: `ledger.sqlite` in the home of the records.
+///
+/// Several processes may use it at once; each waits for the other at most ten seconds.
+public final class ChipLedger: Sendable {
+  private let database: DatabasePool
+  private let path: String
+
+  /// A chip, and where it comes from as far as somebody has said.
+  public struct Chip: Sendable, Hashable, Codable {
+    public var id: String
+    public var profile: String?
+    public var wafer: String?
+    public var die: String?
+    public var package: String?
+    public var note: String?
+    public var firstSeen: Date
+  }
+
+  /// A run, as its folder's manifest says.
+  public struct Run: Sendable, Hashable, Codable {
+    /// Name of its folder.
+    public var name: String
+    public var folder: String
+    public var verb: String
+    public var chip: String?
+    public var board: String?
+    public var toolkit: String
+    public var started: Date
+    public var stopped: Date?
+    /// `nil` while it is under way, and for ever if its process was killed.
+    public var exitStatus: Int?
+  }
+
+  /// Opens the ledger of a home, and makes it if there is none: runs that lie in the home already are entered then.
+  ///
+  /// - Throws: ``RecordsError`` `newerVersion` for a ledger that a newer toolkit has written, `io`.
+  public init(home: RecordsHome) throws {
+    try makeFolder(home.root)
+    path = home.root.appending(path: "ledger.sqlite").path
+    let isNew = !FileManager.default.fileExists(atPath: path)
+    do {
+      var configuration = Configuration()
+      configuration.busyMode = .timeout(10)
+      configuration.label = "ledger"
+      database = try DatabasePool(path: path, configuration: configuration)
+      let superseded = try database.read { try Self.migrator.hasBeenSuperseded($0) }
+      if superseded {
+        throw RecordsError(.newerVersion, path: path, reason: "was written by a newer toolkit than this")
+      }
+      try Self.migrator.migrate(database)
+    } catch let error as RecordsError {
+      throw error
+    } catch {
+      throw RecordsError(.io, path: path, reason: "cannot be opened as a ledger", underlying: error)
+    }
+    if isNew { try enterEarlierRuns(in: home.runs) }
+  }
+
+  private static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1") { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE chip (
+            id TEXT PRIMARY KEY, profile TEXT, wafer TEXT, die TEXT, package TEXT, note TEXT, firstSeen REAL NOT NULL);
+          CREATE TABLE run (
+            folder TEXT PRIMARY KEY, name TEXT NOT NULL, verb TEXT NOT NULL, chip TEXT REFERENCES chip(id), board TEXT,
+            toolkit TEXT NOT NULL, started REAL NOT NULL, stopped REAL, exitStatus INTEGER);
+          CREATE INDEX runByChip ON run(chip, started);
+          CREATE INDEX runByName ON run(name);
+          CREATE TABLE wear (
+            chip TEXT NOT NULL REFERENCES chip(id), macro INTEGER NOT NULL, forming INTEGER NOT NULL, rows INTEGER NOT NULL,
+            columns INTEGER NOT NULL, pulses BLOB NOT NULL,
+            PRIMARY KEY (chip, macro, forming)) WITHOUT ROWID;
+          """)
+    }
+    return migrator
+  }
+
+  private func write<R>(_ body: (Database) throws -> R) throws -> R {
+    do {
+      return try database.write(body)
+    } catch let error as RecordsError {
+      throw error
+    } catch {
+      throw RecordsError(.io, path: path, reason: "cannot be written", underlying: error)
+    }
+  }
+
+  private func read<R>(_ body: (Database) throws -> R) throws -> R {
+    do {
+      return try database.read(body)
+    } catch {
+      throw RecordsError(.io, path: path, reason: "cannot be read", underlying: error)
+    }
+  }
+
+  // MARK: Runs
+
+  private func enterEarlierRuns(in folder: URL) throws {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+    for name in names.sorted() {
+      let run = folder.appending(path: name)
+      // A folder without a manifest that can be read is no run.
+      if let manifest = try? RunManifest.read(from: run) { try enter(manifest, folder: run) }
+    }
+  }
+
+  /// Enters a run, or what has become known of it since.
+  public func enter(_ manifest: RunManifest, folder: URL) throws {
+    let verb = manifest.command.dropFirst().first { !$0.hasPrefix("-") } ?? "run"
+    try write { database in
+      let chip = manifest.chip.flatMap { $0.id.isEmpty ? nil : $0 }
+      if let chip {
+        try Self.enter(chip: chip.id, profile: chip.profile, at: manifest.startedUTC, database)
+      }
+      try database.execute(
+        sql: """
+          INSERT INTO run (folder, name, verb, chip, board, toolkit, started, stopped, exitStatus) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ON CONFLICT (folder) DO UPDATE SET chip = excluded.chip, board = excluded.board, stopped = excluded.stopped,
+            exitStatus = excluded.exitStatus
+          """,
+        arguments: [
+          folder.standardizedFileURL.path, folder.lastPathComponent, verb, chip?.id, manifest.board?.address,
+          manifest.toolkit, manifest.startedUTC.timeIntervalSince1970, manifest.stoppedUTC?.timeIntervalSince1970,
+          manifest.exitStatus,
+        ])
+    }
+  }
+
+  private static func enter(chip: String, profile: String?, at date: Date, _ database: Database) throws {
+    try database.execute(
+      sql: """
+        INSERT INTO chip (id, profile, firstSeen) VALUES (?, ?, ?)
+        ON CONFLICT (id) DO UPDATE SET profile = coalesce(excluded.profile, profile), firstSeen = min(firstSeen, excluded.firstSeen)
+        """, arguments: [chip, profile, date.timeIntervalSince1970])
+  }
+
+  /// Runs, the newest first.
+  ///
+  /// - Parameters:
+  ///   - chip: only those on this chip.
+  ///   - named: only those whose name begins so.
+  public func runs(chip: String? = nil, named prefix: String? = nil, limit: Int? = nil) throws -> [Run] {
+    try read { database in
+      try Row.fetchAll(
+        database,
+        sql: """
+          SELECT * FROM run WHERE (?1 IS NULL OR chip = ?1) AND (?2 IS NULL OR substr(name, 1, length(?2)) = ?2)
+          ORDER BY started DESC, name DESC LIMIT ?3
+          """, arguments: [chip, prefix, limit ?? -1]
+      ).map { row in
+        Run(
+          name: row["name"], folder: row["folder"], verb: row["verb"], chip: row["chip"], board: row["board"],
+          toolkit: row["toolkit"], started: Date(timeIntervalSince1970: row["started"]),
+          stopped: (row["stopped"] as Double?).map { Date(timeIntervalSince1970: $0) }, exitStatus: row["exitStatus"])
+      }
+    }
+  }
+
+  // MARK: Chips
+
+  public func chips() throws -> [Chip] {
+    try read { try Row.fetchAll($0, sql: "SELECT * FROM chip ORDER BY id").map(Self.chip) }
+  }
+
+  public func chip(_ id: String) throws -> Chip? {
+    try read { try Row.fetchOne($0, sql: "SELECT * FROM chip WHERE id = ?", arguments: [id]).map(Self.chip) }
+  }
+
+  private static func chip(_ row: Row) -> Chip {
+    Chip(
+      id: row["id"], profile: row["profile"], wafer: row["wafer"], die: row["die"], package: row["package"],
+      note: row["note"], firstSeen: Date(timeIntervalSince1970: row["firstSeen"]))
+  }
+
+  /// Says where a chip comes from; `nil` leaves what is there.
+  public func describe(
+    _ id: String, wafer: String? = nil, die: String? = nil, package: String? = nil, note: String? = nil
+  ) throws {
+    try write { database in
+      try Self.enter(chip: id, profile: nil, at: Date(), database)
+      try database.execute(
+        sql: """
+          UPDATE chip SET wafer = coalesce(?, wafer), die = coalesce(?, die), package = coalesce(?, package),
+            note = coalesce(?, note) WHERE id = ?
+          """, arguments: [wafer, die, package, note, id])
+    }
+  }
+
+  // MARK: Wear
+
+  /// Adds pulses to the cells' lifetime counts.
+  ///
+  /// - Throws: `malformed` if the ledger holds another number of cells for a macro.
+  public func add(_ given: [PulsesGiven]) throws {
+    guard !given.isEmpty else { return }
+    try write { database in
+      for (key, group) in Dictionary(grouping: given, by: { WearKey($0) }) {
+        guard let shape = group.first?.macroShape else { continue }
+        try Self.enter(chip: key.chip, profile: nil, at: Date(), database)
+        var counts = try Self.counts(key, shape: shape, database)
+        for given in group {
+          for (index, pulses) in zip(given.cells.indices, given.pulses) {
+            let cell = given.cells.block.address(at: index).index(in: shape)
+            counts[cell] = counts[cell].addingReportingOverflow(pulses).overflow ? .max : counts[cell] + pulses
+          }
+        }
+        try database.execute(
+          sql: "INSERT OR REPLACE INTO wear (chip, macro, forming, rows, columns, pulses) VALUES (?, ?, ?, ?, ?, ?)",
+          arguments: [
+            key.chip, key.macro, key.isForming, shape.rows, shape.columns, counts.withUnsafeBytes { Data($0) },
+          ])
+      }
+    }
+  }
+
+  private struct WearKey: Hashable {
+    var chip: String
+    var macro: Int
+    var isForming: Bool
+
+    init(chip: String, macro: Int, isForming: Bool) {
+      (self.chip, self.macro, self.isForming) = (chip, macro, isForming)
+    }
+
+    init(_ given: PulsesGiven) {
+      self.init(chip: given.chip, macro: given.cells.block.macro, isForming: given.isForming)
+    }
+  }
+
+  private static func counts(_ key: WearKey, shape: MacroShape, _ database: Database) throws -> [UInt32] {
+    guard
+      let data = try Data.fetchOne(
+        database, sql: "SELECT pulses FROM wear WHERE chip = ? AND macro = ? AND forming = ?",
+        arguments: [key.chip, key.macro, key.isForming])
+    else { return Array(repeating: 0, count: shape.cellCount) }
+    guard data.count == 4 * shape.cellCount else {
+      throw RecordsError(
+        .malformed, path: "ledger, chip \(key.chip), macro \(key.macro)",
+        reason: "holds \(data.count / 4) cells, and a macro has \(shape)")
+    }
+    return data.withUnsafeBytes { bytes in
+      (0..<shape.cellCount).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: UInt32.self) }
+    }
+  }
+
+  /// Pulses that every cell of a macro has got, forming apart; `nil` where none were counted.
+  public func pulses(chip: String, macro: Int, forming: Bool = false) throws -> [UInt32]? {
+    try read { database in
+      try Data.fetchOne(
+        database, sql: "SELECT pulses FROM wear WHERE chip = ? AND macro = ? AND forming = ?",
+        arguments: [chip, macro, forming]
+      ).map { data in
+        data.withUnsafeBytes { bytes in
+          (0..<data.count / 4).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: UInt32.self) }
+        }
+      }
+    }
+  }
+
+  /// Macros of a chip for which pulses were counted.
+  public func macros(chip: String) throws -> [Int] {
+    try read {
+      try Int.fetchAll($0, sql: "SELECT DISTINCT macro FROM wear WHERE chip = ? ORDER BY macro", arguments: [chip])
+    }
+  }
+
+  /// The shape of a macro for which pulses were counted.
+  public func shape(chip: String, macro: Int) throws -> MacroShape? {
+    try read {
+      try Row.fetchOne(
+        $0, sql: "SELECT rows, columns FROM wear WHERE chip = ? AND macro = ?", arguments: [chip, macro]
+      )
+      .map { MacroShape(rows: $0["rows"], columns: $0["columns"]) }
+    }
+  }
+}

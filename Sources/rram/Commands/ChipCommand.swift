@@ -1,0 +1,207 @@
+import ArgumentParser
+import Foundation
+import RRAMKit
+
+struct ChipCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "chip", abstract: "What is on record of a chip: origin, wear, bad cells, runs.",
+    subcommands: [Show.self, History.self, Map.self, Describe.self], defaultSubcommand: Show.self)
+
+  struct Show: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "A chip, or all of them without a name.")
+
+    @Argument(help: "Id of the chip.")
+    var id: String?
+
+    @OptionGroup var common: CommonOptions
+
+    func run() async throws {
+      let ledger = try ChipLedger(home: RecordsHome())
+      if let id {
+        try answer(ChipOutput(find(id, in: ledger), ledger), json: common.json)
+      } else {
+        try answer(ChipListOutput(chips: ledger.chips()), json: common.json)
+      }
+    }
+  }
+
+  struct History: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Every run on a chip, the oldest first.")
+
+    @Argument(help: "Id of the chip.")
+    var id: String
+
+    @OptionGroup var common: CommonOptions
+
+    func run() async throws {
+      let ledger = try ChipLedger(home: RecordsHome())
+      try answer(
+        HistoryOutput(chip: find(id, in: ledger).id, runs: ledger.runs(chip: id).reversed()), json: common.json)
+    }
+  }
+
+  struct Map: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Pulses that every cell of a macro has got in its life, and its bad cells, as a picture.")
+
+    @Argument(help: "Id of the chip.")
+    var id: String
+
+    @Option(help: "Which macro.")
+    var macro = 0
+
+    @Option(name: .shortAndLong, help: "The picture: a .png or .svg file.")
+    var output: String
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+      if !output.hasSuffix(".png"), !output.hasSuffix(".svg") {
+        throw ValidationError("-o \(output): pictures are .png or .svg")
+      }
+    }
+
+    func run() async throws {
+      try checkWritable(output)
+      let ledger = try ChipLedger(home: RecordsHome())
+      let chip = try find(id, in: ledger)
+      guard
+        let pulses = try ledger.pulses(chip: chip.id, macro: macro)
+          ?? ledger.pulses(chip: chip.id, macro: macro, forming: true),
+        let shape = try ledger.shape(chip: chip.id, macro: macro)
+      else {
+        throw CommandError(
+          message: "no pulse on macro \(macro) of chip \(chip.id) is on record", exitCode: ExitStatus.failure)
+      }
+      let forming = try ledger.pulses(chip: chip.id, macro: macro, forming: true) ?? []
+      let bad = try KnownCells.load(chip: chip.id, home: RecordsHome()).failures.filter { $0.address.macro == macro }
+      let written = try ledger.pulses(chip: chip.id, macro: macro) ?? Array(repeating: 0, count: pulses.count)
+      try Pictures.wearMap(
+        shape: shape, pulses: written, forming: forming, bad: bad.map(\.address), to: URL(filePath: output),
+        format: output.hasSuffix(".png") ? .png : .svg)
+      try answer(MapOutput(chip: chip.id, macro: macro, file: output, bad: bad), json: common.json)
+    }
+  }
+
+  struct Describe: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Say where a chip comes from; what is not named stays.")
+
+    @Argument(help: "Id of the chip, as 'rram info' shows it.")
+    var id: String
+
+    @Option var wafer: String?
+    @Option var die: String?
+    @Option var package: String?
+    @Option var note: String?
+
+    @OptionGroup var common: CommonOptions
+
+    func run() async throws {
+      let ledger = try ChipLedger(home: RecordsHome())
+      try ledger.describe(id, wafer: wafer, die: die, package: package, note: note)
+      try answer(ChipOutput(find(id, in: ledger), ledger), json: common.json)
+    }
+  }
+}
+
+private func find(_ id: String, in ledger: ChipLedger) throws -> ChipLedger.Chip {
+  guard let chip = try ledger.chip(id) else {
+    let known = try ledger.chips().map(\.id)
+    throw CommandError(
+      message: "chip '\(id)' is not on record",
+      hint: known.isEmpty ? "no chip is" : "known: " + known.prefix(8).joined(separator: ", "),
+      exitCode: ExitStatus.badInput)
+  }
+  return chip
+}
+
+private struct ChipListOutput: CommandOutput {
+  var chips: [ChipLedger.Chip]
+
+  var text: String {
+    guard !chips.isEmpty else { return "no chip is on record" }
+    return table(
+      [["chip", "profile", "wafer", "die", "package", "first seen (UTC)"]]
+        + chips.map {
+          [
+            $0.id, $0.profile ?? "–", $0.wafer ?? "–", $0.die ?? "–", $0.package ?? "–",
+            $0.firstSeen.formatted(.iso8601),
+          ]
+        })
+  }
+}
+
+private struct ChipOutput: CommandOutput {
+  struct Wear: Encodable {
+    var macro: Int
+    var cellsPulsed: Int
+    var pulsesMean: Double
+    var pulsesMax: Int
+    var formingPulsesMax: Int
+  }
+
+  var chip: ChipLedger.Chip
+  var runs: Int
+  var lastRun: ChipLedger.Run?
+  var wear: [Wear]
+  var badCells: [CellFailure]
+
+  init(_ chip: ChipLedger.Chip, _ ledger: ChipLedger) throws {
+    self.chip = chip
+    let all = try ledger.runs(chip: chip.id)
+    runs = all.count
+    lastRun = all.first
+    wear = try ledger.macros(chip: chip.id).map { macro in
+      let pulses = try ledger.pulses(chip: chip.id, macro: macro) ?? []
+      let forming = try ledger.pulses(chip: chip.id, macro: macro, forming: true) ?? []
+      let pulsed = pulses.filter { $0 > 0 }
+      return Wear(
+        macro: macro, cellsPulsed: pulsed.count,
+        pulsesMean: pulsed.isEmpty ? 0 : Double(pulsed.reduce(0) { $0 + UInt64($1) }) / Double(pulsed.count),
+        pulsesMax: Int(pulses.max() ?? 0), formingPulsesMax: Int(forming.max() ?? 0))
+    }
+    badCells = try KnownCells.load(chip: chip.id, home: RecordsHome()).failures
+  }
+
+  var text: String {
+    var lines = ["\(chip.id)\(chip.profile.map { " (\($0))" } ?? ""), first seen \(chip.firstSeen.formatted(.iso8601))"]
+    let origin = [("wafer", chip.wafer), ("die", chip.die), ("package", chip.package)].compactMap { name, value in
+      value.map { "\(name) \($0)" }
+    }
+    if !origin.isEmpty { lines.append(origin.joined(separator: ", ")) }
+    if let note = chip.note { lines.append("note: \(note)") }
+    lines.append("\(runs) \(runs == 1 ? "run" : "runs")" + (lastRun.map { ", the last \($0.name)" } ?? ""))
+    if !wear.isEmpty {
+      lines.append(
+        table(
+          [["macro", "cells pulsed", "pulses a cell, mean", "most", "most while forming"]]
+            + wear.map {
+              [
+                "\($0.macro)", "\($0.cellsPulsed)", $0.pulsesMean.formatted(digits: 4), "\($0.pulsesMax)",
+                "\($0.formingPulsesMax)",
+              ]
+            }))
+    }
+    return lines.joined(separator: "\n") + (badCells.isEmpty ? "\nno bad cells are known" : failureList(badCells))
+  }
+}
+
+private struct HistoryOutput: CommandOutput {
+  var chip: String
+  var runs: [ChipLedger.Run]
+
+  var text: String {
+    table(
+      [["begun (UTC)", "verb", "exit", "run"]]
+        + runs.map { [$0.started.formatted(.iso8601), $0.verb, $0.exitStatus.map { "\($0)" } ?? "cut off", $0.name] })
+  }
+}
+
+private struct MapOutput: CommandOutput {
+  var chip: String
+  var macro: Int
+  var file: String
+  var bad: [CellFailure]
+
+  var text: String { "macro \(macro) of chip \(chip): \(file)" + failureList(bad) }
+}

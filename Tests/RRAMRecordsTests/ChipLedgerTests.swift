@@ -1,0 +1,104 @@
+import Foundation
+import GRDB
+import RRAMBoard
+import RRAMUnits
+import RRAMWire
+import Testing
+
+@testable import RRAMRecords
+
+@Suite struct ChipLedgerTests {
+  private func withHome(_ body: (RecordsHome) throws -> Void) throws {
+    let root = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: root) }
+    try body(RecordsHome(root: root))
+  }
+
+  private func given(_ pulses: [UInt32], cells: [Int], macro: Int = 1, forming: Bool = false) -> PulsesGiven {
+    var mask = CellMask(cellCount: 4)
+    for cell in cells { mask[cell] = true }
+    // Rows 1 and 2, columns 0 and 1 of a macro of 4 × 2.
+    let block = CellBlock(macro: macro, firstRow: 1, shape: MacroShape(rows: 2, columns: 2))
+    return PulsesGiven(
+      chip: "C1", macroShape: MacroShape(rows: 4, columns: 2), cells: CellSelection(block: block, mask: mask),
+      pulses: pulses, isForming: forming)
+  }
+
+  @Test func pulsesAddUpByCellAndKind() throws {
+    try withHome { home in
+      let ledger = try ChipLedger(home: home)
+      try ledger.add([given([5, 7], cells: [0, 3]), given([1], cells: [3]), given([20], cells: [1], forming: true)])
+      // A second process: another connection to the same file.
+      try ChipLedger(home: home).add([given([UInt32.max], cells: [0]), given([2], cells: [2], macro: 3)])
+      #expect(try ledger.pulses(chip: "C1", macro: 1) == [0, 0, .max, 0, 0, 8, 0, 0])
+      #expect(try ledger.pulses(chip: "C1", macro: 1, forming: true) == [0, 0, 0, 20, 0, 0, 0, 0])
+      #expect(try ledger.pulses(chip: "C1", macro: 0) == nil && ledger.macros(chip: "C1") == [1, 3])
+      #expect(try ledger.shape(chip: "C1", macro: 1) == MacroShape(rows: 4, columns: 2))
+      var other = given([1], cells: [0])
+      other.macroShape = MacroShape(rows: 8, columns: 2)
+      let error = #expect(throws: RecordsError.self) { try ledger.add([other]) }
+      #expect(error?.reason == "holds 8 cells, and a macro has 8×2")
+    }
+  }
+
+  @Test func manyWritersLoseNothing() async throws {
+    let root = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: root) }
+    let home = RecordsHome(root: root)
+    let given = given([1], cells: [0])
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<4 {
+        group.addTask {
+          let book = WearBook(home: home)
+          for _ in 0..<25 {
+            book.enter(given)
+            try book.close()
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    #expect(try ChipLedger(home: home).pulses(chip: "C1", macro: 1)?[2] == 100)
+  }
+
+  @Test func runsAreFoundByChipAndName() throws {
+    try withHome { home in
+      let run = try RunDirectory(home: home, toolkit: "1.2", command: ["rram", "form"], settings: [:])
+      try run.note(
+        board: .init(address: "usb:A", serial: "A", name: "parallel", firmware: "f", protocolLevel: 1, emulated: false),
+        chip: .init(id: "C1", profile: "ideal"), limits: nil)
+      let ledger = try ChipLedger(home: home)
+      let found = try #require(try ledger.runs(chip: "C1").first)
+      #expect(found.verb == "form" && found.board == "usb:A" && found.exitStatus == nil && found.stopped == nil)
+      try run.finish(exitStatus: 3)
+      #expect(try ledger.runs(named: String(found.name.prefix(20))).first?.exitStatus == 3)
+      #expect(try ledger.runs(chip: "C2").isEmpty && ledger.runs(named: "x").isEmpty)
+      #expect(try ledger.chip("C1")?.profile == "ideal")
+      try ledger.describe("C1", wafer: "W7", note: "bond 3 is loose")
+      try ledger.describe("C1", die: "12,4")
+      let chip = try ledger.chip("C1")
+      #expect(chip?.wafer == "W7" && chip?.die == "12,4" && chip?.note == "bond 3 is loose" && chip?.profile == "ideal")
+    }
+  }
+
+  @Test func runsOlderThanTheLedgerAreEntered() throws {
+    try withHome { home in
+      _ = try RunDirectory(home: home, toolkit: "1.2", command: ["rram", "wait"], settings: [:])
+      for suffix in ["", "-wal", "-shm"] {
+        try? FileManager.default.removeItem(at: home.root.appending(path: "ledger.sqlite" + suffix))
+      }
+      #expect(try ChipLedger(home: home).runs().map(\.verb) == ["wait"])
+    }
+  }
+
+  @Test func aLedgerOfANewerToolkitIsRefused() throws {
+    try withHome { home in
+      _ = try ChipLedger(home: home)
+      try DatabaseQueue(path: home.root.appending(path: "ledger.sqlite").path).write {
+        try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('from the future')")
+      }
+      let error = #expect(throws: RecordsError.self) { try ChipLedger(home: home) }
+      #expect(error?.code == .newerVersion && error?.reason == "was written by a newer toolkit than this")
+    }
+  }
+}
