@@ -51,6 +51,7 @@ extension Board {
       try checkJoin(readings.conductance.count - start == part.count, "read_cells")
     }
     try checkJoin(readings.formed.isEmpty || readings.formed.count == readings.conductance.count, "read_cells")
+    book.enter(readings, of: cells)
     return readings
   }
 
@@ -65,6 +66,8 @@ extension Board {
   public func pulse(_ request: Pulse, permissions: Permissions = []) async throws -> CellReport {
     try check.check(request)
     if request.kind == .forming { try require(.forming, in: permissions, for: "a forming pulse") }
+    try await checkWear(request.cells, pulses: request.count)
+    if request.kind == .reset { try check.check(resetOf: request.cells, lastRead: book.lastRead) }
     let requests = parts(request.cells).map { part in
       var piece = request
       piece.cells = part
@@ -85,6 +88,7 @@ extension Board {
     try require(.forming, in: permissions, for: "forming")
     try require(.form, for: "form")
     try check.check(request)
+    try await checkWear(request.cells, pulses: request.steps)
     let requests = parts(request.cells).map { part in
       var piece = request
       piece.cells = part
@@ -103,6 +107,7 @@ extension Board {
   ) async throws -> CellReport {
     try require(.writeVerify, for: "write-verify")
     try check.check(request)
+    try await checkWear(request.cells, pulses: request.maximumPulses)
     var first = 0
     let requests = parts(request.cells, bytesPerCell: MemoryLayout<Float>.size).map { part in
       var piece = request
@@ -193,6 +198,7 @@ extension Board {
   ) async throws -> CellReport {
     var report = CellReport(selection: cells)
     defer {
+      book.enter(report)
       if report.totalPulses > 0 {
         configuration.pulsed?(
           PulsesGiven(
@@ -231,6 +237,22 @@ extension Board {
 
   // MARK: what must be there
 
+  /// Pulses in run and life, and the die's temperature, before cells are pulsed.
+  private func checkWear(_ cells: CellSelection, pulses count: Int) async throws {
+    let macro = cells.block.macro
+    if check.limits.pulsesPerLife != nil, let lookUp = configuration.lifetimePulses, book.lacksLife(ofMacro: macro) {
+      book.enter(life: try lookUp(info.chipID, macro), ofMacro: macro)
+    }
+    try check.check(cells, pulses: count, given: book)
+    try await checkTemperature()
+  }
+
+  /// Asks the board's sensor where the host's record is stricter than the board's, which looks itself.
+  func checkTemperature() async throws {
+    guard let range = check.limits.temperature, limitRecords.first?.limits.temperature != range else { return }
+    try check.check(temperature: Celsius(try await readADC(.temperature, channel: 0).value))
+  }
+
   private nonisolated func require(_ permission: Permissions, in given: Permissions, for act: String) throws {
     guard given.isSuperset(of: permission) else {
       throw BoardError(.permissionRequired, "\(act) needs the permission to form", address: address)
@@ -242,6 +264,14 @@ extension Board {
       throw BoardError(
         .unsupported, "\(act): the board \(info.board) lacks the capability \(capability)", address: address)
     }
+  }
+}
+
+extension Form {
+  /// Pulses that the whole ramp gives.
+  fileprivate var steps: Int {
+    let steps = ((ramp.stop - ramp.start) / ramp.step).rounded(.down)
+    return steps.isFinite ? max(0, Int(min(steps, 1e9))) + 1 : 1
   }
 }
 

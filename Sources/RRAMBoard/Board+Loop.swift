@@ -1,5 +1,6 @@
 internal import DequeModule
 internal import RRAMProfiles
+internal import RRAMUnits
 public import RRAMWire
 
 /// The tables the converters play, one entry a tick.
@@ -68,7 +69,9 @@ extension Board {
   public func configureLoop(_ layers: [LoopLayer]) async throws {
     try require(.closedLoop, for: "configuring the loop")
     for layer in layers { try check.check(layer.block) }
-    try check.checkLoop(boardDescription.closedLoop, layers.first?.block)
+    try check.checkLoop(
+      boardDescription.closedLoop, layers.first?.block, cells: layers.reduce(0) { $0 + $1.block.cellCount })
+    try await checkTemperature()
     _ = try await exchange(ConfigureLoop(layers: layers))
   }
 

@@ -15,6 +15,8 @@ public actor Board {
   /// The strictest of the board's limits and those of the configuration.
   public nonisolated var limits: ChipLimits { check.limits }
   public nonisolated let check: LimitCheck
+  /// The records of which ``limits`` are the strictest.
+  public nonisolated let limitRecords: [LimitRecord]
   /// What the board says unasked; the newest are kept for one consumer.
   public nonisolated let events: AsyncStream<BoardEvent>
   public nonisolated let sessionID: UInt64
@@ -23,16 +25,20 @@ public actor Board {
   nonisolated let logger: Logger
   private var lastOperationID: UInt64
   private var isClosed = false
+  var book: PulseBook
 
   public nonisolated var address: String { info.address }
 
   private init(
-    info: BoardInfo, boardDescription: BoardDescription, check: LimitCheck, events: AsyncStream<BoardEvent>,
-    sessionID: UInt64, configuration: BoardConfiguration, link: BoardLink, logger: Logger
+    info: BoardInfo, boardDescription: BoardDescription, check: LimitCheck, limitRecords: [LimitRecord],
+    events: AsyncStream<BoardEvent>, sessionID: UInt64, configuration: BoardConfiguration, link: BoardLink,
+    logger: Logger
   ) {
     self.info = info
     self.boardDescription = boardDescription
     self.check = check
+    self.limitRecords = limitRecords
+    book = PulseBook(shape: boardDescription.macros.shape)
     self.events = events
     self.sessionID = sessionID
     self.configuration = configuration
@@ -90,13 +96,21 @@ public actor Board {
     let info = BoardInfo(hello, bootID: await link.bootID, address: address)
     let description = try await description(link, limit)
     let reported = try await answer(GetLimits(), link, limit)
-    var records = [ChipLimits(reported)]
-    if let own = try configuration.chipLimits?(info) { records.append(own) }
+    // The host counts pulses, so permitting more wear opens the board's record as well; its voltages stay its own.
+    var wear = LimitAllowance()
+    wear.wear = configuration.allowance.wear
+    var records = [LimitRecord(.board, ChipLimits(reported).opened(by: wear))]
+    if var own = try configuration.chipLimits?(info) {
+      own.limits = own.limits.opened(by: configuration.allowance)
+      records.append(own)
+    }
     let check = LimitCheck(
-      limits: .strictest(of: records), macros: description.macros, drivers: description.drivers, address: address)
+      limits: .strictest(of: records.map(\.limits)), macros: description.macros, drivers: description.drivers,
+      address: address)
     logger.debug("open", metadata: ["serial": "\(info.serial)", "firmware": "\(info.firmwareVersion)"])
     return Board(
-      info: info, boardDescription: description, check: check, events: events, sessionID: sessionID,
+      info: info, boardDescription: description, check: check, limitRecords: records, events: events,
+      sessionID: sessionID,
       configuration: configuration, link: link, logger: logger)
   }
 
@@ -312,7 +326,9 @@ extension ChipLimits {
     self.init(
       wordLine: wire.wordLine, bitLine: wire.bitLine, sourceLine: wire.sourceLine, forming: wire.forming,
       read: wire.read, pulseWidth: wire.pulseWidth, pulsesPerRequest: wire.pulsesPerRequest,
-      conductance: wire.conductance)
+      conductance: wire.conductance, slew: wire.slew, current: wire.current, pulseEnergy: wire.pulseEnergy,
+      power: wire.power, resistance: wire.resistance, disturb: wire.disturb, pulsesPerRun: wire.pulsesPerRun,
+      pulsesPerLife: wire.pulsesPerLife, temperature: wire.temperature)
   }
 }
 

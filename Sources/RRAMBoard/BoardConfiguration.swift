@@ -9,7 +9,11 @@ public struct BoardConfiguration: Sendable {
   /// `nil`: random. Given in tests and replays; operation ids count up from it.
   public var sessionID: UInt64?
   /// The host's own limits for the chip that the handshake found; the strictest of these and the board's hold.
-  public var chipLimits: (@Sendable (BoardInfo) throws -> ChipLimits?)?
+  public var chipLimits: (@Sendable (BoardInfo) throws -> LimitRecord?)?
+  /// What may exceed the limits of the host's own records; the board's firmware keeps its own.
+  public var allowance = LimitAllowance()
+  /// Pulses that each cell of a macro has got in its life before this session, forming included; `nil`: nobody counted.
+  public var lifetimePulses: (@Sendable (_ chip: String, _ macro: Int) throws -> [UInt32]?)?
   /// Handshake, each request of it.
   public var openLimit = Duration.seconds(5)
   /// Silence after which a request counts as lost. Each frame of its answer, and each frame of an answer the board has to

@@ -63,6 +63,9 @@ public struct LimitCheck: Sendable {
     try check(request.sourceLine, .sourceLine, limits.sourceLine, drivers.sourceLine, block)
     try check(width: request.width, block)
     try check(count: request.count, block)
+    try checkDrive(
+      max(request.bitLine.magnitude, request.sourceLine.magnitude), request.width, block,
+      columns: block.shape.columns)
   }
 
   public func check(_ request: Form) throws(BoardError) {
@@ -83,12 +86,109 @@ public struct LimitCheck: Sendable {
     try check(count: steps.isFinite ? max(0, Int(min(steps, 1e9))) + 1 : 1, block)
   }
 
-  /// In the closed loop no voltage is asked for: what rows can reach is their clamp, and that must lie within the limits.
-  public func checkLoop(_ loop: BoardDescription.ClosedLoop?, _ block: CellBlock?) throws(BoardError) {
+  /// In the closed loop no voltage is asked for, so none can be refused: what rows can reach is their clamp. It must lie within the
+  /// limits and below what cells bear for long, and the board must end a run that stays at it.
+  ///
+  /// - Parameter cells: cells in the loop; all of them at the clamp and at the window's upper end is the most power there can be.
+  public func checkLoop(
+    _ loop: BoardDescription.ClosedLoop?, _ block: CellBlock?, cells: Int = 0
+  ) throws(BoardError) {
     guard let loop else { return }
     if !(loop.rowClamp <= limits.bitLine) {
       throw refused(.bitLine, loop.rowClamp.rawValue, 0, limits.bitLine.rawValue, block)
     }
+    guard let disturb = limits.disturb else {
+      throw BoardError(
+        .limitRefused,
+        "disturb limit: the limits state no voltage that cells bear for long, and rows of the loop reach \(loop.rowClamp)",
+        address: address)
+    }
+    if !(loop.rowClamp < disturb) {
+      throw refused(.disturb, loop.rowClamp.rawValue, 0, disturb.rawValue, block)
+    }
+    guard loop.overRangeAbort != nil else {
+      throw BoardError(
+        .limitRefused, "over range limit: the board does not end a run that stays at its row clamps", address: address)
+    }
+    if let power = limits.power {
+      let clamp = loop.rowClamp.rawValue
+      let most = Double(cells) * clamp * clamp * limits.conductance.upperBound.rawValue
+      guard Float(most) <= Float(power.rawValue) else { throw refused(.power, most, 0, power.rawValue, block) }
+    }
+  }
+
+  /// What a pulse can do to a cell whatever that conducts: the line's speed, and current, energy and power at the drivers' compliance.
+  ///
+  /// - Parameter columns: how many are pulsed side by side at most.
+  private func checkDrive(
+    _ amplitude: Volts, _ width: Duration, _ block: CellBlock, columns: Int
+  ) throws(BoardError) {
+    if let slew = limits.slew {
+      guard let fastest = drivers.slew else { throw unstated("how fast its lines change", .slew, "\(slew)") }
+      guard Float(fastest.rawValue) <= Float(slew.rawValue) else {
+        throw refused(.slew, fastest.rawValue, 0, slew.rawValue, block)
+      }
+    }
+    guard limits.current != nil || limits.pulseEnergy != nil || limits.power != nil else { return }
+    guard let compliance = drivers.compliance else {
+      throw unstated(
+        "the compliance of its drivers", .current, limits.current?.description ?? "energy and power of pulses")
+    }
+    if let current = limits.current, !(Float(compliance.rawValue) <= Float(current.rawValue)) {
+      throw refused(.current, compliance.rawValue, 0, current.rawValue, block)
+    }
+    let power = amplitude.rawValue * compliance.rawValue
+    if let energy = limits.pulseEnergy, !(Float(power * width.seconds) <= Float(energy.rawValue)) {
+      throw refused(.pulseEnergy, power * width.seconds, 0, energy.rawValue, block)
+    }
+    let atOnce = Double(min(drivers.simultaneousColumns, columns))
+    if let limit = limits.power, !(Float(power * atOnce) <= Float(limit.rawValue)) {
+      throw refused(.power, power * atOnce, 0, limit.rawValue, block)
+    }
+  }
+
+  private func unstated(_ what: String, _ limit: Refusal.Limit, _ value: String) -> BoardError {
+    BoardError(
+      .limitRefused, "\(limit) limit: the board does not state \(what), and the chip's record limits it (\(value))",
+      address: address)
+  }
+
+  /// Pulses that the selected cells have got and may get at most by one more request.
+  func check(_ cells: CellSelection, pulses count: Int, given book: PulseBook) throws(BoardError) {
+    for (limit, allowed, had) in [
+      (Refusal.Limit.pulsesPerRun, limits.pulsesPerRun, book.inRun(cells)),
+      (.pulsesPerLife, limits.pulsesPerLife, book.inLife(cells)),
+    ] {
+      guard let allowed, let worst = had.max(by: { $0.pulses < $1.pulses }) else { continue }
+      guard worst.pulses + count <= allowed else {
+        throw refused(
+          limit, Double(worst.pulses + count), 0, Double(allowed),
+          CellBlock(
+            macro: cells.block.macro, firstRow: worst.cell.row, firstColumn: worst.cell.column,
+            shape: MacroShape(rows: 1, columns: 1)))
+      }
+    }
+  }
+
+  /// A cell above the resistance ceiling gets no RESET pulse; cells that were not read since the session began pass.
+  func check(resetOf cells: CellSelection, lastRead: (CellAddress) -> Float) throws(BoardError) {
+    guard let resistance = limits.resistance else { return }
+    for index in cells.indices {
+      let cell = cells.block.address(at: index)
+      let conductance = Double(lastRead(cell))
+      // NaN: not read.
+      guard !conductance.isNaN, !(conductance * resistance.rawValue >= 1) else { continue }
+      throw refused(
+        .resistance, 1 / max(conductance, 1e-12), 0, resistance.rawValue,
+        CellBlock(
+          macro: cell.macro, firstRow: cell.row, firstColumn: cell.column, shape: MacroShape(rows: 1, columns: 1)))
+    }
+  }
+
+  /// The die's temperature while cells are pulsed.
+  func check(temperature: Celsius) throws(BoardError) {
+    guard let range = limits.temperature, !range.contains(temperature) else { return }
+    throw refused(.temperature, temperature.rawValue, range.lowerBound.rawValue, range.upperBound.rawValue, nil)
   }
 
   public func check(_ request: WriteVerify) throws(BoardError) {
@@ -179,6 +279,8 @@ public struct LimitCheck: Sendable {
         .badArgument, "a ramp from \(ramp.start) by \(ramp.step) to \(ramp.stop) does not rise", address: address)
     }
     try check(width: ramp.width, block)
+    // Forming goes cell by cell.
+    try checkDrive(ramp.stop, ramp.width, block, columns: kind == .forming ? 1 : block.shape.columns)
   }
 
   private func check(
@@ -222,6 +324,12 @@ public struct LimitCheck: Sendable {
       switch limit.unit {
       case "V": Volts(value).description
       case "S": Siemens(value).description
+      case "V/s": VoltsPerSecond(value).description
+      case "A": Amperes(value).description
+      case "J": Joules(value).description
+      case "W": Watts(value).description
+      case "Ω": Ohms(value).description
+      case "°C": Celsius(value).description
       case "": value == value.rounded() && value.magnitude < 1e15 ? "\(Int(value))" : "\(value)"
       default: "\(value) \(limit.unit)"
       }

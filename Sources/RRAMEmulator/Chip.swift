@@ -48,6 +48,8 @@ final class Chip {
   private var writeCounters: [UInt64]
   /// Cells that forming or a write left conducting, one byte a cell: the board's own books, not the cells' state.
   private var formedCells: [[UInt8]]
+  /// Siemens as the board last read each cell, NaN where it has not since the cell's last pulse; of this boot.
+  private var lastReads: [[Float]]
   private let stateFile: StateFile?
   /// Something changed that must be on disk before anyone hears of it.
   private var isDirty = false
@@ -80,6 +82,8 @@ final class Chip {
     writeCounters = [UInt64](repeating: 0, count: board.macros.count)
     formedCells = [[UInt8]](
       repeating: [UInt8](repeating: 0, count: board.macros.shape.cellCount), count: board.macros.count)
+    lastReads = [[Float]](
+      repeating: [Float](repeating: .nan, count: board.macros.shape.cellCount), count: board.macros.count)
     nanoseconds = 0
     guard let statePath else {
       stateFile = nil
@@ -227,11 +231,16 @@ final class Chip {
       let factors = try readFactors(
         macro: macro, cells, averaging: sensing.integrationTime * bias.averages)
       let readings = try crossbars[macro].read(Array(cells), readOut, at: seconds, factors: factors)
-      return (readings.conductances.map { Float($0.rawValue) }, readings.saturated.count { $0 })
+      let conductance = readings.conductances.map { Float($0.rawValue) }
+      for (cell, value) in zip(cells, conductance) { lastReads[macro][cell] = value }
+      return (conductance, readings.saturated.count { $0 })
     } catch {
       throw RequestFailure(error)
     }
   }
+
+  /// What the board last read of a formed cell, siemens; NaN if it has not read it since its last pulse, or has not formed it.
+  func lastRead(macro: Int, _ cell: Int) -> Float { formedCells[macro][cell] == 0 ? .nan : lastReads[macro][cell] }
 
   /// What the amplifiers' range is chosen for: a little above the window that targets may ask for.
   private var highestConductance: Siemens { limits.conductance.upperBound * 1.05 }
@@ -376,7 +385,7 @@ final class Chip {
 
   /// One and the same pulse to every cell.
   func pulse(macro: Int, _ cells: ArraySlice<Int>, _ pulse: CellPulse) throws(RequestFailure) {
-    prepare(cells, pulse.kind, pulse.width)
+    prepare(macro, cells, pulse.kind, pulse.width)
     do {
       try crossbars[macro].pulse(
         Array(cells), lines(pulse.kind, wordLine: pulse.wordLine, pulse.amplitude, pulse.width), at: seconds)
@@ -389,7 +398,7 @@ final class Chip {
   func pulse(
     macro: Int, _ cells: ArraySlice<Int>, kind: PulseKind, amplitudes: [Double], wordLine: Double, width: Duration
   ) throws(RequestFailure) {
-    prepare(cells, kind, width)
+    prepare(macro, cells, kind, width)
     let driver = kind == .reset ? sourceLine : bitLine
     do {
       try crossbars[macro].pulse(
@@ -401,7 +410,8 @@ final class Chip {
   }
 
   /// Time and books of one pulse to each of the cells: the lines settle, then the pulse, for every group of every row.
-  private func prepare(_ cells: ArraySlice<Int>, _ kind: PulseKind, _ width: Duration) {
+  private func prepare(_ macro: Int, _ cells: ArraySlice<Int>, _ kind: PulseKind, _ width: Duration) {
+    for cell in cells { lastReads[macro][cell] = .nan }
     advance((board.drivers.settling + width) * pulseGroups(cells))
     isDirty = true
     switch kind {

@@ -93,9 +93,74 @@ struct LimitCheck {
     guard count >= 1 else { throw RequestFailure(.badArgument, "a pulse count of \(count), at least 1") }
   }
 
+  /// What a pulse can do to a cell at the drivers' compliance, and the die's temperature. A board whose description states neither
+  /// compliance nor slew cannot keep limits on them and refuses.
+  ///
+  /// - Parameter columns: how many the request may pulse side by side.
+  func drive(
+    _ amplitude: Volts, _ width: Duration, columns: Int, celsius: Double, cell: CellBlock? = nil
+  ) throws(RequestFailure) {
+    func most(_ asked: Double?, _ limit: Refusal.Limit, _ allowed: Double?) throws(RequestFailure) {
+      guard let allowed else { return }
+      guard let asked, Float(asked) <= Float(allowed) else {
+        throw RequestFailure(
+          refusal: Refusal(
+            limit: limit, asked: asked ?? .greatestFiniteMagnitude, minimum: 0, maximum: allowed, cell: cell))
+      }
+    }
+    let power = drivers.compliance.map { $0.rawValue * amplitude.magnitude.rawValue }
+    try most(drivers.slew?.rawValue, .slew, limits.slew?.rawValue)
+    try most(drivers.compliance?.rawValue, .current, limits.current?.rawValue)
+    try most(power.map { $0 * width.seconds }, .pulseEnergy, limits.pulseEnergy?.rawValue)
+    try most(
+      power.map { $0 * Double(min(columns, drivers.simultaneousColumns)) }, .power, limits.power?.rawValue)
+    try temperature(celsius, cell: cell)
+  }
+
+  /// The die's temperature while cells are driven.
+  func temperature(_ celsius: Double, cell: CellBlock? = nil) throws(RequestFailure) {
+    guard let range = limits.temperature, !range.contains(Celsius(celsius)) else { return }
+    throw RequestFailure(
+      refusal: Refusal(
+        limit: .temperature, asked: celsius, minimum: range.lowerBound.rawValue, maximum: range.upperBound.rawValue,
+        cell: cell))
+  }
+
+  /// The closed loop drives its rows itself, up to their clamp: that must be a voltage which cells bear for long, and a run that stays
+  /// at it must end.
+  func loop(_ loop: BoardDescription.ClosedLoop, cells: Int, celsius: Double) throws(RequestFailure) {
+    let clamp = loop.rowClamp.rawValue
+    func refuse(_ limit: Refusal.Limit, _ asked: Double, _ maximum: Double) -> RequestFailure {
+      RequestFailure(refusal: Refusal(limit: limit, asked: asked, minimum: 0, maximum: maximum))
+    }
+    guard loop.rowClamp <= limits.bitLine else { throw refuse(.bitLine, clamp, limits.bitLine.rawValue) }
+    guard loop.rowClamp < (limits.disturb ?? .zero) else {
+      throw refuse(.disturb, clamp, limits.disturb?.rawValue ?? 0)
+    }
+    guard loop.overRangeAbort != nil else {
+      throw RequestFailure(.failed, "this board does not end a run that stays at its row clamps")
+    }
+    let most = Double(cells) * clamp * clamp * limits.conductance.upperBound.rawValue
+    if let power = limits.power, !(Float(most) <= Float(power.rawValue)) {
+      throw refuse(.power, most, power.rawValue)
+    }
+    try temperature(celsius)
+  }
+
+  /// A RESET to a cell that was last read above the resistance ceiling; NaN: not read since its last pulse.
+  func reset(lastRead conductance: Float, cell: @autoclosure () -> CellBlock) throws(RequestFailure) {
+    guard let resistance = limits.resistance, !conductance.isNaN,
+      !(Double(conductance) * resistance.rawValue >= 1)
+    else { return }
+    throw RequestFailure(
+      refusal: Refusal(
+        limit: .resistance, asked: 1 / max(Double(conductance), 1e-12), minimum: 0, maximum: resistance.rawValue,
+        cell: cell()))
+  }
+
   /// The widest pulse ramp of a write-verify or of forming; every amplitude between its ends is covered.
   func ramp(
-    _ ramp: PulseRamp, _ kind: PulseKind, name: String, cell: CellBlock? = nil
+    _ ramp: PulseRamp, _ kind: PulseKind, name: String, columns: Int, celsius: Double, cell: CellBlock? = nil
   ) throws(RequestFailure) {
     try wordLine(ramp.wordLine, cell: cell)
     for voltage in [ramp.start, ramp.stop] {
@@ -110,6 +175,7 @@ struct LimitCheck {
       throw RequestFailure(
         .badArgument, "\(name): a ramp from \(ramp.start) by \(ramp.step) to \(ramp.stop) does not rise")
     }
+    try drive(ramp.stop, ramp.width, columns: columns, celsius: celsius, cell: cell)
   }
 }
 

@@ -75,13 +75,8 @@ final class LoopSequencer {
       throw RequestFailure(
         .badArgument, "\(request.layers.count) layers, this board chains 1 to \(places.count): configure_loop.layers")
     }
-    // Rows are driven up to their clamp in a run; a cell must stand that.
-    guard description.rowClamp <= chip.limits.bitLine else {
-      throw RequestFailure(
-        refusal: Refusal(
-          limit: .bitLine, asked: description.rowClamp.rawValue, minimum: -chip.limits.bitLine.rawValue,
-          maximum: chip.limits.bitLine.rawValue))
-    }
+    try chip.check.loop(
+      description, cells: request.layers.reduce(0) { $0 + $1.block.cellCount }, celsius: chip.celsius)
     var layers: [Layer] = []
     for (index, layer) in request.layers.enumerated() {
       let name = "configure_loop.layers[\(index)]"

@@ -266,7 +266,10 @@ final class VirtualFirmware {
     return WireLimits(
       isPresent: chip.profile.limits != nil, wordLine: limits.wordLine, bitLine: limits.bitLine,
       sourceLine: limits.sourceLine, forming: limits.forming, read: limits.read, pulseWidth: limits.pulseWidth,
-      pulsesPerRequest: limits.pulsesPerRequest, conductance: limits.conductance)
+      pulsesPerRequest: limits.pulsesPerRequest, conductance: limits.conductance, slew: limits.slew,
+      current: limits.current, pulseEnergy: limits.pulseEnergy, power: limits.power, resistance: limits.resistance,
+      disturb: limits.disturb, pulsesPerRun: limits.pulsesPerRun, pulsesPerLife: limits.pulsesPerLife,
+      temperature: limits.temperature)
   }
 
   // MARK: Operations

@@ -47,7 +47,12 @@ public enum RRAM {
     }
     // Lifetime counts, except of a chip that is made anew each time.
     let book = WearBook(home: home)
-    if configuration.pulsed == nil, !address.isMadeAnew { configuration.pulsed = { book.enter($0) } }
+    if !address.isMadeAnew {
+      if configuration.pulsed == nil { configuration.pulsed = { book.enter($0) } }
+      if configuration.lifetimePulses == nil {
+        configuration.lifetimePulses = { chip, macro in try book.lifetimePulses(chip: chip, macro: macro) }
+      }
+    }
     func session(_ transport: any Transport, device: USBDevice? = nil) async throws -> Result {
       let configuration = configuration
       return try await files.keeping(transport, device: device) { transport in
@@ -174,9 +179,11 @@ public enum RRAM {
   /// The host's own limits for a chip: its record, or reads only for a real chip without one.
   ///
   /// An emulated chip brings the limits of its profile along; these never apply to a real one.
-  public static func chipLimits(chip id: String, emulated: Bool, home: RecordsHome) throws -> ChipLimits? {
+  public static func chipLimits(chip id: String, emulated: Bool, home: RecordsHome) throws -> LimitRecord? {
     let file = home.limitsFile(chip: id)
-    if FileManager.default.fileExists(atPath: file.path) { return try ChipLimits.load(path: file.path) }
-    return emulated ? nil : .readOnly
+    if FileManager.default.fileExists(atPath: file.path) {
+      return LimitRecord(.chip, file: file.path, try ChipLimits.load(path: file.path))
+    }
+    return emulated ? nil : LimitRecord(.none, .readOnly)
   }
 }

@@ -103,7 +103,7 @@ extension BoardDescription.Drivers {
       "drivers",
       required: [
         "wordLine", "bitLine", "sourceLine", "settling", "pulseWidth", "pulseWidthStep", "simultaneousColumns",
-      ], optional: ["outputResistance"])
+      ], optional: ["outputResistance", "compliance", "slew"])
     wordLine = try BoardDescription.Converter(section, "wordLine")
     bitLine = try BoardDescription.Converter(section, "bitLine")
     sourceLine = try BoardDescription.Converter(section, "sourceLine")
@@ -113,6 +113,10 @@ extension BoardDescription.Drivers {
     simultaneousColumns = try section.count("simultaneousColumns")
     outputResistance = section.has("outputResistance") ? try section.ohms("outputResistance") : .zero
     try section.requireNotNegative(outputResistance, "outputResistance")
+    compliance = section.has("compliance") ? Amperes(try section.number("compliance", .current)) : nil
+    slew = section.has("slew") ? VoltsPerSecond(try section.number("slew", .slew)) : nil
+    if let compliance { try section.requirePositive(compliance, "compliance") }
+    if let slew { try section.requirePositive(slew, "slew") }
     for (key, converter) in [("wordLine", wordLine), ("bitLine", bitLine), ("sourceLine", sourceLine)] {
       try section.reader.require(
         converter.reachable.contains(.zero), section.childPath(key), "cannot ground the line: 0 V is out of reach")
@@ -169,11 +173,13 @@ extension BoardDescription.ClosedLoop {
         "amplifierBandwidth", "embeddingInjection", "embeddingChannels", "embedding", "coefficient", "coefficientUnit",
         "outputAmplifier", "noise", "noiseGain", "preset", "readOut", "runTime", "tick", "maximumTicks", "presetTime",
         "readOutTime", "imperfections",
-      ], optional: ["offset"])
+      ], optional: ["offset", "overRangeAbort"])
     typealias Converter = BoardDescription.Converter
     unitVoltage = try section.volts("unitVoltage")
     layerMacros = try section.numbers("layerMacros", .count).map { Int($0) }
     rowClamp = try section.volts("rowClamp")
+    overRangeAbort = section.has("overRangeAbort") ? try section.count("overRangeAbort") : nil
+    if let overRangeAbort { try section.require(overRangeAbort, in: 1...1_000_000, "overRangeAbort") }
     amplifierRail = try section.volts("amplifierRail")
     integratorRail = try section.volts("integratorRail")
     columnGain = try section.ohmsRange("columnGain")

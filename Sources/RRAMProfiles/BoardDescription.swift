@@ -86,6 +86,10 @@ public struct BoardDescription: Sendable {
     public var simultaneousColumns: Int
     /// Between a row driver and the first segment of its line.
     public var outputResistance: Ohms
+    /// The largest current a line driver delivers to one cell, in hardware; `nil` where the board does not say.
+    public var compliance: Amperes?
+    /// The fastest a line changes; `nil` where the board does not say.
+    public var slew: VoltsPerSecond?
   }
 
   /// Read-out of currents.
@@ -125,6 +129,8 @@ public struct BoardDescription: Sendable {
     public var layerMacros: [Int]
     /// Row voltages are clamped at ± this.
     public var rowClamp: Volts
+    /// Samples in a row at a row clamp or an integrator's rail after which the board ends a run; `nil`: it never does.
+    public var overRangeAbort: Int?
     /// Supply rails of amplifiers and integrators.
     public var amplifierRail: Volts
     public var integratorRail: Volts

@@ -40,7 +40,9 @@ extension ChipProfile {
     disturb = try Disturb(root)
     wear = try Wear(root)
     limits =
-      root.has("limits") ? try ChipLimits(try root.section("limits", required: ChipLimits.keys)) : nil
+      root.has("limits")
+      ? try ChipLimits(
+        try root.section("limits", required: ChipLimits.keys, optional: ChipLimits.optionalKeys)) : nil
     provenance = reader.provenance
     documentedValues = reader.documentedValues
     document = yaml

@@ -2,6 +2,7 @@
 package enum Dimension {
   case conductance, voltage, resistance, time, frequency, ratio, count, bits, bytes, byteRate
   case conductanceDensity, conductancePerVolt, conductanceSquared, perVolt, perSecond, energy, temperature, cycles
+  case slew, current, pulseEnergy, power, celsius
 
   /// Unit symbols and their factors to the SI unit, the usual one first.
   var units: [(symbol: String, factor: Double)] {
@@ -24,6 +25,11 @@ package enum Dimension {
     case .energy: [("eV", 1)]
     case .temperature: [("K", 1)]
     case .cycles: [("1", 1)]
+    case .slew: [("V/µs", 1e6), ("V/s", 1)]
+    case .current: [("µA", 1e-6), ("mA", 1e-3), ("A", 1)]
+    case .pulseEnergy: [("nJ", 1e-9), ("pJ", 1e-12), ("µJ", 1e-6), ("J", 1)]
+    case .power: [("mW", 1e-3), ("W", 1)]
+    case .celsius: [("°C", 1)]
     }
   }
 

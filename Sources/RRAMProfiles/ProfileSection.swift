@@ -215,6 +215,7 @@ package struct ProfileSection {
   func siemens(_ key: String) throws(ProfileError) -> Siemens { Siemens(try number(key, .conductance)) }
   func volts(_ key: String) throws(ProfileError) -> Volts { Volts(try number(key, .voltage)) }
   func ohms(_ key: String) throws(ProfileError) -> Ohms { Ohms(try number(key, .resistance)) }
+  func celsius(_ key: String) throws(ProfileError) -> Celsius { Celsius(try number(key, .celsius)) }
   func ratio(_ key: String) throws(ProfileError) -> Double { try number(key, .ratio) }
   func count(_ key: String) throws(ProfileError) -> Int { Int(try number(key, .count)) }
 

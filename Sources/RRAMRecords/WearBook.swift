@@ -24,6 +24,19 @@ public final class WearBook: Sendable {
     }
   }
 
+  /// Pulses, forming included, that each cell of a macro has got in its life by what was handed over; `nil` where none were counted.
+  public func lifetimePulses(chip: String, macro: Int) throws -> [UInt32]? {
+    try state.withLock { state in
+      if state.ledger == nil { state.ledger = try ChipLedger(home: home) }
+      guard let ledger = state.ledger else { return nil }
+      let (writes, forming) = (
+        try ledger.pulses(chip: chip, macro: macro), try ledger.pulses(chip: chip, macro: macro, forming: true)
+      )
+      guard let writes, let forming else { return writes ?? forming }
+      return zip(writes, forming).map { $0.addingReportingOverflow($1).overflow ? .max : $0 + $1 }
+    }
+  }
+
   /// Hands over what is left.
   ///
   /// - Throws: the first failure of any hand-over; counts that could not be written are tried again until then.

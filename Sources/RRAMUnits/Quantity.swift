@@ -89,6 +89,21 @@ public struct Joules: Quantity {
   public static var unitSymbol: String { "J" }
 }
 
+/// How fast a line's voltage changes, volts a second.
+public struct VoltsPerSecond: Quantity {
+  public let rawValue: Double
+  public init(_ rawValue: Double) { self.rawValue = rawValue }
+  public static var unitSymbol: String { "V/s" }
+}
+
+/// Temperature in degrees Celsius.
+public struct Celsius: Quantity {
+  public let rawValue: Double
+  public init(_ rawValue: Double) { self.rawValue = rawValue }
+  public static var unitSymbol: String { "°C" }
+  public var description: String { "\((rawValue * 100).rounded() / 100) °C" }
+}
+
 extension Siemens {
   public static func * (g: Siemens, v: Volts) -> Amperes { Amperes(g.rawValue * v.rawValue) }
 }

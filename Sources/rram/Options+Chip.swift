@@ -6,6 +6,8 @@ struct ChipOptions: ParsableArguments {
   @Option(help: "Chip profile whose pulses are used. Default: the one that the board names.")
   var profile: String?
 
+  @OptionGroup var allowed: AllowOptions
+
   /// The profile that the command line or an emulated board's address names; to be read before the board is opened.
   func namedProfile(at address: BoardAddress) throws -> ChipProfile? {
     if let profile { return try ChipProfile.load(nameOrPath: profile) }

@@ -5,20 +5,26 @@ import RRAMKit
 ///
 /// The record comes after the board: a mistyped address leaves no empty run behind.
 func withRecordedBoard<Result: CommandOutput & Sendable>(
-  _ options: BoardOptions, _ runOptions: RunOptions, settings: [String: String],
+  _ options: BoardOptions, _ runOptions: RunOptions, allowance: LimitAllowance = LimitAllowance(),
+  settings: [String: String],
   _ body: (Board, RunDirectory) async throws -> Result
 ) async throws -> Result {
-  try await withRecordedBoard(options, runOptions.link, open: { try runOptions.open(settings: settings) }, body)
+  try await withRecordedBoard(
+    options, runOptions.link, allowance: allowance, open: { try runOptions.open(settings: settings) }, body)
 }
 
 /// The same with a record that `open` makes or finds.
 func withRecordedBoard<Result: CommandOutput & Sendable>(
-  _ options: BoardOptions, _ link: LinkOptions, open: () throws -> RunDirectory,
+  _ options: BoardOptions, _ link: LinkOptions, allowance: LimitAllowance = LimitAllowance(),
+  open: () throws -> RunDirectory,
   _ body: (Board, RunDirectory) async throws -> Result
 ) async throws -> Result {
   let address = try options.address()
-  return try await RRAM.withBoard(at: address, files: link.files(for: address), logger: options.common.logger) {
-    board in
+  var configuration = BoardConfiguration()
+  configuration.allowance = allowance
+  return try await RRAM.withBoard(
+    at: address, configuration: configuration, files: link.files(for: address), logger: options.common.logger
+  ) { board in
     let record = try open()
     do {
       try record.note(board)

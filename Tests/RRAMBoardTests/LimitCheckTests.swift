@@ -1,4 +1,5 @@
 import RRAMProfiles
+import RRAMTransport
 import RRAMUnits
 import RRAMWire
 import Testing
@@ -142,6 +143,168 @@ import Testing
     #expect(board.defaultReadBias().bitLine == Volts(0.1))
     let error = await #expect(throws: BoardError.self) { try await board.pulse(pulse()) }
     #expect(error?.code == .limitRefused)
+    try await board.close()
+  }
+
+  struct Strict: Sendable, CustomTestStringConvertible {
+    var testDescription: String
+    var message: String
+    var sent: [String] = []
+    var limit: @Sendable (inout WireLimits) -> Void
+    var act: @Sendable (Board) async throws -> Void
+  }
+
+  /// Limits that the shipped chips do not reach, each made to bite.
+  @Test(arguments: [
+    Strict(testDescription: "slew", message: "slew limit: 10 MV/s asked, 0 V/s to 1 MV/s allowed, \(whole)") {
+      $0.slew = VoltsPerSecond(1e6)
+    } act: {
+      _ = try await $0.pulse(pulse())
+    },
+    Strict(testDescription: "current", message: "current limit: 1 mA asked, 0 A to 100 µA allowed, \(whole)") {
+      $0.current = .microamperes(100)
+    } act: {
+      _ = try await $0.pulse(pulse())
+    },
+    Strict(
+      testDescription: "pulse energy of a ramp's end",
+      message: "pulse energy limit: 1.5 nJ asked, 0 J to 1 nJ allowed, \(whole)"
+    ) {
+      $0.pulseEnergy = Joules(1e-9)
+    } act: {
+      var request = writeVerify(CellSelection(block: block))
+      (request.set.start, request.set.stop, request.set.width) = (Volts(1), Volts(1.5), .microseconds(1))
+      _ = try await $0.writeVerify(request)
+    },
+    Strict(testDescription: "power", message: "power limit: 4.8 mW asked, 0 W to 4 mW allowed, \(whole)") {
+      $0.power = Watts(0.004)
+    } act: {
+      _ = try await $0.pulse(pulse(bitLine: 1.2))
+    },
+    Strict(
+      testDescription: "pulses per run",
+      message: "pulses per run limit: 6 asked, 0 to 5 allowed, at macro 0 row 0 column 0"
+    ) {
+      $0.pulsesPerRun = 5
+    } act: {
+      var request = pulse()
+      request.count = 6
+      _ = try await $0.pulse(request)
+    },
+    Strict(
+      testDescription: "pulses per life",
+      message: "pulses per life limit: 101 asked, 0 to 100 allowed, at macro 0 row 0 column 0"
+    ) {
+      $0.pulsesPerLife = 100
+    } act: {
+      var request = pulse()
+      request.count = 101
+      _ = try await $0.pulse(request)
+    },
+    Strict(testDescription: "disturb", message: "disturb limit: 1 V asked, 0 V to 900 mV allowed, \(whole)") {
+      $0.disturb = Volts(0.9)
+    } act: {
+      try await $0.configureLoop([LoopLayer(block: block, columnGain: [1, 1])])
+    },
+    Strict(
+      testDescription: "no disturb voltage",
+      message:
+        "disturb limit: the limits state no voltage that cells bear for long, and rows of the loop reach 1 V"
+    ) {
+      $0.disturb = nil
+    } act: {
+      try await $0.configureLoop([LoopLayer(block: block, columnGain: [1, 1])])
+    },
+  ])
+  func theLimitsThatNeedNotBeStatedRefuse(strict: Strict) async throws {
+    var limits = ScriptedDevice.permissive
+    strict.limit(&limits)
+    let device = try ScriptedDevice(limits: limits)
+    let board = try await open(device)
+    let error = await #expect(throws: BoardError.self) { try await strict.act(board) }
+    #expect(error?.code == .limitRefused)
+    #expect(error?.message == strict.message)
+    try await board.close()
+    #expect(device.trace == ["hello", "get_description", "get_limits", "safe"])
+  }
+
+  /// The host counts what each cell got in this session and before it.
+  @Test func pulsesOfRunAndLifeAddUp() async throws {
+    var limits = ScriptedDevice.permissive
+    limits.pulsesPerLife = 100
+    let device = try ScriptedDevice(limits: limits) { device, request in
+      guard case .pulse(let pulse) = request.body else { return false }
+      device.reply(
+        request,
+        .cellResults(
+          CellResults(
+            firstIndex: 0, count: 16, pulses: Array(repeating: UInt32(pulse.count), count: 16),
+            progress: OperationProgress(finished: 16, total: 16))))
+      return true
+    }
+    var configuration = BoardConfiguration()
+    configuration.lifetimePulses = { chip, macro in
+      #expect(chip == "chip-3" && macro == 0)
+      var pulses = [UInt32](repeating: 0, count: 4096)
+      pulses[64 + 2] = 90
+      return pulses
+    }
+    let board = try await Board.open(InMemoryLink(to: device), configuration: configuration)
+    var request = pulse()
+    request.count = 6
+    _ = try await board.pulse(request)
+    let error = await #expect(throws: BoardError.self) { try await board.pulse(request) }
+    #expect(error?.message == "pulses per life limit: 102 asked, 0 to 100 allowed, at macro 0 row 1 column 2")
+    try await board.close()
+  }
+
+  /// A RESET to a cell that was read above the ceiling could short it.
+  @Test func aCellAboveTheResistanceCeilingGetsNoReset() async throws {
+    var limits = ScriptedDevice.permissive
+    limits.resistance = .kiloohms(100)
+    let device = try ScriptedDevice(limits: limits) { device, request in
+      guard case .readCells = request.body else { return false }
+      var values = [Float](repeating: 20e-6, count: 16)
+      values[5] = 8e-6
+      device.reply(request, .conductances(Conductances(firstIndex: 0, conductance: values)))
+      return true
+    }
+    let board = try await open(device)
+    _ = try await board.read(block)
+    var request = pulse(bitLine: 0)
+    (request.kind, request.sourceLine) = (.reset, Volts(1))
+    let error = await #expect(throws: BoardError.self) { try await board.pulse(request) }
+    #expect(error?.message == "resistance limit: 125 kΩ asked, 0 Ω to 100 kΩ allowed, at macro 0 row 1 column 1")
+    try await board.close()
+  }
+
+  /// The host looks at the sensor only where its own record is stricter than the board's.
+  @Test func aHotChipIsNotPulsed() async throws {
+    let device = try ScriptedDevice { device, request in
+      guard case .readADC = request.body else { return false }
+      device.reply(request, .adc(ADCResult(code: ADCCode(rawValue: 1440), value: 90)))
+      return true
+    }
+    var own = ChipLimits(ScriptedDevice.permissive)
+    own.temperature = Celsius(0)...Celsius(85)
+    let board = try await open(device, limits: own)
+    let error = await #expect(throws: BoardError.self) { try await board.pulse(pulse()) }
+    #expect(error?.message == "temperature limit: 90.0 °C asked, 0.0 °C to 85.0 °C allowed")
+    try await board.close()
+    #expect(device.trace == ["hello", "get_description", "get_limits", "read_adc", "safe"])
+  }
+
+  /// `--allow overvoltage` opens the host's record; the board's stays its own.
+  @Test func anAllowanceOpensTheHostsRecordOnly() async throws {
+    var own = ChipLimits(ScriptedDevice.permissive)
+    own.bitLine = Volts(1.2)
+    let record = own
+    var configuration = BoardConfiguration()
+    configuration.chipLimits = { _ in LimitRecord(.chip, record) }
+    configuration.allowance = LimitAllowance(overVoltage: Volts(3))
+    let board = try await Board.open(InMemoryLink(to: try ScriptedDevice()), configuration: configuration)
+    #expect(board.limits.bitLine == Volts(1.5))
+    #expect(board.limitRecords.map(\.source) == [.board, .chip])
     try await board.close()
   }
 

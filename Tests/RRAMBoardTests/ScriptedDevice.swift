@@ -40,7 +40,7 @@ final class ScriptedDevice: DeviceEndpoint {
   static let permissive = WireLimits(
     wordLine: Volts(3.3), bitLine: Volts(1.5), sourceLine: Volts(1.4), forming: Volts(3.2), read: Volts(0.3),
     pulseWidth: .nanoseconds(20) ... .microseconds(100), pulsesPerRequest: 1000,
-    conductance: .microsiemens(10) ... .microsiemens(90))
+    conductance: .microsiemens(10) ... .microsiemens(90), disturb: Volts(1.05))
 
   static func hello(
     maximumRequestBytes: Int = 65536, maximumInFlight: Int = 8, level: Int = 1,
@@ -197,7 +197,7 @@ func open(
 func configuration(limits: ChipLimits? = nil, window: Int = 8) -> BoardConfiguration {
   var configuration = BoardConfiguration()
   configuration.sessionID = 1000
-  if let limits { configuration.chipLimits = { _ in limits } }
+  if let limits { configuration.chipLimits = { _ in LimitRecord(.chip, limits) } }
   configuration.streamWindow = window
   return configuration
 }

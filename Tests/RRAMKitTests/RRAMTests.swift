@@ -31,7 +31,7 @@ import Testing
     let home = RecordsHome(
       root: FileManager.default.temporaryDirectory.appending(path: "rram-kit-\(UUID().uuidString.prefix(8))"))
     defer { try? FileManager.default.removeItem(at: home.root) }
-    #expect(try RRAM.chipLimits(chip: "DIE-7", emulated: false, home: home) == .readOnly)
+    #expect(try RRAM.chipLimits(chip: "DIE-7", emulated: false, home: home)?.limits == .readOnly)
     #expect(try RRAM.chipLimits(chip: "EMU-ideal-0", emulated: true, home: home) == nil)
     try FileManager.default.createDirectory(at: home.chip("DIE-7"), withIntermediateDirectories: true)
     try Data("wordLine: nonsense".utf8).write(to: home.limitsFile(chip: "DIE-7"))

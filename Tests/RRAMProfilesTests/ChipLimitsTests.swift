@@ -57,4 +57,53 @@ import Testing
     let both = ChipLimits.strictest(of: [short, try ChipLimits(yaml: Self.record, file: "limits.yaml")])
     #expect(both.pulsesPerRequest == 0)
   }
+
+  /// What a record need not state is read where it stands, and the strictest still wins.
+  @Test func theLimitsThatNeedNotBeStatedAreMergedAsWell() throws {
+    let more =
+      Self.record + """
+
+        current: {value: 300, unit: µA, assumed: bench}
+        pulseEnergy: {value: 2, unit: nJ, assumed: bench}
+        power: {value: 20, unit: mW, assumed: bench}
+        slew: {value: 5, unit: V/µs, assumed: bench}
+        resistance: {value: 200, unit: kΩ, assumed: bench}
+        disturb: {value: 0.9, unit: V, assumed: bench}
+        pulsesPerRun: {value: 500, unit: "1", assumed: bench}
+        pulsesPerLife: {value: 100000, unit: "1", assumed: bench}
+        temperature:
+          min: {value: 10, unit: °C, assumed: bench}
+          max: {value: 60, unit: °C, assumed: bench}
+        """
+    let own = try ChipLimits(yaml: more, file: "limits.yaml")
+    let profile = try #require(try ChipProfile.named("cmo-hfox").limits)
+    let both = ChipLimits.strictest(of: [profile, own])
+    #expect(both.current == .microamperes(300) && both.pulseEnergy == Joules(2e-9) && both.power == Watts(0.02))
+    #expect(both.slew == VoltsPerSecond(5e6) && both.resistance == .kiloohms(200) && both.disturb == Volts(0.9))
+    #expect(both.pulsesPerRun == 500 && both.pulsesPerLife == 100_000)
+    #expect(both.temperature == Celsius(10)...Celsius(60))
+    // A record without a disturb voltage permits no loop, whatever the other says.
+    #expect(ChipLimits.strictest(of: [profile, try ChipLimits(yaml: Self.record, file: "limits.yaml")]).disturb == nil)
+  }
+
+  @Test func aCeilingBelowTheWindowIsRefused() {
+    let text = Self.record + "\nresistance: {value: 40, unit: kΩ, assumed: bench}"
+    let error = #expect(throws: ProfileError.self) { try ChipLimits(yaml: text, file: "limits.yaml") }
+    #expect(
+      error?.description.hasSuffix(
+        "resistance: 40 kΩ is below the resistance of the window's low end, 20 µS") == true,
+      "\(error?.description ?? "")")
+  }
+
+  /// `--allow` opens voltages and wear; nothing else, and no line that may not be driven at all.
+  @Test func anAllowanceOpensVoltagesAndWearOnly() throws {
+    var limits = try ChipLimits(yaml: Self.record, file: "limits.yaml")
+    limits.pulsesPerLife = 10
+    let opened = limits.opened(by: LimitAllowance(overVoltage: Volts(2.5), wear: true))
+    #expect(opened.wordLine == Volts(3) && opened.bitLine == Volts(2.5) && opened.sourceLine == Volts(2.5))
+    #expect(opened.forming == .zero && opened.pulsesPerLife == nil)
+    var rest = opened
+    (rest.bitLine, rest.sourceLine, rest.pulsesPerLife) = (limits.bitLine, limits.sourceLine, 10)
+    #expect(rest == limits)
+  }
 }

@@ -130,7 +130,9 @@ import Testing
         WireLimits(
           wordLine: .volts(3.3), bitLine: .volts(1.8), sourceLine: .volts(2), forming: .volts(3.4), read: .volts(0.2),
           pulseWidth: .nanoseconds(50) ... .milliseconds(1), pulsesPerRequest: 1000,
-          conductance: Siemens(1e-5)...Siemens(9e-5)))
+          conductance: Siemens(1e-5)...Siemens(9e-5), slew: VoltsPerSecond(5e7), current: Amperes(1e-3),
+          pulseEnergy: Joules(5e-7), power: Watts(0.5), resistance: Ohms(1e6), disturb: Volts(1.05),
+          pulsesPerRun: 20_000, pulsesPerLife: 10_000_000, temperature: Celsius(-20)...Celsius(125)))
     ),
     ("safe", ok(SafeResult(abortedOperations: 2, isGrounded: true))),
     ("abort", ok(AbortResult(abortedOperations: 1))),

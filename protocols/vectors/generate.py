@@ -116,7 +116,9 @@ def responses():
         "limits": s.Limits(
             present=True, word_line_v=3.3, bit_line_v=1.8, source_line_v=2, forming_v=3.4, read_v=0.2,
             pulse_width_min_ns=50, pulse_width_max_ns=1_000_000, pulses_per_request=1000, conductance_min_s=1e-5,
-            conductance_max_s=9e-5),
+            conductance_max_s=9e-5, slew_v_per_s=5e7, current_a=1e-3, pulse_energy_j=5e-7, power_w=0.5, resistance_ohm=1e6,
+            disturb_v=1.05, pulses_per_run=20000, pulses_per_life=10_000_000, temperature_min_c=-20,
+            temperature_max_c=125),
         "safe": s.SafeResult(aborted_operations=2, grounded=True),
         "abort": s.AbortResult(aborted_operations=1),
         "heartbeat": s.HeartbeatResult(
@@ -160,6 +162,13 @@ def responses():
         "read": (s.Refusal.READ, 0.3, -0.2, 0.2), "pulse-width": (s.Refusal.PULSE_WIDTH, 20.0, 50.0, 1e6),
         "pulse-count": (s.Refusal.PULSE_COUNT, 5000.0, 0.0, 1000.0),
         "conductance": (s.Refusal.CONDUCTANCE, 2e-4, 1e-5, 9e-5),
+        "slew": (s.Refusal.SLEW, 1e8, 0.0, 5e7), "current": (s.Refusal.CURRENT, 2e-3, 0.0, 1e-3),
+        "pulse-energy": (s.Refusal.PULSE_ENERGY, 6e-7, 0.0, 5e-7), "power": (s.Refusal.POWER, 0.6, 0.0, 0.5),
+        "resistance": (s.Refusal.RESISTANCE, 2e6, 0.0, 1e6), "disturb": (s.Refusal.DISTURB, 1.1, -1.05, 1.05),
+        "pulses-per-run": (s.Refusal.PULSES_PER_RUN, 20001.0, 0.0, 20000.0),
+        "pulses-per-life": (s.Refusal.PULSES_PER_LIFE, 10000001.0, 0.0, 1e7),
+        "temperature": (s.Refusal.TEMPERATURE, 150.0, -20.0, 125.0),
+        "over-range": (s.Refusal.OVER_RANGE, 1024.0, 0.0, 1023.0),
     }
     for name, (limit, asked, low, high) in refusals.items():
         refusal = s.Refusal(limit=limit, asked=asked, minimum=low, maximum=high)

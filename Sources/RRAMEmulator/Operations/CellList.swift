@@ -6,6 +6,8 @@ struct CellList {
   let macro: Int
   let indices: [Int]
   private let columns: Int
+  /// Columns of the block: what may be pulsed side by side.
+  let blockColumns: Int
 
   /// - Throws: BAD_ARGUMENT if the block does not lie in a macro of the board or selects nothing.
   init(_ selection: CellSelection, _ chip: Chip) throws(RequestFailure) {
@@ -20,6 +22,7 @@ struct CellList {
     macro = block.macro
     indices = cells
     columns = macroColumns
+    blockColumns = block.shape.columns
   }
 
   var count: Int { indices.count }

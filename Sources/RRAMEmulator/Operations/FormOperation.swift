@@ -19,7 +19,7 @@ final class FormOperation: Operation {
     cells = try CellList(request.cells, chip)
     let cell = cells.cell(0)
     let check = chip.check
-    try check.ramp(request.ramp, .forming, name: "form.ramp", cell: cell)
+    try check.ramp(request.ramp, .forming, name: "form.ramp", columns: 1, celsius: chip.celsius, cell: cell)
     guard request.ramp.step.rawValue > 0 else {
       throw RequestFailure(.badArgument, "a forming ramp must rise: form.ramp.step_v")
     }

@@ -34,6 +34,12 @@ final class PulseOperation: Operation {
     }
     try check.width(request.width, cell: cell)
     try check.pulses(request.count, cell: cell)
+    try check.drive(driven, request.width, columns: cells.blockColumns, celsius: chip.celsius, cell: cell)
+    if request.kind == .reset {
+      for k in 0..<cells.count {
+        try check.reset(lastRead: chip.lastRead(macro: cells.macro, cells.indices[k]), cell: cells.cell(k))
+      }
+    }
     pulse = CellPulse(
       kind: request.kind, amplitude: driven.rawValue, wordLine: request.wordLine.rawValue, width: request.width)
     count = request.count

@@ -42,6 +42,7 @@ final class RunLoopOperation: Operation {
   private let threads: Int
   private let sliceSamples: Int
   private(set) var account: OperationAccount
+  private var overRangeInRow = 0
 
   /// The loop on the conductances of the chunk under way, and where the chunk ends.
   private var closedLoop: ClosedLoop?
@@ -134,6 +135,20 @@ final class RunLoopOperation: Operation {
 
   var macros: MacroSet { MacroSet(layers.map(\.block.macro)) }
 
+  /// Ends a run whose rows or integrators stay at their ends: a loop that has run away holds its cells at the clamp.
+  private func checkOverRange(_ flags: ArraySlice<OverRange>) throws(RequestFailure) {
+    guard let most = loop.overRangeAbort else { return }
+    for flag in flags {
+      overRangeInRow = flag.contains(.rowClamp) || flag.contains(.integratorRail) ? overRangeInRow + 1 : 0
+      guard overRangeInRow < most else {
+        throw RequestFailure(
+          .failed,
+          "over range: \(overRangeInRow) samples in a row at a row clamp or an integrator's rail, ended after "
+            + "\(account.finished) of \(request.samples)")
+      }
+    }
+  }
+
   private var sampleTime: Duration { perSample.preset + perSample.loop + perSample.conversion }
 
   func step(_ chip: Chip) throws(RequestFailure) -> OperationStep {
@@ -144,6 +159,7 @@ final class RunLoopOperation: Operation {
     try run(closedLoop, first..<first + count)
     chip.advance(sampleTime * count)
     account.finished += count
+    try checkOverRange(part.overRange.suffix(count))
     part.presetTime += perSample.preset * count
     part.loopTime += perSample.loop * count
     part.conversionTime += perSample.conversion * count

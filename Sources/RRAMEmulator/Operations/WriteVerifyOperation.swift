@@ -46,8 +46,10 @@ final class WriteVerifyOperation: Operation {
     cells = try CellList(request.cells, chip)
     let cell = cells.cell(0)
     let check = chip.check
-    try check.ramp(request.set, .set, name: "write_verify.set", cell: cell)
-    try check.ramp(request.reset, .reset, name: "write_verify.reset", cell: cell)
+    try check.ramp(
+      request.set, .set, name: "write_verify.set", columns: cells.blockColumns, celsius: chip.celsius, cell: cell)
+    try check.ramp(
+      request.reset, .reset, name: "write_verify.reset", columns: cells.blockColumns, celsius: chip.celsius, cell: cell)
     try check.read(request.verify, cell: cell)
     try check.pulses(request.maximumPulses, cell: cell)
     guard request.tolerance.rawValue > 0 else {

@@ -616,7 +616,7 @@ nonisolated struct Rram_Board_V1_Refusal: Sendable {
 
   var limit: Rram_Board_V1_Refusal.Limit = .unspecified
 
-  /// Asked and allowed, in V, ns, pulses or S as the limit has it.
+  /// Asked and allowed, in V, ns, pulses, S, V/s, A, J, W, ohm, degrees C or samples as the limit has it.
   var asked: Double = 0
 
   var minimum: Double = 0
@@ -646,6 +646,16 @@ nonisolated struct Rram_Board_V1_Refusal: Sendable {
     case pulseWidth // = 6
     case pulseCount // = 7
     case conductance // = 8
+    case slew // = 9
+    case current // = 10
+    case pulseEnergy // = 11
+    case power // = 12
+    case resistance // = 13
+    case disturb // = 14
+    case pulsesPerRun // = 15
+    case pulsesPerLife // = 16
+    case temperature // = 17
+    case overRange // = 18
     case UNRECOGNIZED(Int)
 
     init() {
@@ -663,6 +673,16 @@ nonisolated struct Rram_Board_V1_Refusal: Sendable {
       case 6: self = .pulseWidth
       case 7: self = .pulseCount
       case 8: self = .conductance
+      case 9: self = .slew
+      case 10: self = .current
+      case 11: self = .pulseEnergy
+      case 12: self = .power
+      case 13: self = .resistance
+      case 14: self = .disturb
+      case 15: self = .pulsesPerRun
+      case 16: self = .pulsesPerLife
+      case 17: self = .temperature
+      case 18: self = .overRange
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -678,6 +698,16 @@ nonisolated struct Rram_Board_V1_Refusal: Sendable {
       case .pulseWidth: return 6
       case .pulseCount: return 7
       case .conductance: return 8
+      case .slew: return 9
+      case .current: return 10
+      case .pulseEnergy: return 11
+      case .power: return 12
+      case .resistance: return 13
+      case .disturb: return 14
+      case .pulsesPerRun: return 15
+      case .pulsesPerLife: return 16
+      case .temperature: return 17
+      case .overRange: return 18
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -693,6 +723,16 @@ nonisolated struct Rram_Board_V1_Refusal: Sendable {
       .pulseWidth,
       .pulseCount,
       .conductance,
+      .slew,
+      .current,
+      .pulseEnergy,
+      .power,
+      .resistance,
+      .disturb,
+      .pulsesPerRun,
+      .pulsesPerLife,
+      .temperature,
+      .overRange,
     ]
 
   }
@@ -1758,7 +1798,7 @@ nonisolated extension Rram_Board_V1_Refusal: SwiftProtobuf.Message, SwiftProtobu
 }
 
 nonisolated extension Rram_Board_V1_Refusal.Limit: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0LIMIT_UNSPECIFIED\0\u{1}WORD_LINE\0\u{1}BIT_LINE\0\u{1}SOURCE_LINE\0\u{1}FORMING\0\u{1}READ\0\u{1}PULSE_WIDTH\0\u{1}PULSE_COUNT\0\u{1}CONDUCTANCE\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0LIMIT_UNSPECIFIED\0\u{1}WORD_LINE\0\u{1}BIT_LINE\0\u{1}SOURCE_LINE\0\u{1}FORMING\0\u{1}READ\0\u{1}PULSE_WIDTH\0\u{1}PULSE_COUNT\0\u{1}CONDUCTANCE\0\u{1}SLEW\0\u{1}CURRENT\0\u{1}PULSE_ENERGY\0\u{1}POWER\0\u{1}RESISTANCE\0\u{1}DISTURB\0\u{1}PULSES_PER_RUN\0\u{1}PULSES_PER_LIFE\0\u{1}TEMPERATURE\0\u{1}OVER_RANGE\0")
 }
 
 nonisolated extension Rram_Board_V1_BadFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

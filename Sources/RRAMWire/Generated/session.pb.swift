@@ -315,36 +315,130 @@ nonisolated struct Rram_Board_V1_GetLimits: Sendable {
 }
 
 /// What the board permits for this chip. present = false: no limits record, only reads up to read_v.
-nonisolated struct Rram_Board_V1_Limits: Sendable {
+nonisolated struct Rram_Board_V1_Limits: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  var present: Bool = false
+  var present: Bool {
+    get {_storage._present}
+    set {_uniqueStorage()._present = newValue}
+  }
 
-  var wordLineV: Float = 0
+  var wordLineV: Float {
+    get {_storage._wordLineV}
+    set {_uniqueStorage()._wordLineV = newValue}
+  }
 
-  var bitLineV: Float = 0
+  var bitLineV: Float {
+    get {_storage._bitLineV}
+    set {_uniqueStorage()._bitLineV = newValue}
+  }
 
-  var sourceLineV: Float = 0
+  var sourceLineV: Float {
+    get {_storage._sourceLineV}
+    set {_uniqueStorage()._sourceLineV = newValue}
+  }
 
-  var formingV: Float = 0
+  var formingV: Float {
+    get {_storage._formingV}
+    set {_uniqueStorage()._formingV = newValue}
+  }
 
-  var readV: Float = 0
+  var readV: Float {
+    get {_storage._readV}
+    set {_uniqueStorage()._readV = newValue}
+  }
 
-  var pulseWidthMinNs: UInt32 = 0
+  var pulseWidthMinNs: UInt32 {
+    get {_storage._pulseWidthMinNs}
+    set {_uniqueStorage()._pulseWidthMinNs = newValue}
+  }
 
-  var pulseWidthMaxNs: UInt32 = 0
+  var pulseWidthMaxNs: UInt32 {
+    get {_storage._pulseWidthMaxNs}
+    set {_uniqueStorage()._pulseWidthMaxNs = newValue}
+  }
 
-  var pulsesPerRequest: UInt32 = 0
+  var pulsesPerRequest: UInt32 {
+    get {_storage._pulsesPerRequest}
+    set {_uniqueStorage()._pulsesPerRequest = newValue}
+  }
 
-  var conductanceMinS: Float = 0
+  var conductanceMinS: Float {
+    get {_storage._conductanceMinS}
+    set {_uniqueStorage()._conductanceMinS = newValue}
+  }
 
-  var conductanceMaxS: Float = 0
+  var conductanceMaxS: Float {
+    get {_storage._conductanceMaxS}
+    set {_uniqueStorage()._conductanceMaxS = newValue}
+  }
+
+  /// What follows may be left out: 0 states no limit (disturb_v 0: the closed loop is forbidden).
+  /// The fastest a line may change.
+  var slewVPerS: Float {
+    get {_storage._slewVPerS}
+    set {_uniqueStorage()._slewVPerS = newValue}
+  }
+
+  /// Through one cell; compared with the compliance that the board description states for the line drivers.
+  var currentA: Float {
+    get {_storage._currentA}
+    set {_uniqueStorage()._currentA = newValue}
+  }
+
+  /// Of one pulse: voltage x compliance x width.
+  var pulseEnergyJ: Float {
+    get {_storage._pulseEnergyJ}
+    set {_uniqueStorage()._pulseEnergyJ = newValue}
+  }
+
+  /// In all cells driven at once.
+  var powerW: Float {
+    get {_storage._powerW}
+    set {_uniqueStorage()._powerW = newValue}
+  }
+
+  /// A cell that was last read above this gets no RESET pulse.
+  var resistanceOhm: Float {
+    get {_storage._resistanceOhm}
+    set {_uniqueStorage()._resistanceOhm = newValue}
+  }
+
+  /// Cells bear less than this for long; rows of the closed loop must be clamped below it.
+  var disturbV: Float {
+    get {_storage._disturbV}
+    set {_uniqueStorage()._disturbV = newValue}
+  }
+
+  /// Pulses a cell may get in one session, and in its life. The host counts.
+  var pulsesPerRun: UInt32 {
+    get {_storage._pulsesPerRun}
+    set {_uniqueStorage()._pulsesPerRun = newValue}
+  }
+
+  var pulsesPerLife: UInt32 {
+    get {_storage._pulsesPerLife}
+    set {_uniqueStorage()._pulsesPerLife = newValue}
+  }
+
+  /// Of the die, while cells are pulsed. Both 0: not stated.
+  var temperatureMinC: Float {
+    get {_storage._temperatureMinC}
+    set {_uniqueStorage()._temperatureMinC = newValue}
+  }
+
+  var temperatureMaxC: Float {
+    get {_storage._temperatureMaxC}
+    set {_uniqueStorage()._temperatureMaxC = newValue}
+  }
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// Abort everything, ground all lines, switch drivers off. Always accepted.
@@ -971,79 +1065,205 @@ nonisolated extension Rram_Board_V1_GetLimits: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Rram_Board_V1_Limits: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Limits"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}present\0\u{3}word_line_v\0\u{3}bit_line_v\0\u{3}source_line_v\0\u{3}forming_v\0\u{3}read_v\0\u{3}pulse_width_min_ns\0\u{3}pulse_width_max_ns\0\u{3}pulses_per_request\0\u{3}conductance_min_s\0\u{3}conductance_max_s\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}present\0\u{3}word_line_v\0\u{3}bit_line_v\0\u{3}source_line_v\0\u{3}forming_v\0\u{3}read_v\0\u{3}pulse_width_min_ns\0\u{3}pulse_width_max_ns\0\u{3}pulses_per_request\0\u{3}conductance_min_s\0\u{3}conductance_max_s\0\u{3}slew_v_per_s\0\u{3}current_a\0\u{3}pulse_energy_j\0\u{3}power_w\0\u{3}resistance_ohm\0\u{3}disturb_v\0\u{3}pulses_per_run\0\u{3}pulses_per_life\0\u{3}temperature_min_c\0\u{3}temperature_max_c\0")
+
+  fileprivate class _StorageClass {
+    var _present: Bool = false
+    var _wordLineV: Float = 0
+    var _bitLineV: Float = 0
+    var _sourceLineV: Float = 0
+    var _formingV: Float = 0
+    var _readV: Float = 0
+    var _pulseWidthMinNs: UInt32 = 0
+    var _pulseWidthMaxNs: UInt32 = 0
+    var _pulsesPerRequest: UInt32 = 0
+    var _conductanceMinS: Float = 0
+    var _conductanceMaxS: Float = 0
+    var _slewVPerS: Float = 0
+    var _currentA: Float = 0
+    var _pulseEnergyJ: Float = 0
+    var _powerW: Float = 0
+    var _resistanceOhm: Float = 0
+    var _disturbV: Float = 0
+    var _pulsesPerRun: UInt32 = 0
+    var _pulsesPerLife: UInt32 = 0
+    var _temperatureMinC: Float = 0
+    var _temperatureMaxC: Float = 0
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _present = source._present
+      _wordLineV = source._wordLineV
+      _bitLineV = source._bitLineV
+      _sourceLineV = source._sourceLineV
+      _formingV = source._formingV
+      _readV = source._readV
+      _pulseWidthMinNs = source._pulseWidthMinNs
+      _pulseWidthMaxNs = source._pulseWidthMaxNs
+      _pulsesPerRequest = source._pulsesPerRequest
+      _conductanceMinS = source._conductanceMinS
+      _conductanceMaxS = source._conductanceMaxS
+      _slewVPerS = source._slewVPerS
+      _currentA = source._currentA
+      _pulseEnergyJ = source._pulseEnergyJ
+      _powerW = source._powerW
+      _resistanceOhm = source._resistanceOhm
+      _disturbV = source._disturbV
+      _pulsesPerRun = source._pulsesPerRun
+      _pulsesPerLife = source._pulsesPerLife
+      _temperatureMinC = source._temperatureMinC
+      _temperatureMaxC = source._temperatureMaxC
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularBoolField(value: &self.present) }()
-      case 2: try { try decoder.decodeSingularFloatField(value: &self.wordLineV) }()
-      case 3: try { try decoder.decodeSingularFloatField(value: &self.bitLineV) }()
-      case 4: try { try decoder.decodeSingularFloatField(value: &self.sourceLineV) }()
-      case 5: try { try decoder.decodeSingularFloatField(value: &self.formingV) }()
-      case 6: try { try decoder.decodeSingularFloatField(value: &self.readV) }()
-      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.pulseWidthMinNs) }()
-      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.pulseWidthMaxNs) }()
-      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.pulsesPerRequest) }()
-      case 10: try { try decoder.decodeSingularFloatField(value: &self.conductanceMinS) }()
-      case 11: try { try decoder.decodeSingularFloatField(value: &self.conductanceMaxS) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularBoolField(value: &_storage._present) }()
+        case 2: try { try decoder.decodeSingularFloatField(value: &_storage._wordLineV) }()
+        case 3: try { try decoder.decodeSingularFloatField(value: &_storage._bitLineV) }()
+        case 4: try { try decoder.decodeSingularFloatField(value: &_storage._sourceLineV) }()
+        case 5: try { try decoder.decodeSingularFloatField(value: &_storage._formingV) }()
+        case 6: try { try decoder.decodeSingularFloatField(value: &_storage._readV) }()
+        case 7: try { try decoder.decodeSingularUInt32Field(value: &_storage._pulseWidthMinNs) }()
+        case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._pulseWidthMaxNs) }()
+        case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._pulsesPerRequest) }()
+        case 10: try { try decoder.decodeSingularFloatField(value: &_storage._conductanceMinS) }()
+        case 11: try { try decoder.decodeSingularFloatField(value: &_storage._conductanceMaxS) }()
+        case 12: try { try decoder.decodeSingularFloatField(value: &_storage._slewVPerS) }()
+        case 13: try { try decoder.decodeSingularFloatField(value: &_storage._currentA) }()
+        case 14: try { try decoder.decodeSingularFloatField(value: &_storage._pulseEnergyJ) }()
+        case 15: try { try decoder.decodeSingularFloatField(value: &_storage._powerW) }()
+        case 16: try { try decoder.decodeSingularFloatField(value: &_storage._resistanceOhm) }()
+        case 17: try { try decoder.decodeSingularFloatField(value: &_storage._disturbV) }()
+        case 18: try { try decoder.decodeSingularUInt32Field(value: &_storage._pulsesPerRun) }()
+        case 19: try { try decoder.decodeSingularUInt32Field(value: &_storage._pulsesPerLife) }()
+        case 20: try { try decoder.decodeSingularFloatField(value: &_storage._temperatureMinC) }()
+        case 21: try { try decoder.decodeSingularFloatField(value: &_storage._temperatureMaxC) }()
+        default: break
+        }
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.present != false {
-      try visitor.visitSingularBoolField(value: self.present, fieldNumber: 1)
-    }
-    if self.wordLineV.bitPattern != 0 {
-      try visitor.visitSingularFloatField(value: self.wordLineV, fieldNumber: 2)
-    }
-    if self.bitLineV.bitPattern != 0 {
-      try visitor.visitSingularFloatField(value: self.bitLineV, fieldNumber: 3)
-    }
-    if self.sourceLineV.bitPattern != 0 {
-      try visitor.visitSingularFloatField(value: self.sourceLineV, fieldNumber: 4)
-    }
-    if self.formingV.bitPattern != 0 {
-      try visitor.visitSingularFloatField(value: self.formingV, fieldNumber: 5)
-    }
-    if self.readV.bitPattern != 0 {
-      try visitor.visitSingularFloatField(value: self.readV, fieldNumber: 6)
-    }
-    if self.pulseWidthMinNs != 0 {
-      try visitor.visitSingularUInt32Field(value: self.pulseWidthMinNs, fieldNumber: 7)
-    }
-    if self.pulseWidthMaxNs != 0 {
-      try visitor.visitSingularUInt32Field(value: self.pulseWidthMaxNs, fieldNumber: 8)
-    }
-    if self.pulsesPerRequest != 0 {
-      try visitor.visitSingularUInt32Field(value: self.pulsesPerRequest, fieldNumber: 9)
-    }
-    if self.conductanceMinS.bitPattern != 0 {
-      try visitor.visitSingularFloatField(value: self.conductanceMinS, fieldNumber: 10)
-    }
-    if self.conductanceMaxS.bitPattern != 0 {
-      try visitor.visitSingularFloatField(value: self.conductanceMaxS, fieldNumber: 11)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._present != false {
+        try visitor.visitSingularBoolField(value: _storage._present, fieldNumber: 1)
+      }
+      if _storage._wordLineV.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._wordLineV, fieldNumber: 2)
+      }
+      if _storage._bitLineV.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._bitLineV, fieldNumber: 3)
+      }
+      if _storage._sourceLineV.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._sourceLineV, fieldNumber: 4)
+      }
+      if _storage._formingV.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._formingV, fieldNumber: 5)
+      }
+      if _storage._readV.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._readV, fieldNumber: 6)
+      }
+      if _storage._pulseWidthMinNs != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._pulseWidthMinNs, fieldNumber: 7)
+      }
+      if _storage._pulseWidthMaxNs != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._pulseWidthMaxNs, fieldNumber: 8)
+      }
+      if _storage._pulsesPerRequest != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._pulsesPerRequest, fieldNumber: 9)
+      }
+      if _storage._conductanceMinS.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._conductanceMinS, fieldNumber: 10)
+      }
+      if _storage._conductanceMaxS.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._conductanceMaxS, fieldNumber: 11)
+      }
+      if _storage._slewVPerS.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._slewVPerS, fieldNumber: 12)
+      }
+      if _storage._currentA.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._currentA, fieldNumber: 13)
+      }
+      if _storage._pulseEnergyJ.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._pulseEnergyJ, fieldNumber: 14)
+      }
+      if _storage._powerW.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._powerW, fieldNumber: 15)
+      }
+      if _storage._resistanceOhm.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._resistanceOhm, fieldNumber: 16)
+      }
+      if _storage._disturbV.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._disturbV, fieldNumber: 17)
+      }
+      if _storage._pulsesPerRun != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._pulsesPerRun, fieldNumber: 18)
+      }
+      if _storage._pulsesPerLife != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._pulsesPerLife, fieldNumber: 19)
+      }
+      if _storage._temperatureMinC.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._temperatureMinC, fieldNumber: 20)
+      }
+      if _storage._temperatureMaxC.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._temperatureMaxC, fieldNumber: 21)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: Rram_Board_V1_Limits, rhs: Rram_Board_V1_Limits) -> Bool {
-    if lhs.present != rhs.present {return false}
-    if lhs.wordLineV != rhs.wordLineV {return false}
-    if lhs.bitLineV != rhs.bitLineV {return false}
-    if lhs.sourceLineV != rhs.sourceLineV {return false}
-    if lhs.formingV != rhs.formingV {return false}
-    if lhs.readV != rhs.readV {return false}
-    if lhs.pulseWidthMinNs != rhs.pulseWidthMinNs {return false}
-    if lhs.pulseWidthMaxNs != rhs.pulseWidthMaxNs {return false}
-    if lhs.pulsesPerRequest != rhs.pulsesPerRequest {return false}
-    if lhs.conductanceMinS != rhs.conductanceMinS {return false}
-    if lhs.conductanceMaxS != rhs.conductanceMaxS {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._present != rhs_storage._present {return false}
+        if _storage._wordLineV != rhs_storage._wordLineV {return false}
+        if _storage._bitLineV != rhs_storage._bitLineV {return false}
+        if _storage._sourceLineV != rhs_storage._sourceLineV {return false}
+        if _storage._formingV != rhs_storage._formingV {return false}
+        if _storage._readV != rhs_storage._readV {return false}
+        if _storage._pulseWidthMinNs != rhs_storage._pulseWidthMinNs {return false}
+        if _storage._pulseWidthMaxNs != rhs_storage._pulseWidthMaxNs {return false}
+        if _storage._pulsesPerRequest != rhs_storage._pulsesPerRequest {return false}
+        if _storage._conductanceMinS != rhs_storage._conductanceMinS {return false}
+        if _storage._conductanceMaxS != rhs_storage._conductanceMaxS {return false}
+        if _storage._slewVPerS != rhs_storage._slewVPerS {return false}
+        if _storage._currentA != rhs_storage._currentA {return false}
+        if _storage._pulseEnergyJ != rhs_storage._pulseEnergyJ {return false}
+        if _storage._powerW != rhs_storage._powerW {return false}
+        if _storage._resistanceOhm != rhs_storage._resistanceOhm {return false}
+        if _storage._disturbV != rhs_storage._disturbV {return false}
+        if _storage._pulsesPerRun != rhs_storage._pulsesPerRun {return false}
+        if _storage._pulsesPerLife != rhs_storage._pulsesPerLife {return false}
+        if _storage._temperatureMinC != rhs_storage._temperatureMinC {return false}
+        if _storage._temperatureMaxC != rhs_storage._temperatureMaxC {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

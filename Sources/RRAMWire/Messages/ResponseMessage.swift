@@ -59,6 +59,16 @@ public struct Refusal: Sendable, Hashable, CustomStringConvertible {
     public static let pulseWidth = Limit(rawValue: 6)
     public static let pulseCount = Limit(rawValue: 7)
     public static let conductance = Limit(rawValue: 8)
+    public static let slew = Limit(rawValue: 9)
+    public static let current = Limit(rawValue: 10)
+    public static let pulseEnergy = Limit(rawValue: 11)
+    public static let power = Limit(rawValue: 12)
+    public static let resistance = Limit(rawValue: 13)
+    public static let disturb = Limit(rawValue: 14)
+    public static let pulsesPerRun = Limit(rawValue: 15)
+    public static let pulsesPerLife = Limit(rawValue: 16)
+    public static let temperature = Limit(rawValue: 17)
+    public static let overRange = Limit(rawValue: 18)
 
     public var description: String {
       switch self {
@@ -70,6 +80,16 @@ public struct Refusal: Sendable, Hashable, CustomStringConvertible {
       case .pulseWidth: "pulse width"
       case .pulseCount: "pulse count"
       case .conductance: "conductance"
+      case .slew: "slew"
+      case .current: "current"
+      case .pulseEnergy: "pulse energy"
+      case .power: "power"
+      case .resistance: "resistance"
+      case .disturb: "disturb"
+      case .pulsesPerRun: "pulses per run"
+      case .pulsesPerLife: "pulses per life"
+      case .temperature: "temperature"
+      case .overRange: "over range"
       default: "limit \(rawValue)"
       }
     }
@@ -77,16 +97,22 @@ public struct Refusal: Sendable, Hashable, CustomStringConvertible {
     /// Unit of the numbers of a refusal by this limit.
     public var unit: String {
       switch self {
-      case .wordLine, .bitLine, .sourceLine, .forming, .read: "V"
+      case .wordLine, .bitLine, .sourceLine, .forming, .read, .disturb: "V"
       case .pulseWidth: "ns"
       case .conductance: "S"
+      case .slew: "V/s"
+      case .current: "A"
+      case .pulseEnergy: "J"
+      case .power: "W"
+      case .resistance: "Ω"
+      case .temperature: "°C"
       default: ""
       }
     }
   }
 
   public var limit: Limit
-  /// Asked and allowed, in V, ns, pulses or S as the limit has it.
+  /// Asked and allowed, in the ``Limit/unit`` of the limit; pulses or samples where that is empty.
   public var asked: Double
   public var minimum: Double
   public var maximum: Double

@@ -25,10 +25,30 @@ public struct WireLimits: WireResponse, Hashable {
   public var pulsesPerRequest: Int
   /// Conductances a target may ask for.
   public var conductance: ClosedRange<Siemens>
+  // `nil`: not stated.
+  /// The fastest a line may change.
+  public var slew: VoltsPerSecond?
+  /// Largest current through one cell.
+  public var current: Amperes?
+  /// Largest energy of one pulse: voltage × compliance × width.
+  public var pulseEnergy: Joules?
+  /// Largest power in all cells driven at once.
+  public var power: Watts?
+  /// A cell last read above this gets no RESET pulse.
+  public var resistance: Ohms?
+  /// Rows of the closed loop must be clamped below it; `nil` forbids the loop.
+  public var disturb: Volts?
+  public var pulsesPerRun: Int?
+  public var pulsesPerLife: Int?
+  /// Of the die, while cells are pulsed.
+  public var temperature: ClosedRange<Celsius>?
 
   public init(
     isPresent: Bool = true, wordLine: Volts, bitLine: Volts, sourceLine: Volts, forming: Volts, read: Volts,
-    pulseWidth: ClosedRange<Duration>, pulsesPerRequest: Int, conductance: ClosedRange<Siemens>
+    pulseWidth: ClosedRange<Duration>, pulsesPerRequest: Int, conductance: ClosedRange<Siemens>,
+    slew: VoltsPerSecond? = nil, current: Amperes? = nil, pulseEnergy: Joules? = nil, power: Watts? = nil,
+    resistance: Ohms? = nil, disturb: Volts? = nil, pulsesPerRun: Int? = nil, pulsesPerLife: Int? = nil,
+    temperature: ClosedRange<Celsius>? = nil
   ) {
     self.isPresent = isPresent
     self.wordLine = wordLine
@@ -39,6 +59,15 @@ public struct WireLimits: WireResponse, Hashable {
     self.pulseWidth = pulseWidth
     self.pulsesPerRequest = pulsesPerRequest
     self.conductance = conductance
+    self.slew = slew
+    self.current = current
+    self.pulseEnergy = pulseEnergy
+    self.power = power
+    self.resistance = resistance
+    self.disturb = disturb
+    self.pulsesPerRun = pulsesPerRun
+    self.pulsesPerLife = pulsesPerLife
+    self.temperature = temperature
   }
 
   public init?(_ body: ResponseBody) {
@@ -70,6 +99,21 @@ extension WireLimits {
       throw WireError(.outOfRange, field: "limits.conductance_min_s", "\(low) is over the maximum of \(high)")
     }
     conductance = low...high
+    slew = try stated(message.slewVPerS, "limits.slew_v_per_s")
+    current = try stated(message.currentA, "limits.current_a")
+    pulseEnergy = try stated(message.pulseEnergyJ, "limits.pulse_energy_j")
+    power = try stated(message.powerW, "limits.power_w")
+    resistance = try stated(message.resistanceOhm, "limits.resistance_ohm")
+    disturb = try stated(message.disturbV, "limits.disturb_v")
+    pulsesPerRun = message.pulsesPerRun == 0 ? nil : Int(message.pulsesPerRun)
+    pulsesPerLife = message.pulsesPerLife == 0 ? nil : Int(message.pulsesPerLife)
+    let coldest: Celsius = try quantity(message.temperatureMinC, "limits.temperature_min_c")
+    let hottest: Celsius = try quantity(message.temperatureMaxC, "limits.temperature_max_c")
+    guard coldest <= hottest else {
+      throw WireError(
+        .outOfRange, field: "limits.temperature_min_c", "\(coldest) is over the maximum of \(hottest)")
+    }
+    temperature = coldest == .zero && hottest == .zero ? nil : coldest...hottest
   }
 
   func message() throws(WireError) -> Rram_Board_V1_Limits {
@@ -85,6 +129,23 @@ extension WireLimits {
     message.pulsesPerRequest = try wire32(pulsesPerRequest, "limits.pulses_per_request")
     message.conductanceMinS = try wireFloat(conductance.lowerBound, "limits.conductance_min_s")
     message.conductanceMaxS = try wireFloat(conductance.upperBound, "limits.conductance_max_s")
+    message.slewVPerS = try wireFloat(slew ?? .zero, "limits.slew_v_per_s")
+    message.currentA = try wireFloat(current ?? .zero, "limits.current_a")
+    message.pulseEnergyJ = try wireFloat(pulseEnergy ?? .zero, "limits.pulse_energy_j")
+    message.powerW = try wireFloat(power ?? .zero, "limits.power_w")
+    message.resistanceOhm = try wireFloat(resistance ?? .zero, "limits.resistance_ohm")
+    message.disturbV = try wireFloat(disturb ?? .zero, "limits.disturb_v")
+    message.pulsesPerRun = try wire32(pulsesPerRun ?? 0, "limits.pulses_per_run")
+    message.pulsesPerLife = try wire32(pulsesPerLife ?? 0, "limits.pulses_per_life")
+    message.temperatureMinC = try wireFloat(temperature?.lowerBound ?? .zero, "limits.temperature_min_c")
+    message.temperatureMaxC = try wireFloat(temperature?.upperBound ?? .zero, "limits.temperature_max_c")
     return message
   }
+}
+
+/// A limit that need not be stated: 0 is none. A negative one is refused.
+private func stated<Q: Quantity>(_ value: Float, _ field: String) throws(WireError) -> Q? {
+  let result: Q = try quantity(value, field)
+  guard result >= .zero else { throw WireError(.outOfRange, field: field, "\(result) is negative") }
+  return result == .zero ? nil : result
 }

@@ -79,7 +79,9 @@ struct CharacterizeCommand: AsyncParsableCommand {
           command: ["rram"] + hoistGlobalOptions(Array(CommandLine.arguments.dropFirst())), settings: settings)
         : RunDirectory(continuing: folder ?? URL(filePath: ""), home: RecordsHome())
     }
-    let output = try await withRecordedBoard(options, link, open: open) { board, record in
+    let output = try await withRecordedBoard(
+      options, link, allowance: chip.allowed.allowance(), open: open
+    ) { board, record in
       if let before = earlier?.chip, before.id != board.info.chipID {
         throw CharacterizationError(
           .otherRun, "the run in \(record.folder.path) belongs to chip \(before.id), and this is \(board.info.chipID)")

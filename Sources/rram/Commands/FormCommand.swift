@@ -22,7 +22,9 @@ struct FormCommand: AsyncParsableCommand {
     let model = try self.model.map { try ScoreModel.open($0, options.common) }
     let named = try chip.namedProfile(at: address)
     let progress = ProgressLine(quiet: options.common.quiet)
-    let output = try await withRecordedBoard(options, runOptions, settings: ["for": self.model ?? "all cells"]) {
+    let output = try await withRecordedBoard(
+      options, runOptions, allowance: chip.allowed.allowance(), settings: ["for": self.model ?? "all cells"]
+    ) {
       board, record in
       let profile = try named ?? ChipOptions.profile(of: board)
       let home = RecordsHome()

@@ -5,13 +5,29 @@ struct InfoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "info", abstract: "Say who a board is, what it can do, and what it permits.")
 
+  @Flag(help: "Show every limit in force, and whose it is.")
+  var limits = false
+
+  @OptionGroup var allowed: AllowOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var link: LinkOptions
 
   func run() async throws {
     let address = try options.address()
     let files = try link.files(for: address)
-    let output = try await RRAM.withBoard(at: address, files: files, logger: options.common.logger) { board in
+    var configuration = BoardConfiguration()
+    configuration.allowance = try allowed.allowance()
+    if limits {
+      let table = try await RRAM.withBoard(
+        at: address, configuration: configuration, files: files, logger: options.common.logger
+      ) { board in
+        LimitsOutput(board, allowance: configuration.allowance)
+      }
+      return try answer(table, json: options.common.json)
+    }
+    let output = try await RRAM.withBoard(
+      at: address, configuration: configuration, files: files, logger: options.common.logger
+    ) { board in
       let heartbeat = try await board.heartbeat()
       var labels: [MacroLabel] = []
       for macro in 0..<board.boardDescription.macros.count { labels.append(try await board.label(macro: macro)) }

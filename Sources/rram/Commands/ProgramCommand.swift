@@ -56,7 +56,9 @@ struct ProgramCommand: AsyncParsableCommand {
       "model": model.name, "modelSHA256": model.sha256, "follow": follow.rawValue,
       "minInTolerance_percent": "\(minInTolerance)",
     ]
-    let output = try await withRecordedBoard(options, runOptions, settings: settings) { board, record in
+    let output = try await withRecordedBoard(
+      options, runOptions, allowance: chip.allowed.allowance(), settings: settings
+    ) { board, record in
       let profile = try named ?? ChipOptions.profile(of: board)
       let home = RecordsHome()
       var known = try KnownCells.load(chip: board.info.chipID, home: home)
