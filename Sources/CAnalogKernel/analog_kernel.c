@@ -117,9 +117,10 @@ static int loop_is_valid(const ak_loop *loop) {
     if (layer->inputs < 1 || layer->inputs > AK_MAX_WIDTH || layer->outputs < 1 || layer->outputs > AK_MAX_WIDTH
         || !layer->weights)
       return 0;
-    if (layer->inputs != loop->layers[l ? l - 1 : loop->layer_count - 1].outputs) return 0;
+    if (l && layer->inputs != loop->layers[l - 1].outputs) return 0;
   }
-  return 1;
+  const int32_t outputs = loop->layers[loop->layer_count - 1].outputs, dimensions = loop->layers[0].inputs;
+  return outputs == dimensions || outputs == 2 * dimensions;
 }
 
 static int is_noisy(const ak_loop *loop) {
@@ -195,7 +196,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
                  ak_isa isa) {
   if (!ak_isa_supported(isa)) return AK_UNSUPPORTED;
   if (!loop_is_valid(loop) || !schedule || !batch || schedule->ticks < 1 || schedule->substeps < 1 || !schedule->a
-      || !schedule->b || begin < 0 || end < begin || end > batch->count || batch->trajectory_interval < 0)
+      || !schedule->b || !schedule->b2 != (loop->layers[0].inputs == loop->layers[loop->layer_count - 1].outputs) || begin < 0 || end < begin || end > batch->count || batch->trajectory_interval < 0)
     return AK_INVALID;
   if (begin == end) return AK_OK;
   if (!batch->x0 || !batch->x || (batch->trajectory && batch->trajectory_interval < 1)) return AK_INVALID;
@@ -204,6 +205,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
   ak_plan plan = {0};
   plan.layer_count = loop->layer_count;
   plan.dimensions = loop->layers[0].inputs;
+  plan.networks = schedule->b2 ? 2 : 1;
   plan.ticks = schedule->ticks;
   plan.substeps = schedule->substeps;
   plan.euler = schedule->euler != 0;
@@ -259,7 +261,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
   const size_t ticks = (size_t)schedule->ticks, dimensions = (size_t)plan.dimensions;
   const size_t cells = cell_noise ? (products + 1) & ~(size_t)1 : 0;
   const size_t state = cells * (size_t)(plan.modes + 2) * MAX_LANES;
-  const size_t floats = state + 3 * cells + ticks * ((size_t)plan.base_stride + 3 + dimensions) + 2 * products + WEIGHTS_1
+  const size_t floats = state + 3 * cells + ticks * ((size_t)plan.base_stride + 4 + dimensions) + 2 * products + WEIGHTS_1
                         + WEIGHTS_14 + VARIANCES_14;
   void *memory = NULL;
   if (posix_memalign(&memory, 64, floats * sizeof(float))) return AK_NO_MEMORY;
@@ -290,6 +292,10 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
       offsets[tick * dimensions + d] = schedule->offset ? (float)(schedule->offset[tick * dimensions + d] * step) : 0;
   }
   next = offsets + ticks * dimensions;
+  if (schedule->b2) {
+    plan.steps2 = next;
+    for (size_t tick = 0; tick < ticks; tick++) *next++ = (float)((double)schedule->b2[tick] * loop->amplitude * step);
+  }
 
   int shared = plan.noisy;
   const int block = isa == AK_ISA_AVX512 ? BLOCK_AVX512 : BLOCK_OTHER;

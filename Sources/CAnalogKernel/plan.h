@@ -21,9 +21,11 @@ typedef struct ak_plan_layer {
 typedef struct ak_plan {
   ak_plan_layer layers[AK_MAX_LAYERS];
   int32_t layer_count, dimensions, nodes, ticks, substeps, euler;
+  int32_t networks;       /* 1, or 2: the output of the last layer is two of them */
   int32_t base_stride;
   const float *base;      /* (ticks, base_stride): bias row + embedding of every output */
   const float *steps;     /* (ticks, 3): a·h, b·amplitude·h, gain·h with h the step */
+  const float *steps2;    /* (ticks): b₂·amplitude·h; NULL for one network */
   const float *offsets;   /* (ticks, dimensions): offset·h */
   const float *weights14; /* 2→14→14→2: 14 × {w1[j][0], w1[j][1], w2[0..13][j]}, then 14 × {w3[0][i], w3[1][i]} */
   const float *weights1; /* the same for one sample: w1[:][0], w1[:][1], 14 × w2[:][j], in rows of 16; then pairs of w3 */

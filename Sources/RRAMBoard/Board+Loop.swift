@@ -1,6 +1,6 @@
 internal import DequeModule
 internal import RRAMProfiles
-internal import RRAMUnits
+public import RRAMUnits
 public import RRAMWire
 
 /// The tables the converters play, one entry a tick.
@@ -8,7 +8,8 @@ public struct LoopSchedule: Sendable, Hashable {
   public var id: UInt32
   public var tick: Duration
   public var ticks: Int
-  /// Codes `[tick][channel]`: channels a, b, embedding 0 …, then offset x, y where the board has them.
+  /// Codes `[tick][channel]`: channels a, b, embedding 0 …, then offset x, y where the board has them, then b and embedding 0 … of the
+  /// second network where it has one.
   public var codes: [UInt16]
   /// Volts at the noise converter for one standard deviation, one a tick; empty: no noise.
   public var noise: [Float]
@@ -25,25 +26,45 @@ public struct LoopSchedule: Sendable, Hashable {
 /// Samples to draw from the closed loop.
 public struct LoopRun: Sendable, Hashable {
   public var scheduleID: UInt32
-  /// Codes of the preset converter, `[sample][2]`.
-  public var preset: [UInt16]
-  /// Noise of sample k is drawn for (seed, `firstSample` + k).
+  public var samples: Int
+  public var start: Start
+  /// Start points that the board draws, and noise, of sample k are drawn for (seed, `firstSample` + k).
   public var seed: UInt64
   public var firstSample: UInt32
   /// Read x every so many ticks as well; 0: only at the end.
   public var trajectoryEvery: Int
+  /// Commands with one number other than 0 are one run, to an emulated board: sample k of it sees the same cells however the run is cut.
+  public var runID: UInt64
+
+  /// Where the loop starts.
+  public enum Start: Sendable, Hashable {
+    /// Codes of the preset converter, `[sample][2]`.
+    case preset([UInt16])
+    /// The board draws normal numbers of this standard deviation at the preset converter; needs ``Capability/loopStart``.
+    case board(deviation: Volts)
+  }
 
   public init(
-    scheduleID: UInt32, preset: [UInt16], seed: UInt64, firstSample: UInt32 = 0, trajectoryEvery: Int = 0
+    scheduleID: UInt32, preset: [UInt16], seed: UInt64, firstSample: UInt32 = 0, trajectoryEvery: Int = 0,
+    runID: UInt64 = 0
+  ) {
+    self.init(
+      scheduleID: scheduleID, samples: preset.count / 2, start: .preset(preset), seed: seed, firstSample: firstSample,
+      trajectoryEvery: trajectoryEvery, runID: runID)
+  }
+
+  public init(
+    scheduleID: UInt32, samples: Int, start: Start, seed: UInt64, firstSample: UInt32 = 0, trajectoryEvery: Int = 0,
+    runID: UInt64 = 0
   ) {
     self.scheduleID = scheduleID
-    self.preset = preset
+    self.samples = samples
+    self.start = start
     self.seed = seed
     self.firstSample = firstSample
     self.trajectoryEvery = trajectoryEvery
+    self.runID = runID
   }
-
-  public var samples: Int { preset.count / 2 }
 }
 
 /// Some samples of a run, in its order.
@@ -60,19 +81,22 @@ public struct LoopBatch: Sendable, Hashable {
   public var presetTime: Duration
   public var loopTime: Duration
   public var conversionTime: Duration
+  /// Codes of the preset converter, `[sample][2]`, where the board drew the start points; empty otherwise.
+  public var start: [UInt16] = []
 
   public var count: Int { overRange.count }
 }
 
 extension Board {
-  /// Connects layers, in order, to the closed loop.
-  public func configureLoop(_ layers: [LoopLayer]) async throws {
+  /// Connects layers, in order, to the closed loop, and those of a second network of the same state on boards that have macros for it.
+  public func configureLoop(_ layers: [LoopLayer], second: [LoopLayer] = []) async throws {
     try require(.closedLoop, for: "configuring the loop")
-    for layer in layers { try check.check(layer.block) }
+    for layer in layers + second { try check.check(layer.block) }
     try check.checkLoop(
-      boardDescription.closedLoop, layers.first?.block, cells: layers.reduce(0) { $0 + $1.block.cellCount })
+      boardDescription.closedLoop, layers.first?.block,
+      cells: (layers + second).reduce(0) { $0 + $1.block.cellCount })
     try await checkTemperature()
-    _ = try await exchange(ConfigureLoop(layers: layers))
+    _ = try await exchange(ConfigureLoop(layers: layers, second: second))
   }
 
   /// Uploads a schedule, in as many parts as the board's request size asks for, all under way at once.
@@ -160,8 +184,13 @@ public struct LoopRunResults: AsyncSequence, Sendable {
       self.board = board
       self.run = run
       self.commandsInFlight = commandsInFlight
-      samplesPerCommand = Swift.max(
-        1, (board.info.maximumRequestBytes - Board.fixedLoopBytes) / (2 * MemoryLayout<UInt16>.size))
+      samplesPerCommand =
+        switch run.start {
+        case .preset:
+          Swift.max(1, (board.info.maximumRequestBytes - Board.fixedLoopBytes) / (2 * MemoryLayout<UInt16>.size))
+        // Nothing has to be sent a sample, so one command draws them all.
+        case .board: Swift.max(1, run.samples)
+        }
     }
 
     /// The next samples; `nil` after the last.
@@ -183,7 +212,8 @@ public struct LoopRunResults: AsyncSequence, Sendable {
         let batch = LoopBatch(
           firstIndex: command.first + results.firstIndex, x: results.x, overRange: results.overRange,
           trajectory: results.trajectory, presetTime: presetTime + results.presetTime,
-          loopTime: loopTime + results.loopTime, conversionTime: conversionTime + results.conversionTime)
+          loopTime: loopTime + results.loopTime, conversionTime: conversionTime + results.conversionTime,
+          start: results.start)
         command.received += results.count
         command.latest = results
         commands[0] = command
@@ -194,19 +224,33 @@ public struct LoopRunResults: AsyncSequence, Sendable {
     private func checkRun() throws {
       try board.require(.closedLoop, for: "running the loop")
       if run.trajectoryEvery > 0 { try board.require(.loopTrajectory, for: "reading trajectories") }
-      guard run.samples > 0, run.preset.count.isMultiple(of: 2),
-        run.samples <= Int(UInt32.max - run.firstSample)
-      else {
+      guard run.samples > 0, run.samples <= Int(UInt32.max - run.firstSample) else {
         throw BoardError(.badArgument, "a run of \(run.samples) samples", address: board.address)
+      }
+      switch run.start {
+      case .preset(let codes):
+        guard codes.count == 2 * run.samples else {
+          throw BoardError(
+            .badArgument, "\(codes.count) preset codes for \(run.samples) samples", address: board.address)
+        }
+      case .board(let deviation):
+        try board.require(.loopStart, for: "start points of the board's own")
+        guard deviation > .zero, deviation.isFinite else {
+          throw BoardError(.badArgument, "start points of \(deviation) rms", address: board.address)
+        }
       }
     }
 
     private mutating func fill() async throws {
       while commands.count < commandsInFlight, sent < run.samples {
         let count = Swift.min(samplesPerCommand, run.samples - sent)
-        let request = RunLoop(
-          scheduleID: run.scheduleID, samples: count, preset: Array(run.preset[2 * sent..<2 * (sent + count)]),
-          seed: run.seed, firstSample: run.firstSample + UInt32(sent), trajectoryEvery: run.trajectoryEvery, credit: 0)
+        var request = RunLoop(
+          scheduleID: run.scheduleID, samples: count, seed: run.seed, firstSample: run.firstSample + UInt32(sent),
+          trajectoryEvery: run.trajectoryEvery, credit: 0, runID: run.runID)
+        switch run.start {
+        case .preset(let codes): request.preset = Array(codes[2 * sent..<2 * (sent + count)])
+        case .board(let deviation): request.startDeviation = deviation
+        }
         let stream: ResponseStream<RunResults>
         if commands.isEmpty {
           stream = try await board.stream(request)

@@ -18,16 +18,21 @@ extension Chip {
     }
   }
 
-  /// The block with every word line of the macro on, now: cells beside it load its rows and columns.
+  /// The block with every word line of the macro on: cells beside it load its rows and columns.
   ///
-  /// - Parameter averaging: as for `Crossbar.conductances(of:at:averaging:)`.
-  func conductances(of block: CellBlock, averaging: Duration?) throws(PhysicsError) -> BlockConductances {
+  /// - Parameters:
+  ///   - averaging: as for `Crossbar.conductances(of:at:averaging:)`.
+  ///   - time: chip time, s; now if `nil`.
+  func conductances(
+    of block: CellBlock, averaging: Duration?, at time: Double? = nil
+  ) throws(PhysicsError) -> BlockConductances {
     let macro = block.macro
+    let time = time ?? seconds
     guard !wires.isIdeal else {
-      let cells = try crossbars[macro].conductances(of: block, at: seconds, averaging: averaging).map(\.rawValue)
+      let cells = try crossbars[macro].conductances(of: block, at: time, averaging: averaging).map(\.rawValue)
       return BlockConductances(cells: cells, effective: cells)
     }
-    let all = try crossbars[macro].conductances(of: whole(macro), at: seconds, averaging: averaging).map(\.rawValue)
+    let all = try crossbars[macro].conductances(of: whole(macro), at: time, averaging: averaging).map(\.rawValue)
     let effective = try effective(all, macro: macro)
     let indices = block.rowRange.flatMap { row in block.columnRange.map { row * shape.columns + $0 } }
     return BlockConductances(cells: indices.map { all[$0] }, effective: indices.map { effective[$0] })
@@ -76,6 +81,9 @@ extension Chip {
     }
     return factors
   }
+
+  /// The cells that age when a block is used.
+  func used(_ block: CellBlock) -> CellBlock { wires.isIdeal ? block : whole(block.macro) }
 
   private func whole(_ macro: Int) -> CellBlock {
     CellBlock(macro: macro, firstRow: 0, firstColumn: 0, shape: shape)

@@ -44,6 +44,8 @@ final class Chip {
   var wireNetwork: WireNetwork?
   /// The effective matrices solved last, by macro.
   var effectiveMatrices: [Int: BlockConductances] = [:]
+  /// The run whose cells are kept apart; see Chip+Run.
+  var run: RunCells?
   private var labels: [[UInt8]]
   private var writeCounters: [UInt64]
   /// Cells that forming or a write left conducting, one byte a cell: the board's own books, not the cells' state.
@@ -103,6 +105,7 @@ final class Chip {
           throw EmulatorError(.damaged, "macro \(macro): \(error)", file: statePath, underlying: error)
         }
       }
+      run = try state.run.map { run throws(EmulatorError) in try RunCells(run, of: self, file: statePath) }
     } else {
       // Written at once, so that a path that cannot be written is known before anything is done to the chip.
       isDirty = true
@@ -368,6 +371,7 @@ final class Chip {
 
   /// Says that an operation is about to change cells of a macro for the first time.
   func willWrite(macro: Int) {
+    if run?.macros.contains(macro) == true { run = nil }
     writeCounters[macro] &+= 1
     isDirty = true
   }
@@ -439,21 +443,43 @@ final class Chip {
 
   func noteLoopRun() { books.loopRuns += 1 }
 
-  /// The loop on the cells as they are now.
+  /// Says that something changed which must be on disk before anyone hears of it.
+  func noteChanged() { isDirty = true }
+
+  /// The loop on the cells as they are at chip time `time`, with a second network of the same state unless there is none.
   ///
   /// A column pair's amplifier makes R·(I₊ − I₋) of its currents, so one unit on a row gives R·(G₊ − G₋) units: the weight.
   /// Noise slower than a run is in the conductances, faster noise in the nodes, up to the amplifiers' bandwidth.
   func closedLoop(
-    _ layers: [LoopSequencer.Layer], _ loop: BoardDescription.ClosedLoop, limits: LoopLimits, use: Duration
+    _ layers: [LoopSequencer.Layer], second: [LoopSequencer.Layer], _ loop: BoardDescription.ClosedLoop,
+    limits: LoopLimits, use: Duration, at time: Double
   ) throws(RequestFailure) -> ClosedLoop {
+    var network = try self.network(layers, loop, use: use, at: time)
+    if !second.isEmpty { network = network.beside(try self.network(second, loop, use: use, at: time)) }
+    let isNoisy = network.layers.contains { !$0.variances.isEmpty }
+    LoopPeriphery(loop, seed: seed).apply(to: &network)
+    // A single pole at f has the correlation time 1/(2πf), here in units of τ.
+    let correlationTime = 1 / (2 * Double.pi * loop.amplifierBandwidth * loop.runTime.seconds)
+    do {
+      return try ClosedLoop(
+        network: network, limits: limits,
+        noise: isNoisy ? noise(correlationTime: Float(correlationTime)) : .none)
+    } catch {
+      throw RequestFailure(.failed, "the loop cannot be run: \(error)")
+    }
+  }
+
+  /// One network behind its amplifiers.
+  private func network(
+    _ layers: [LoopSequencer.Layer], _ loop: BoardDescription.ClosedLoop, use: Duration, at time: Double
+  ) throws(RequestFailure) -> LoopNetwork {
     var network = LoopNetwork(layers: [], amplitude: Float(loop.outputAmplifier))
-    var isNoisy = false
     var embeddingColumn = 0
     for (index, layer) in layers.enumerated() {
       let conductances: BlockConductances
       let noise: [Double]
       do {
-        conductances = try self.conductances(of: layer.block, averaging: use)
+        conductances = try self.conductances(of: layer.block, averaging: use, at: time)
         noise = try crossbars[layer.block.macro].nodeNoise(
           of: layer.block, over: use, bandwidth: loop.amplifierBandwidth)
       } catch {
@@ -475,23 +501,13 @@ final class Chip {
       }
       let isHidden = index + 1 < layers.count
       let noisy = variances.contains { $0 > 0 }
-      isNoisy = isNoisy || noisy
       network.layers.append(
         LoopNetwork.Layer(
           inputs: layer.inputs, outputs: layer.outputs, weights: weights, variances: noisy ? variances : [],
           embeddingColumn: isHidden ? embeddingColumn : nil))
       if isHidden { embeddingColumn += layer.outputs }
     }
-    LoopPeriphery(loop, seed: seed).apply(to: &network)
-    // A single pole at f has the correlation time 1/(2πf), here in units of τ.
-    let correlationTime = 1 / (2 * Double.pi * loop.amplifierBandwidth * loop.runTime.seconds)
-    do {
-      return try ClosedLoop(
-        network: network, limits: limits,
-        noise: isNoisy ? noise(correlationTime: Float(correlationTime)) : .none)
-    } catch {
-      throw RequestFailure(.failed, "the loop cannot be run: \(error)")
-    }
+    return network
   }
 
   private func noise(correlationTime: Float) -> LoopNoise {
@@ -533,7 +549,8 @@ final class Chip {
     try stateFile.write(
       crossbars,
       StateFile.State(
-        nanoseconds: nanoseconds, labels: labels, writeCounters: writeCounters, formedCells: formedCells, macros: []))
+        nanoseconds: nanoseconds, labels: labels, writeCounters: writeCounters, formedCells: formedCells, macros: []),
+      run)
     isDirty = false
     isStale = false
   }

@@ -41,6 +41,8 @@ final class LoopSequencer {
   let description: BoardDescription.ClosedLoop
   private let board: BoardDescription
   private(set) var layers: [Layer] = []
+  /// The second network; empty if none is connected.
+  private(set) var second: [Layer] = []
   private var schedules: [Schedule] = []
   /// What the integrators hold since the last run, V.
   var integrators = [Double](repeating: 0, count: dimensions)
@@ -56,30 +58,57 @@ final class LoopSequencer {
 
   func forget() {
     layers = []
+    second = []
     schedules = []
     integrators = [Double](repeating: 0, count: Self.dimensions)
   }
 
-  var macros: MacroSet { MacroSet(layers.map(\.block.macro)) }
+  var macros: MacroSet { MacroSet((layers + second).map(\.block.macro)) }
 
-  /// Converter channels of a schedule: a, b, the embedding, then offset x and y where the board has them.
-  var channels: Int { 2 + description.embeddingChannels + (description.offset == nil ? 0 : Self.dimensions) }
+  /// Converter channels of a schedule: a, b, the embedding, then offset x and y where the board has them, then b and embedding of the
+  /// second network where it has one.
+  var channels: Int { secondChannel + (description.secondLayerMacros.isEmpty ? 0 : 1 + description.embeddingChannels) }
+  private var secondChannel: Int {
+    2 + description.embeddingChannels + (description.offset == nil ? 0 : Self.dimensions)
+  }
 
   func schedule(_ id: UInt32) -> Schedule? { schedules.first { $0.id == id } }
 
   // MARK: Network
 
   func configureOperation(_ request: ConfigureLoop, _ chip: Chip) throws(RequestFailure) -> any Operation {
-    let places = description.layerMacros
-    guard (1...max(1, places.count)).contains(request.layers.count), !places.isEmpty else {
-      throw RequestFailure(
-        .badArgument, "\(request.layers.count) layers, this board chains 1 to \(places.count): configure_loop.layers")
-    }
     try chip.check.loop(
-      description, cells: request.layers.reduce(0) { $0 + $1.block.cellCount }, celsius: chip.celsius)
+      description, cells: (request.layers + request.second).reduce(0) { $0 + $1.block.cellCount }, celsius: chip.celsius
+    )
+    let first = try layers(request.layers, places: description.layerMacros, "configure_loop.layers", chip)
+    var second: [Layer] = []
+    if !request.second.isEmpty {
+      guard request.second.count == request.layers.count else {
+        throw RequestFailure(
+          .badArgument,
+          "\(request.second.count) layers beside the \(request.layers.count) of the first network: configure_loop.second"
+        )
+      }
+      second = try layers(request.second, places: description.secondLayerMacros, "configure_loop.second", chip)
+    }
+    return ImmediateOperation(macros: .all) { [self] _ throws(RequestFailure) in
+      self.layers = first
+      self.second = second
+      return .configureLoop(ConfigureLoopResult())
+    }
+  }
+
+  /// One network of a request.
+  private func layers(
+    _ request: [LoopLayer], places: [Int], _ field: String, _ chip: Chip
+  ) throws(RequestFailure) -> [Layer] {
+    guard (1...max(1, places.count)).contains(request.count), !places.isEmpty else {
+      throw RequestFailure(
+        .badArgument, "\(request.count) layers, this board chains 1 to \(places.count): \(field)")
+    }
     var layers: [Layer] = []
-    for (index, layer) in request.layers.enumerated() {
-      let name = "configure_loop.layers[\(index)]"
+    for (index, layer) in request.enumerated() {
+      let name = "\(field)[\(index)]"
       let block = try chip.checked(layer.block)
       guard block.macro == places[index] else {
         throw RequestFailure(
@@ -111,10 +140,7 @@ final class LoopSequencer {
         .badArgument,
         "the last layer has \(layers.last?.outputs ?? 0) outputs, \(Self.dimensions) integrators take them")
     }
-    return ImmediateOperation(macros: .all) { [self] _ throws(RequestFailure) in
-      self.layers = layers
-      return .configureLoop(ConfigureLoopResult())
-    }
+    return layers
   }
 
   // MARK: Schedules
@@ -167,9 +193,10 @@ final class LoopSequencer {
 
   private func codeLimit(_ channel: Int) -> Int {
     switch channel {
-    case 0, 1: description.coefficient.codeCount - 1
+    case 0, 1, secondChannel: description.coefficient.codeCount - 1
     case 2..<2 + description.embeddingChannels: description.embedding.codeCount - 1
-    default: (description.offset?.codeCount ?? 1) - 1
+    case ..<secondChannel: (description.offset?.codeCount ?? 1) - 1
+    default: description.embedding.codeCount - 1
     }
   }
 
@@ -222,13 +249,13 @@ final class LoopSequencer {
       }
       tables.a.append(Float(volts(coefficient, .coefficient, 0, codes[first]) / loop.coefficientUnit.rawValue))
       tables.b.append(Float(volts(coefficient, .coefficient, 1, codes[first + 1]) / loop.coefficientUnit.rawValue))
-      for layer in layers.dropLast() {
+      func embed(_ layer: Layer, channel: Int, at place: Int) {
         for output in 0..<layer.outputs {
           guard output < loop.embeddingChannels else {
             tables.embedding.append(0)
             continue
           }
-          let level = volts(embedding, .embedding, output, codes[first + 2 + output])
+          let level = volts(embedding, .embedding, channel + output, codes[place + output])
           let gain: Double =
             switch loop.embeddingInjection {
             case .afterGain: 1
@@ -237,6 +264,15 @@ final class LoopSequencer {
             }
           tables.embedding.append(Float(level * gain / unit))
         }
+      }
+      for (index, layer) in layers.dropLast().enumerated() {
+        embed(layer, channel: 0, at: first + 2)
+        guard !second.isEmpty else { continue }
+        embed(second[index], channel: loop.embeddingChannels, at: first + secondChannel + 1)
+      }
+      if !second.isEmpty {
+        tables.secondB.append(
+          Float(volts(coefficient, .coefficient, 2, codes[first + secondChannel]) / loop.coefficientUnit.rawValue))
       }
       if let offset = loop.offset {
         let scale = ConverterScale(offset)
@@ -256,5 +292,5 @@ final class LoopSequencer {
   }
 
   /// Every hidden layer has columns of its own, because `current` injection scales them by its gains.
-  private var embeddingColumns: Int { layers.dropLast().reduce(0) { $0 + $1.outputs } }
+  private var embeddingColumns: Int { (layers.dropLast() + second.dropLast()).reduce(0) { $0 + $1.outputs } }
 }

@@ -22,6 +22,16 @@ final class StateFile {
     var formedCells: [[UInt8]]
     /// Arrays of each macro.
     var macros: [[StateArray]]
+    /// Where the last run began, on chips whose cells age.
+    var run: Run?
+  }
+
+  /// A run and the macros as they stood when it began.
+  struct Run {
+    var id: UInt64
+    var firstSample: UInt32
+    var nanoseconds: UInt64
+    var macros: [Int: [StateArray]]
   }
 
   private let path: String
@@ -31,6 +41,8 @@ final class StateFile {
   private var lock: Int32
   /// Serialised macros and the revision each was made of: clean ones are not made anew.
   private var serialised: [(revision: UInt64, arrays: [(name: String, array: NPYArray)])?]
+  /// The same of a run's beginning, which never changes.
+  private var serialisedRun: (id: UInt64, arrays: [(name: String, array: NPYArray)])?
 
   /// Locks the file; it need not exist.
   init(path: String, profile: ChipProfile, board: BoardDescription, seed: UInt64) throws(EmulatorError) {
@@ -127,21 +139,43 @@ final class StateFile {
         cells[macro * shape.cellCount..<(macro + 1) * shape.cellCount].map { UInt8($0) }
       }
     }
+    if archive.keys.contains(Self.runKey) { state.run = try run(archive, macros: macros) }
     for macro in 0..<macros {
       state.labels.append(
         labels[macro * MacroLabel.byteCount..<(macro + 1) * MacroLabel.byteCount].map { UInt8($0) })
-      let prefix = Self.prefix(macro)
-      var arrays: [StateArray] = []
-      for key in archive.keys where key.hasPrefix(prefix) {
-        let array = try archive.array(key)
-        guard let values = Self.values(array) else {
-          throw damaged("array \(key) holds \(array.elementType)")
-        }
-        arrays.append(StateArray(name: String(key.dropFirst(prefix.count)), shape: array.shape, values: values))
-      }
-      state.macros.append(arrays)
+      state.macros.append(try arrays(archive, Self.prefix(macro)))
     }
     return state
+  }
+
+  private func arrays(_ archive: NPZArchive, _ prefix: String) throws -> [StateArray] {
+    var arrays: [StateArray] = []
+    for key in archive.keys where key.hasPrefix(prefix) {
+      let array = try archive.array(key)
+      guard let values = Self.values(array) else {
+        throw damaged("array \(key) holds \(array.elementType)")
+      }
+      arrays.append(StateArray(name: String(key.dropFirst(prefix.count)), shape: array.shape, values: values))
+    }
+    return arrays
+  }
+
+  private static let runKey = "run"
+
+  private func run(_ archive: NPZArchive, macros: Int) throws -> Run {
+    // Id as two words, first sample, chip time as two words.
+    let words = try archive.integers(Self.runKey, shape: [5])
+    guard words.allSatisfy({ (0...Int(UInt32.max)).contains($0) }) else {
+      throw damaged("the run's numbers are out of range")
+    }
+    var run = Run(
+      id: UInt64(words[0]) | UInt64(words[1]) << 32, firstSample: UInt32(words[2]),
+      nanoseconds: UInt64(words[3]) | UInt64(words[4]) << 32, macros: [:])
+    for macro in 0..<macros {
+      let found = try arrays(archive, Self.runKey + "." + Self.prefix(macro))
+      if !found.isEmpty { run.macros[macro] = found }
+    }
+    return run
   }
 
   private static func prefix(_ macro: Int) -> String { "macro\(macro)." }
@@ -174,7 +208,7 @@ final class StateFile {
   // MARK: Writing
 
   /// Writes the state of all macros; only those that changed are serialised anew.
-  func write(_ crossbars: [Crossbar], _ state: State) throws(EmulatorError) {
+  func write(_ crossbars: [Crossbar], _ state: State, _ run: RunCells?) throws(EmulatorError) {
     var writer = NPZWriter()
     writer.add(NPYArray([UInt32(Self.version)]), as: "format")
     writer.add(profile.name, as: "profile")
@@ -198,6 +232,21 @@ final class StateFile {
         )
       }
       for (name, array) in serialised[macro]?.arrays ?? [] { writer.add(array, as: name) }
+    }
+    if let run {
+      let words = [run.id, run.id >> 32, UInt64(run.firstSample), run.nanoseconds, run.nanoseconds >> 32]
+      writer.add(NPYArray(words.map { UInt32(truncatingIfNeeded: $0) }), as: Self.runKey)
+      if serialisedRun?.id != run.id {
+        serialisedRun = (
+          run.id,
+          run.macros.flatMap { macro in
+            (run.before[macro]?.exportState() ?? []).map {
+              (Self.runKey + "." + Self.prefix(macro) + $0.name, Self.array($0))
+            }
+          }
+        )
+      }
+      for (name, array) in serialisedRun?.arrays ?? [] { writer.add(array, as: name) }
     }
     do {
       try writer.write(to: path, permissions: 0o600)

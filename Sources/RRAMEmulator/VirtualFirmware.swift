@@ -237,7 +237,7 @@ final class VirtualFirmware {
 
   private func greeting(level: Int) -> HelloResult {
     var capabilities: Set<Capability> = [.advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters]
-    if loop != nil { capabilities.formUnion([.closedLoop, .loopNoise, .loopTrajectory]) }
+    if loop != nil { capabilities.formUnion([.closedLoop, .loopNoise, .loopTrajectory, .loopStart]) }
     return HelloResult(
       protocolLevel: level, firmwareVersion: Self.version, serial: serial, board: String(board.name.prefix(32)),
       chipID: chipID, chipProfile: chip.profile.name, capabilities: capabilities,

@@ -47,8 +47,14 @@ public struct MappingPlan: Sendable, Hashable, Codable {
     }
   }
 
-  /// In the order of the network.
+  /// In the order of the network; where it is placed twice, the second network's layers follow the first's.
   public var layers: [LayerPlacement]
+  /// Index of the first layer of the second network; nil where there is one.
+  public var secondNetwork: Int?
+  /// The layers of the first network.
+  public var first: [LayerPlacement] { Array(layers[..<(secondNetwork ?? layers.count)]) }
+  /// The layers of the second network; empty where there is one.
+  public var second: [LayerPlacement] { Array(layers[(secondNetwork ?? layers.count)...]) }
   /// Conductances that targets lie in.
   public var window: ClosedRange<Siemens>
   /// What the plan had to give up, one sentence each: a scale below the window's, masked cells.
@@ -59,7 +65,8 @@ public struct MappingPlan: Sendable, Hashable, Codable {
   /// The macros used, ascending.
   public var macros: [Int] { Set(layers.map(\.block.macro)).sorted() }
 
-  /// Places a network on a board.
+  /// Places a network on a board; one with classes twice on a board that runs two networks of one state, so that guidance has both of
+  /// its conditions at once.
   ///
   /// - Parameters:
   ///   - network: the trained network.
@@ -96,6 +103,14 @@ public struct MappingPlan: Sendable, Hashable, Codable {
           columnGain: gain.map { [Double](repeating: $0.ohms, count: layer.outputs) } ?? [], maximumWeight: largest,
           masked: masked))
     }
+    guard network.isConditional, let loop = board.closedLoop, !loop.secondLayerMacros.isEmpty else { return }
+    var other = board
+    other.closedLoop?.layerMacros = loop.secondLayerMacros
+    other.closedLoop?.secondLayerMacros = []
+    let copy = try MappingPlan(network, on: other, window: window, avoiding: avoid)
+    secondNetwork = layers.count
+    layers += copy.layers
+    notes += copy.notes.map { "second network: \($0)" }
   }
 
   // MARK: Fit

@@ -1,3 +1,4 @@
+internal import CAnalogKernel
 internal import RRAMUnits
 
 /// The noise of the reverse SDE: one standard normal number per sample, tick and channel, held during the tick.
@@ -18,11 +19,35 @@ public struct HeldNoise: Sendable {
   /// - Parameter firstSample: number of the run's sample that is the solver's sample 0.
   public static func philox(seed: UInt64, firstSample: Int = 0) -> HeldNoise {
     HeldNoise { tick, channel, sample, output in
-      SamplingNoise.fillWiener(
-        seed: seed, firstSample: UInt32(truncatingIfNeeded: firstSample + sample), tick: UInt32(tick),
-        channel: UInt32(channel), into: output)
+      fill(seed, UInt32(truncatingIfNeeded: firstSample + sample), tick, channel, output)
     }
   }
+
+  /// The same for samples that bear these numbers.
+  public static func philox(seed: UInt64, numbers: [UInt32]) -> HeldNoise {
+    HeldNoise { tick, channel, sample, output in
+      // Most run through, and come at once.
+      var index = 0
+      while index < output.count {
+        let first = numbers[sample + index]
+        var end = index + 1
+        while end < output.count, numbers[sample + end] == first &+ UInt32(end - index) { end += 1 }
+        fill(seed, first, tick, channel, UnsafeMutableBufferPointer(rebasing: output[index..<end]))
+        index = end
+      }
+    }
+  }
+
+  /// Draws in the loop's kernel, many at once.
+  private static func fill(
+    _ seed: UInt64, _ firstSample: UInt32, _ tick: Int, _ channel: Int, _ output: UnsafeMutableBufferPointer<Float>
+  ) {
+    let status = ak_wiener_fill(
+      seed, firstSample, UInt32(tick), UInt32(channel), Int64(output.count), output.baseAddress, bestSet)
+    precondition(status == AK_OK, "the kernel refuses its fastest instruction set")
+  }
+
+  private static let bestSet = ak_isa_best()
 
   /// Given numbers, shape (samples, ticks, channels), row-major.
   public static func values(_ values: [Float], ticks: Int, channels: Int = 2) -> HeldNoise {

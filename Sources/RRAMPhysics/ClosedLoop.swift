@@ -60,7 +60,7 @@ public struct ClosedLoop: Sendable {
       throw LoopError(.shape, "network of \(network.layers.count) layers: 1 to \(AK_MAX_LAYERS) can be run")
     }
     let widths = 1...Int(AK_MAX_WIDTH)
-    var previous = network.layers[network.layers.count - 1].outputs
+    var previous = network.layers[0].inputs
     for (index, layer) in network.layers.enumerated() {
       guard widths.contains(layer.inputs), widths.contains(layer.outputs) else {
         throw LoopError(
@@ -88,6 +88,9 @@ public struct ClosedLoop: Sendable {
       if let column = layer.embeddingColumn, column < 0 {
         throw LoopError(.shape, "layer \(index) starts at embedding column \(column)")
       }
+    }
+    guard [network.dimensions, 2 * network.dimensions].contains(previous) else {
+      throw LoopError(.shape, "layer 0 has \(network.dimensions) inputs, \(previous) outputs feed it")
     }
     guard network.amplitude.isFinite, network.biasLevel.isFinite else {
       throw LoopError(.value, "amplitude \(network.amplitude) or bias level \(network.biasLevel) is not finite")
@@ -250,6 +253,13 @@ public struct ClosedLoop: Sendable {
     guard ticks > 0, ticks <= Int(Int32.max), tables.b.count == ticks else {
       throw LoopError(.shape, "tables of \(ticks) ticks for a and \(tables.b.count) for b")
     }
+    let outputs = network.layers[network.layers.count - 1].outputs
+    guard tables.secondB.count == (outputs > network.dimensions ? ticks : 0) else {
+      throw LoopError(
+        .shape,
+        "\(tables.secondB.count) second coefficients for \(ticks) ticks, \(outputs) outputs and \(network.dimensions) dimensions"
+      )
+    }
     guard tables.embedding.count == ticks * tables.embeddingColumns, tables.embeddingColumns >= 0 else {
       throw LoopError(
         .shape, "embedding of \(tables.embedding.count) values for \(ticks) ticks of \(tables.embeddingColumns)")
@@ -272,7 +282,8 @@ public struct ClosedLoop: Sendable {
       throw LoopError(.value, "tick of length \(tables.tickDuration)")
     }
     for (name, values) in [
-      ("a", tables.a), ("b", tables.b), ("embedding", tables.embedding), ("offset", tables.offset),
+      ("a", tables.a), ("b", tables.b), ("second b", tables.secondB), ("embedding", tables.embedding),
+      ("offset", tables.offset),
       ("noise amplitude", tables.noiseAmplitude),
     ] where !values.allSatisfy(\.isFinite) {
       throw LoopError(.value, "\(name) has a value that is not finite")
@@ -370,18 +381,21 @@ public struct ClosedLoop: Sendable {
         tables.embedding.withUnsafeBufferPointer { embedding in
           tables.offset.withUnsafeBufferPointer { offset in
             gain.withUnsafeBufferPointer { gain in
-              var schedule = ak_schedule()
-              schedule.ticks = Int32(tables.ticks)
-              schedule.substeps = Int32(integration.substeps)
-              schedule.euler = integration.method == .euler ? 1 : 0
-              schedule.embedding_columns = Int32(tables.embeddingColumns)
-              schedule.tick_duration = tables.tickDuration
-              schedule.a = a.baseAddress
-              schedule.b = b.baseAddress
-              schedule.embedding = embedding.isEmpty ? nil : embedding.baseAddress
-              schedule.offset = offset.isEmpty ? nil : offset.baseAddress
-              schedule.held_gain = gain.isEmpty ? nil : gain.baseAddress
-              return body(&schedule)
+              tables.secondB.withUnsafeBufferPointer { second in
+                var schedule = ak_schedule()
+                schedule.ticks = Int32(tables.ticks)
+                schedule.substeps = Int32(integration.substeps)
+                schedule.euler = integration.method == .euler ? 1 : 0
+                schedule.embedding_columns = Int32(tables.embeddingColumns)
+                schedule.tick_duration = tables.tickDuration
+                schedule.a = a.baseAddress
+                schedule.b = b.baseAddress
+                schedule.b2 = second.isEmpty ? nil : second.baseAddress
+                schedule.embedding = embedding.isEmpty ? nil : embedding.baseAddress
+                schedule.offset = offset.isEmpty ? nil : offset.baseAddress
+                schedule.held_gain = gain.isEmpty ? nil : gain.baseAddress
+                return body(&schedule)
+              }
             }
           }
         }

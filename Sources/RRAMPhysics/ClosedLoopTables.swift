@@ -6,6 +6,8 @@ public struct LoopTables: Sendable, Hashable {
   public var a: [Float]
   /// Factor of the network's output, one a tick.
   public var b: [Float]
+  /// Factor of the second half of the network's outputs, one a tick; empty for one network.
+  public var secondB: [Float]
   /// Embedding in units, (ticks, embeddingColumns), row-major.
   public var embedding: [Float]
   public var embeddingColumns: Int
@@ -15,9 +17,10 @@ public struct LoopTables: Sendable, Hashable {
   public var noiseAmplitude: [Float]
 
   public init(
-    tickDuration: Double, a: [Float], b: [Float], embedding: [Float] = [], embeddingColumns: Int = 0,
-    offset: [Float] = [], noiseAmplitude: [Float] = []
+    tickDuration: Double, a: [Float], b: [Float], secondB: [Float] = [], embedding: [Float] = [],
+    embeddingColumns: Int = 0, offset: [Float] = [], noiseAmplitude: [Float] = []
   ) {
+    self.secondB = secondB
     self.tickDuration = tickDuration
     self.a = a
     self.b = b

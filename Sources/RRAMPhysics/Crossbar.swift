@@ -209,6 +209,17 @@ public struct Crossbar: Sendable {
     revision &+= 1
   }
 
+  /// True if cells change by themselves as time passes.
+  public var ages: Bool { dynamics.isAlive }
+
+  /// Ages the cells of a block to `time`, as ``conductances(of:at:averaging:bias:)`` does before it answers.
+  public mutating func age(_ block: CellBlock, to time: Double) throws(PhysicsError) {
+    let cells = try cells(of: block)
+    guard dynamics.isAlive else { return }
+    age(cells, to: cellTime(time))
+    revision &+= 1
+  }
+
   /// Ages the listed cells, or all, to `now` of the cells' clock.
   mutating func age(_ list: [Int]?, to now: Double) {
     guard dynamics.isAlive else { return }

@@ -91,7 +91,8 @@ public struct LoopPeriphery: Sendable {
   /// theirs in common, v₀ and o each coordinate's own. The integrator adds its offset and loses `integratorLeak` of x a run.
   public func apply(to tables: inout LoopTables, tick: Duration, dimensions: Int) {
     guard !isIdeal else { return }
-    let channels = 2 + tables.embeddingColumns + (tables.offset.isEmpty ? 0 : dimensions)
+    let first = 2 + tables.embeddingColumns + (tables.offset.isEmpty ? 0 : dimensions)
+    let channels = first + (tables.secondB.isEmpty ? 0 : 1)
     let length = tick.seconds
     // A value settles with one pole after its converter has loaded: over the tick it is on average late by this share.
     let settling = parts.settling.seconds
@@ -111,24 +112,29 @@ public struct LoopPeriphery: Sendable {
     late(&tables.b, 1, firstChannel: 1)
     late(&tables.embedding, tables.embeddingColumns, firstChannel: 2)
     if !tables.offset.isEmpty { late(&tables.offset, dimensions, firstChannel: 2 + tables.embeddingColumns) }
+    if !tables.secondB.isEmpty { late(&tables.secondB, 1, firstChannel: first) }
 
     let unit = loop.unitVoltage.rawValue
     let coefficientUnit = loop.coefficientUnit.rawValue
     let offset = parts.multiplierOffset.rawValue
     if tables.offset.isEmpty { tables.offset = [Float](repeating: 0, count: tables.ticks * dimensions) }
-    for multiplier in 0..<2 {
+    for multiplier in 0..<(tables.secondB.isEmpty ? 2 : 3) {
       let common = normals(.multiplier, multiplier)
       let gain = 1 + parts.multiplierGain * common.0
       let shift = offset * common.1 / coefficientUnit
       let own = (0..<dimensions).map { normals(.multiplier, multiplier, 1 + $0) }
       for tick in 0..<tables.ticks {
-        let asked = Double(multiplier == 0 ? tables.a[tick] : tables.b[tick])
+        let asked = Double([tables.a, tables.b, tables.secondB][multiplier][tick])
         let value = gain * (asked + shift)
         for d in 0..<dimensions {
           tables.offset[tick * dimensions + d] += Float(value * offset * own[d].0 / unit + offset * own[d].1 / unit)
         }
         let seen = Float(value + parts.feedThrough)
-        if multiplier == 0 { tables.a[tick] = seen } else { tables.b[tick] = seen }
+        switch multiplier {
+        case 0: tables.a[tick] = seen
+        case 1: tables.b[tick] = seen
+        default: tables.secondB[tick] = seen
+        }
       }
     }
     let integrators = (0..<dimensions).map { normals(.integrator, $0).0 * parts.integratorOffset.rawValue / unit }

@@ -56,6 +56,11 @@ extension BoardDescription {
       try reader.require(
         loop.layerMacros.allSatisfy { (0..<macros.count).contains($0) }, "closedLoop.layerMacros",
         "names a macro that macros.count does not have")
+      let second = loop.secondLayerMacros
+      try reader.require(
+        second.allSatisfy { (0..<macros.count).contains($0) && !loop.layerMacros.contains($0) }
+          && [0, loop.layerMacros.count].contains(second.count), "closedLoop.secondLayerMacros",
+        "is no list of other macros, as many as layerMacros")
     }
   }
 }
@@ -173,10 +178,12 @@ extension BoardDescription.ClosedLoop {
         "amplifierBandwidth", "embeddingInjection", "embeddingChannels", "embedding", "coefficient", "coefficientUnit",
         "outputAmplifier", "noise", "noiseGain", "preset", "readOut", "runTime", "tick", "maximumTicks", "presetTime",
         "readOutTime", "imperfections",
-      ], optional: ["offset", "overRangeAbort"])
+      ], optional: ["offset", "secondLayerMacros", "power", "overRangeAbort"])
     typealias Converter = BoardDescription.Converter
     unitVoltage = try section.volts("unitVoltage")
     layerMacros = try section.numbers("layerMacros", .count).map { Int($0) }
+    secondLayerMacros =
+      section.has("secondLayerMacros") ? try section.numbers("secondLayerMacros", .count).map { Int($0) } : []
     rowClamp = try section.volts("rowClamp")
     overRangeAbort = section.has("overRangeAbort") ? try section.count("overRangeAbort") : nil
     if let overRangeAbort { try section.require(overRangeAbort, in: 1...1_000_000, "overRangeAbort") }
@@ -202,6 +209,7 @@ extension BoardDescription.ClosedLoop {
     presetTime = try section.duration("presetTime")
     readOutTime = try section.duration("readOutTime")
     imperfections = try Imperfections(section)
+    power = section.has("power") ? try Power(section) : nil
 
     for (key, value) in [
       ("unitVoltage", unitVoltage), ("rowClamp", rowClamp), ("amplifierRail", amplifierRail),
@@ -224,6 +232,27 @@ extension BoardDescription.ClosedLoop {
     }
     try section.requirePositive(tick.lowerBound, "tick")
     try section.require(maximumTicks, in: 1...65_536, "maximumTicks")
+  }
+}
+
+extension BoardDescription.ClosedLoop.Power {
+  init(_ parent: ProfileSection) throws(ProfileError) {
+    let section = try parent.section(
+      "power", required: ["amplifier", "multiplier", "integrator", "converterChannel", "conversion", "board"])
+    func watts(_ key: String) throws(ProfileError) -> Watts { Watts(try section.number(key, .power)) }
+    amplifier = try watts("amplifier")
+    multiplier = try watts("multiplier")
+    integrator = try watts("integrator")
+    converterChannel = try watts("converterChannel")
+    conversion = Joules(try section.number("conversion", .pulseEnergy))
+    board = try watts("board")
+    for (key, value) in [
+      ("amplifier", amplifier), ("multiplier", multiplier), ("integrator", integrator),
+      ("converterChannel", converterChannel), ("board", board),
+    ] {
+      try section.requireNotNegative(value, key)
+    }
+    try section.requireNotNegative(conversion, "conversion")
   }
 }
 

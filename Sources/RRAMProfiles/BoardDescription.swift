@@ -127,6 +127,9 @@ public struct BoardDescription: Sendable {
     public var unitVoltage: Volts
     /// Number of layers the board can chain and macros each uses, in order.
     public var layerMacros: [Int]
+    /// The macros of a second network of the same state, whose output has a coefficient b and an embedding of its own; empty where the
+    /// board has none.
+    public var secondLayerMacros: [Int]
     /// Row voltages are clamped at ± this.
     public var rowClamp: Volts
     /// Samples in a row at a row clamp or an integrator's rail after which the board ends a run; `nil`: it never does.
@@ -211,6 +214,21 @@ public struct BoardDescription: Sendable {
       }
     }
     public var imperfections: Imperfections
+    /// What the parts of the loop draw while a sample is made.
+    public struct Power: Sendable, Hashable {
+      /// One amplifier of a column pair, one multiplier, one integrator.
+      public var amplifier: Watts
+      public var multiplier: Watts
+      public var integrator: Watts
+      /// One channel that a converter plays during a run.
+      public var converterChannel: Watts
+      /// One conversion of one coordinate of x.
+      public var conversion: Joules
+      /// Everything else: controller, link, supplies.
+      public var board: Watts
+    }
+    /// `nil` where the board does not say.
+    public var power: Power?
   }
 
   /// Limits of the board's protocol engine and the modelled bus.

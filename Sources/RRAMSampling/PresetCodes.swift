@@ -34,8 +34,15 @@ struct PresetCodes: Sendable, Hashable {
 extension BoardDescription.ClosedLoop {
   /// The voltages of read-out codes, in units.
   func units(ofReadOut codes: [UInt16]) -> [Float] {
-    let lower = readOut.range.lowerBound / unitVoltage
-    let step = readOut.leastSignificantBit / unitVoltage
+    units(codes, of: readOut)
+  }
+
+  /// The voltages of preset codes, in units.
+  func units(ofPreset codes: [UInt16]) -> [Float] { units(codes, of: preset) }
+
+  private func units(_ codes: [UInt16], of converter: BoardDescription.Converter) -> [Float] {
+    let lower = converter.range.lowerBound / unitVoltage
+    let step = converter.leastSignificantBit / unitVoltage
     return codes.map { Float(lower + Double($0) * step) }
   }
 }

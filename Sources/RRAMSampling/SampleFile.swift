@@ -304,12 +304,7 @@ public struct SampleFile: Sendable, Hashable {
       try model.network.validate(label: condition, model: model.name)
       let start = members.flatMap { [xT[2 * $0] * toState, xT[2 * $0 + 1] * toState] }
       let numbers = members.map { self.numbers[$0] }
-      let noise = HeldNoise { tick, channel, first, output in
-        for i in 0..<output.count {
-          output[i] = SamplingNoise.wiener(
-            seed: seed, sample: numbers[first + i], tick: UInt32(tick), channel: UInt32(channel))
-        }
-      }
+      let noise = HeldNoise.philox(seed: seed, numbers: numbers)
       let samples = solver.sample(
         model.network, process: process, start: start, label: condition,
         guidance: condition == nil ? 0 : metadata.w, noise: noise, threads: threads)

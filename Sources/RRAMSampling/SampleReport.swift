@@ -1,9 +1,10 @@
 public import RRAMModel
 
-/// Where the energy of one sample goes, joules, all of it modelled; `nil` where no model exists yet.
+/// Where the energy of one sample goes, joules, all of it modelled; `nil` where the board description does not say what its parts draw.
 public struct SampleEnergy: Sendable, Hashable, Codable {
   /// Dissipated in the cells: ∫Σ_rows v²·ΣG dt.
   public var array: Double?
+  /// Of columns, multipliers and integrators while the sample is made.
   public var amplifiers: Double?
   public var converters: Double?
   public var board: Double?
@@ -13,6 +14,22 @@ public struct SampleEnergy: Sendable, Hashable, Codable {
     self.amplifiers = amplifiers
     self.converters = converters
     self.board = board
+  }
+
+  /// The mean of several runs; a part that one of them does not know is unknown.
+  public static func mean(_ energies: [SampleEnergy]) -> SampleEnergy {
+    func mean(_ part: KeyPath<SampleEnergy, Double?>) -> Double? {
+      let values = energies.compactMap { $0[keyPath: part] }
+      return values.isEmpty || values.count < energies.count ? nil : values.reduce(0, +) / Double(values.count)
+    }
+    return SampleEnergy(
+      array: mean(\.array), amplifiers: mean(\.amplifiers), converters: mean(\.converters), board: mean(\.board))
+  }
+
+  /// All parts together; nil if one is unknown.
+  public var total: Double? {
+    guard let array, let amplifiers, let converters, let board else { return nil }
+    return array + amplifiers + converters + board
   }
 
   enum CodingKeys: String, CodingKey { case array, amplifiers, converters, board }
@@ -33,7 +50,8 @@ public struct OverRangeCounts: Sendable, Hashable, Codable {
   public var integratorRail = 0
   public var noiseClamp = 0
   public var readOutSaturated = 0
-  /// Start coordinates beyond the preset converter, set to its end; the realised start point counts.
+  /// Start coordinates beyond the preset converter, set to its end; the realised start point counts. Where the board draws them,
+  /// samples.
   public var presetClamped = 0
 
   public init() {}

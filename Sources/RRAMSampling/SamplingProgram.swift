@@ -2,6 +2,11 @@ public import RRAMModel
 public import RRAMProfiles
 internal import RRAMUnits
 
+extension ScoreModel {
+  /// Ticks of a schedule unless somebody asks for others: of a neural ODE a hundred a period of the shipped twin's drive.
+  public var usualTicks: Int { metadata.process == .neuralODE ? 400 : 200 }
+}
+
 /// What to draw: a model, its reverse equation, and the numbers that make a run repeatable.
 public struct SamplingProgram: Sendable {
   public let model: ScoreModel
@@ -12,6 +17,8 @@ public struct SamplingProgram: Sendable {
   public let classLabel: Int?
   /// w of classifier-free guidance, (1 + w)·net(x, class) − w·net(x, null condition); 0 for none.
   public let guidance: Double
+  /// How guidance is played; nil: at once where the board has two networks, in slots elsewhere.
+  public var guidancePlay: GuidancePlay?
   /// Parts of a run in which all tables are constant; with guidance they are the slots.
   public let ticks: Int
   /// Of start points and noise.
@@ -72,8 +79,8 @@ public struct SamplingProgram: Sendable {
   /// The tables for a board.
   public func schedule(on board: BoardDescription) throws(ScheduleError) -> Schedule {
     try Schedule(
-      model.network, process: process, equation: equation, label: classLabel, guidance: guidance, ticks: ticks,
-      correction: correction, on: board)
+      model.network, process: process, equation: equation, label: classLabel, guidance: guidance, play: guidancePlay,
+      ticks: ticks, correction: correction, on: board)
   }
 
   /// t at the frames of a path with a point every `every` ticks, from 1 on; empty for 0.

@@ -19,15 +19,20 @@ public struct SamplingSession: Sendable {
   public let fit: LoopFit
   public let board: Board
   private let loop: BoardDescription.ClosedLoop
+  private let isGuidedAtOnce: Bool
   private let scheduleID: UInt32
   private let requests: Int
 
   /// Checks chip and schedule, and makes the board ready.
   ///
-  /// - Parameter home: the records that know the chip's label.
+  /// - Parameters:
+  ///   - home: the records that know the chip's label.
+  ///   - checkingCells: read some cells of every layer and compare them with the record as well.
   /// - Throws: `MappingError` if the chip does not carry this model unchanged, ``ScheduleError`` before anything is sent if
   ///   the board cannot play the schedule or would clamp the program's rows, `BoardError`.
-  public init(_ program: SamplingProgram, on board: Board, home: RecordsHome) async throws {
+  public init(
+    _ program: SamplingProgram, on board: Board, home: RecordsHome, checkingCells: Bool = true
+  ) async throws {
     let before = await board.statistics.requests
     let schedule = try program.schedule(on: board.boardDescription)
     guard let loop = board.boardDescription.closedLoop else {
@@ -35,8 +40,18 @@ public struct SamplingSession: Sendable {
     }
     let fit = try LoopFit(program, on: board.boardDescription)
     let record = try await ProgramRecord.find(on: board, home: home, model: program.model)
+    if checkingCells { try await record.requireCells(on: board) }
+    isGuidedAtOnce = program.guidance != 0 && (program.guidancePlay ?? .suited(to: loop)) == .atOnce
+    guard !isGuidedAtOnce || record.plan.secondNetwork != nil else {
+      throw MappingError(
+        .notProgrammed,
+        "chip \(board.info.chipID) of \(board.address) carries '\(record.model)' once; guidance at once needs it twice")
+    }
+    func layers(_ placements: [MappingPlan.LayerPlacement]) -> [LoopLayer] {
+      placements.map { LoopLayer(block: $0.block, columnGain: $0.columnGainCodes) }
+    }
     try await board.configureLoop(
-      record.plan.layers.map { LoopLayer(block: $0.block, columnGain: $0.columnGainCodes) })
+      layers(record.plan.first), second: isGuidedAtOnce ? layers(record.plan.second) : [])
     // Class, equation and guidance each have tables of their own; the board may keep several.
     scheduleID =
       1 + UInt32(program.classLabel.map { $0 + 1 } ?? 0) * 4 + (program.equation == .sde ? 1 : 0)
@@ -58,14 +73,17 @@ public struct SamplingSession: Sendable {
   /// - Parameters:
   ///   - startPoints: x at t = 1 in units, shape (count, 2); nil draws them for seed and sample number. Given points outside the preset
   ///     converter's range are refused, drawn ones are set to its end and counted.
+  ///   - startOnBoard: the board draws the start points, the same numbers, and says which it played; one command then takes all samples.
+  ///   - runID: names the run to an emulated board, which shows its samples the same cells however it is cut; 0: each command by itself.
   ///   - trajectoryEvery: ticks between the points of each sample's path, 1 to the program's ticks; 0: no paths. The loop is held while
   ///     the board converts a point.
   ///   - commandsInFlight: commands with the board at a time, so that it need not wait for the host.
   /// - Returns: what the run took.
   public func draw(
-    _ count: Int, startPoints: [Float]? = nil, trajectoryEvery: Int = 0, commandsInFlight: Int = 3,
-    _ body: (SampleBatch) async throws -> Void
+    _ count: Int, startPoints: [Float]? = nil, startOnBoard: Bool = false, trajectoryEvery: Int = 0, runID: UInt64 = 0,
+    commandsInFlight: Int = 3, _ body: (SampleBatch) async throws -> Void
   ) async throws -> SamplingStatistics {
+    precondition(startPoints == nil || !startOnBoard, "start points are given or drawn by the board")
     guard (0...program.ticks).contains(trajectoryEvery) else {
       throw SessionError(
         .invalidArgument, "a point of the path every \(trajectoryEvery) ticks: 1 to \(program.ticks) are possible")
@@ -84,8 +102,11 @@ public struct SamplingSession: Sendable {
     }
     // The loop integrates y = x/s.
     let scale = Float(program.process.stateScale)
-    let preset = PresetCodes(
-      startPoints?.map { $0 / scale } ?? program.startPoints(from: program.firstSample, count: count), loop: loop)
+    let preset =
+      startOnBoard
+      ? PresetCodes([], loop: loop)
+      : PresetCodes(
+        startPoints?.map { $0 / scale } ?? program.startPoints(from: program.firstSample, count: count), loop: loop)
     if startPoints != nil, preset.clamped > 0 {
       let reach = loop.preset.reachable
       throw SessionError(
@@ -100,12 +121,15 @@ public struct SamplingSession: Sendable {
     let chip = await board.boardTime
     let host = ContinuousClock.now
     let run = LoopRun(
-      scheduleID: scheduleID, preset: preset.codes, seed: program.seed, firstSample: program.firstSample,
-      trajectoryEvery: trajectoryEvery)
+      scheduleID: scheduleID, samples: count,
+      start: startOnBoard
+        ? .board(deviation: loop.unitVoltage * program.process.priorStandardDeviation) : .preset(preset.codes),
+      seed: program.seed, firstSample: program.firstSample, trajectoryEvery: trajectoryEvery, runID: runID)
     let points = trajectoryEvery > 0 ? program.ticks / trajectoryEvery : 0
     for try await batch in board.runLoop(run, commandsInFlight: commandsInFlight) {
       guard batch.firstIndex == statistics.samples, batch.x.count == 2 * batch.count,
         batch.trajectory.count == 2 * points * batch.count,
+        batch.start.count == (startOnBoard ? 2 * batch.count : 0),
         batch.firstIndex + batch.count <= count
       else {
         throw SessionError(
@@ -119,7 +143,8 @@ public struct SamplingSession: Sendable {
       statistics.conversionSeconds = batch.conversionTime.seconds
       for flags in batch.overRange { statistics.overRange.count(flags) }
       let range = 2 * batch.firstIndex..<2 * (batch.firstIndex + batch.count)
-      let (x, xT) = (loop.units(ofReadOut: batch.x).map { $0 * scale }, preset.realised[range].map { $0 * scale })
+      let realised = startOnBoard ? loop.units(ofPreset: batch.start)[...] : preset.realised[range]
+      let (x, xT) = (loop.units(ofReadOut: batch.x).map { $0 * scale }, realised.map { $0 * scale })
       var trajectory: [Float] = []
       if points > 0 {
         let read = loop.units(ofReadOut: batch.trajectory).map { $0 * scale }
@@ -151,11 +176,13 @@ public struct SamplingSession: Sendable {
 
   /// Draws samples into a file's form.
   public func draw(
-    _ count: Int, startPoints: [Float]? = nil, trajectoryEvery: Int = 0,
+    _ count: Int, startPoints: [Float]? = nil, startOnBoard: Bool = false, trajectoryEvery: Int = 0,
     progress: (@Sendable (_ done: Int) -> Void)? = nil
   ) async throws -> (file: SampleFile, statistics: SamplingStatistics) {
     var file = SampleFile(metadata: metadata, times: program.trajectoryTimes(every: trajectoryEvery))
-    let statistics = try await draw(count, startPoints: startPoints, trajectoryEvery: trajectoryEvery) { batch in
+    let statistics = try await draw(
+      count, startPoints: startPoints, startOnBoard: startOnBoard, trajectoryEvery: trajectoryEvery
+    ) { batch in
       file.append(batch)
       progress?(file.count)
     }
@@ -169,9 +196,13 @@ public struct SamplingSession: Sendable {
       profile: board.info.chipProfile.isEmpty ? nil : board.info.chipProfile)
   }
 
-  /// Modelled energy of one sample with what is on the chip.
+  /// Modelled energy of one sample with what is on the chip; amplifiers, converters and board where the board description says what
+  /// they draw.
   public func modelledEnergy(trajectories: Int = 1000) -> SampleEnergy {
-    .modelled(program, plan: record.plan, loop: loop, trajectories: trajectories)
+    var energy = SampleEnergy.modelled(
+      program, plan: record.plan, loop: loop, atOnce: isGuidedAtOnce, trajectories: trajectories)
+    energy.addPeriphery(of: loop, schedule: schedule, plan: record.plan, atOnce: isGuidedAtOnce)
+    return energy
   }
 }
 
@@ -183,5 +214,6 @@ extension OverRangeCounts {
     if flags.contains(.integratorRail) { integratorRail += 1 }
     if flags.contains(.noiseClamp) { noiseClamp += 1 }
     if flags.contains(.readOutSaturated) { readOutSaturated += 1 }
+    if flags.contains(.presetClamped) { presetClamped += 1 }
   }
 }

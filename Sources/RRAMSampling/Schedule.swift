@@ -15,12 +15,17 @@ public import RRAMUnits
 /// walk, whereas in alternation it is an exact difference along the path that telescopes to its two ends, where b or the
 /// memory of the start is small (rms at w = 1 and 200 slots, letters: 2.5e-3 to 3e-3 symmetrical, 3e-4 to 4e-4 alternating;
 /// for the ODE 2e-4 symmetrical, 1.2e-3 alternating).
+///
+/// Guidance on two networks of one state plays both conditions at once: b is (1 + w)·b and the class's embedding for the first network,
+/// −w·b and that of the null condition for the second. On a board with a second network its channels follow all others, at 0 where it
+/// is not used.
 public struct Schedule: Sendable, Hashable {
   /// Ticks of a run.
   public let ticks: Int
   /// Length of a tick, whole nanoseconds.
   public let tick: Duration
-  /// Codes, `[tick][channel]`: a, b, embedding 0 …, then offset x, y where the board has them.
+  /// Codes, `[tick][channel]`: a, b, embedding 0 …, then offset x, y where the board has them, then b and embedding 0 … of the second
+  /// network where it has one.
   public let codes: [UInt16]
   /// Codes a tick.
   public let channels: Int
@@ -52,8 +57,9 @@ public struct Schedule: Sendable, Hashable {
   /// - Parameters:
   ///   - process: with the β scale of the run.
   ///   - label: class, nil for the null condition.
-  ///   - guidance: w; 0 compiles to the plain schedule. Otherwise a class is needed and ticks are slots: a multiple of 4, at
-  ///     least ``guidanceSlots``.
+  ///   - guidance: w; 0 compiles to the plain schedule. Otherwise a class is needed, and in slots ticks are a multiple of 4, at least
+  ///     ``guidanceSlots``.
+  ///   - play: how guidance is played; nil: at once where the board has two networks.
   ///   - ticks: parts of the run in which all tables are constant.
   ///   - correction: of a calibration for this chip; not with guidance. What it moves beyond a converter's range is set to its end,
   ///     as the calibration reckoned, and counted in ``clipped``.
@@ -61,7 +67,8 @@ public struct Schedule: Sendable, Hashable {
   ///   for is never clamped.
   public init(
     _ network: ScoreNetwork, process: DiffusionProcess, equation: ReverseEquation, label: Int? = nil,
-    guidance: Double = 0, ticks: Int = 200, correction: ScheduleCorrection? = nil, on board: BoardDescription
+    guidance: Double = 0, play: GuidancePlay? = nil, ticks: Int = 200, correction: ScheduleCorrection? = nil,
+    on board: BoardDescription
   ) throws(ScheduleError) {
     guard let loop = board.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.name)' has no closed loop")
@@ -84,9 +91,15 @@ public struct Schedule: Sendable, Hashable {
       )
     }
     let tick = try Self.tick(ticks: ticks, loop: loop, board: board.name)
+    let play = play ?? .suited(to: loop)
+    guard guidance == 0 || play == .slots || !loop.secondLayerMacros.isEmpty else {
+      throw ScheduleError(
+        .channels, "guidance at once needs two networks, board '\(board.name)' has one: it can play slots")
+    }
     precondition(guidance == 0 || label != nil, "guidance needs a class to guide to")
     precondition(guidance == 0 || correction == nil, "a calibration is of one condition, guidance has two")
-    if guidance != 0, ticks < Self.guidanceSlots || ticks % 4 != 0 {
+    let slots = guidance != 0 && play == .slots
+    if slots, ticks < Self.guidanceSlots || ticks % 4 != 0 {
       throw ScheduleError(
         .ticks,
         "\(ticks) ticks asked for; guidance takes a slot a tick, a multiple of 4 and at least \(Self.guidanceSlots)")
@@ -98,7 +111,7 @@ public struct Schedule: Sendable, Hashable {
     let nominal = NominalTables(network, process: process, equation: equation, ticks: ticks, loop: loop, rate: rate)
     let times = nominal.times
     let factors = times.indices.map { index in
-      guidance == 0 ? 1 : Self.isClassSlot(index, equation) ? 2 * (1 + guidance) : -2 * guidance
+      !slots ? 1 + guidance : Self.isClassSlot(index, equation) ? 2 * (1 + guidance) : -2 * guidance
     }
     let score = zip(nominal.b, factors).map { $0 * $1 }
     let labelEmbedding = nominal.embedding(label)
@@ -123,6 +136,18 @@ public struct Schedule: Sendable, Hashable {
         channels.append(Channel("offset \(axis)", zeros, unit: loop.unitVoltage, converter: offset, power: 0))
       }
     }
+    if !loop.secondLayerMacros.isEmpty {
+      let isUsed = guidance != 0 && play == .atOnce
+      channels.append(
+        Channel(
+          Self.secondCoefficient, nominal.b.map { isUsed ? -guidance * $0 : 0 }, unit: loop.coefficientUnit,
+          converter: loop.coefficient, power: 1))
+      for channel in 0..<loop.embeddingChannels {
+        let values = (0..<ticks).map { isUsed && channel < hidden ? nullEmbedding[$0 * hidden + channel] : 0 }
+        channels.append(
+          Channel("embedding 2, \(channel)", values, unit: loop.unitVoltage, converter: loop.embedding, power: 0))
+      }
+    }
     // The converter must reach ± the noise limit; what is sent is volts for one standard deviation, not a code.
     let peak = Double(DigitalSolver.noiseLimit)
     let noiseUnit = loop.unitVoltage / loop.noiseGain
@@ -130,10 +155,12 @@ public struct Schedule: Sendable, Hashable {
     let noiseChannel = Channel(
       "noise (4 σ)", peaks, unit: noiseUnit, converter: loop.noise, power: 0.5)
     try Self.check(
-      channels + [noiseChannel], times: times, scale: process.hasScale ? process.scale : nil, guidance: guidance,
-      equation: equation)
+      channels + [noiseChannel], times: times, scale: process.hasScale ? process.scale : nil, guidance: guidance
+    ) { channel, index in slots ? Self.isClassSlot(index, equation) : channel == "b" }
     var clipped = 0
-    if let correction { clipped = Self.correct(&channels, by: correction, times: times) }
+    if let correction {
+      clipped = Self.correct(&channels, by: correction, times: times, offset: 2 + loop.embeddingChannels)
+    }
     self.clipped = clipped
 
     tables = (channels + (noise.isEmpty ? [] : [noiseChannel])).map {
@@ -150,10 +177,9 @@ public struct Schedule: Sendable, Hashable {
 
   /// Applies a calibration to the channels as they stand in a schedule.
   private static func correct(
-    _ channels: inout [Channel], by correction: ScheduleCorrection, times: [Double]
+    _ channels: inout [Channel], by correction: ScheduleCorrection, times: [Double], offset: Int
   ) -> Int {
     let embedding = correction.embedding.count
-    let offset = channels.count - correction.offset.count
     var clipped = 0
     func move(_ channel: Int, _ index: Int, to value: Double) {
       let limits = channels[channel].limits
@@ -178,7 +204,7 @@ public struct Schedule: Sendable, Hashable {
   public static let guidanceSlots = 200
 
   /// Whether a slot of guidance plays the class's embedding; the others play the null condition's.
-  fileprivate static func isClassSlot(_ index: Int, _ equation: ReverseEquation) -> Bool {
+  static func isClassSlot(_ index: Int, _ equation: ReverseEquation) -> Bool {
     switch equation {
     case .ode: index % 4 == 0 || index % 4 == 3
     case .sde: index % 2 == 0
@@ -187,6 +213,8 @@ public struct Schedule: Sendable, Hashable {
 
   /// Integrators of a closed loop: its messages carry two codes a sample.
   static let dimensions = 2
+  /// Name of the second network's coefficient.
+  static let secondCoefficient = "b 2"
 
   /// The length of a tick: the run time divided evenly, in whole nanoseconds.
   static func tick(
@@ -221,9 +249,11 @@ public struct Schedule: Sendable, Hashable {
   /// Refuses the first value that its converter does not reach, with the largest scale at which all channels fit, and for the
   /// network's coefficient under guidance the largest w.
   ///
-  /// - Parameter scale: of β; nil where the process has none.
+  /// - Parameters:
+  ///   - scale: of β; nil where the process has none.
+  ///   - isClass: whether a channel plays the class in a tick, and not the null condition.
   private static func check(
-    _ channels: [Channel], times: [Double], scale: Double?, guidance: Double, equation: ReverseEquation
+    _ channels: [Channel], times: [Double], scale: Double?, guidance: Double, isClass: (String, Int) -> Bool
   ) throws(ScheduleError) {
     for channel in channels {
       guard let index = channel.values.firstIndex(where: { !channel.reaches($0) }) else { continue }
@@ -235,8 +265,10 @@ public struct Schedule: Sendable, Hashable {
       error.channel = channel.name
       error.time = time
       error.value = value
-      if channel.name == "b", guidance != 0 {
-        error.largestGuidance = channel.largestGuidance(now: guidance, equation).map(roundedDown)
+      let coefficients = channels.filter { ["b", secondCoefficient].contains($0.name) }
+      if guidance != 0, coefficients.contains(where: { $0.name == channel.name }) {
+        error.largestGuidance = coefficients.compactMap { $0.largestGuidance(now: guidance, isClass) }.min().map(
+          roundedDown)
         error.reason +=
           error.largestGuidance.map { "; the largest w that fits is \($0), asked \(guidance)" }
           ?? "; no w changes that"
@@ -253,6 +285,19 @@ public struct Schedule: Sendable, Hashable {
 
   /// Down to three decimals, so that the number as printed fits.
   private static func roundedDown(_ value: Double) -> Double { (value * 1000).rounded(.down) / 1000 }
+}
+
+/// How guidance is played.
+public enum GuidancePlay: String, Sendable, Hashable, Codable, CaseIterable {
+  /// The two conditions take turns on one network.
+  case slots
+  /// Each has a network of its own.
+  case atOnce = "at-once"
+
+  /// At once where the board has two networks.
+  static func suited(to loop: BoardDescription.ClosedLoop) -> GuidancePlay {
+    loop.secondLayerMacros.isEmpty ? .slots : .atOnce
+  }
 }
 
 /// The values of one converter over a run.
@@ -290,11 +335,11 @@ private struct Channel {
   }
 
   /// The largest w with which b fits, of tables made for `guidance`; nil if not even a small one does.
-  func largestGuidance(now guidance: Double, _ equation: ReverseEquation) -> Double? {
-    // b in a slot of the class is 2(1 + w)·β, in one of the null condition −2w·β, with the same sign of β in all.
+  func largestGuidance(now guidance: Double, _ isClass: (String, Int) -> Bool) -> Double? {
+    // b for the class is a multiple of (1 + w)·β, for the null condition of −w·β, with the same sign of β in all.
     var largest = Double.infinity
     for (index, value) in values.enumerated() where value != 0 {
-      let isClass = Schedule.isClassSlot(index, equation)
+      let isClass = isClass(name, index)
       let room = value > 0 ? limits.upperBound : limits.lowerBound
       let plain = value / (isClass ? 1 + guidance : guidance)
       largest = min(largest, room / plain - (isClass ? 1 : 0))

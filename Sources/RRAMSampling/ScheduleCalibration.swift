@@ -322,9 +322,9 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
 }
 
 extension ProgramRecord {
-  /// The weights that conductances realise, one array a layer.
+  /// The weights that conductances realise, one array a layer of the first network.
   func weights(of readBack: ReadBack) -> [[Double]] {
-    zip(plan.layers, readBack.conductances).map { $0.weights(of: $1) }
+    zip(plan.first, readBack.conductances).map { $0.weights(of: $1) }
   }
 }
 

@@ -64,14 +64,14 @@ public struct SpiceNetlist: Sendable {
     writer.writeHeader(start: preset.realised)
     writer.writeConverters(program)
     writer.writeIntegrators(start: preset.realised)
-    for (index, layer) in record.plan.layers.enumerated() {
+    for (index, layer) in record.plan.first.enumerated() {
       let read = index < record.conductances.count ? record.conductances[index] : []
       let values = layer.targets.indices.map { cell -> Double in
         if source == .readBack, cell < read.count, let value = read[cell] { return Double(value) }
         if source == .readBack { writer.unread += 1 }
         return Double(layer.targets[cell])
       }
-      writer.writeLayer(index, layer, values, isLast: index + 1 == record.plan.layers.count)
+      writer.writeLayer(index, layer, values, isLast: index + 1 == record.plan.first.count)
     }
     writer.writeAnalysis()
     text = writer.lines.joined(separator: "\n") + "\n"
@@ -117,7 +117,7 @@ private struct Writer {
     let (seconds, attoseconds) = duration.components
     return Double(seconds) + Double(attoseconds) / 1e18
   }
-  private var last: Int { record.plan.layers.count - 1 }
+  private var last: Int { record.plan.first.count - 1 }
 
   // MARK: Parts
 
@@ -147,7 +147,7 @@ private struct Writer {
     lines.append("* converters")
     writeSource("a", channel: 0, loop.coefficient)
     writeSource("b", channel: 1, loop.coefficient)
-    let embedded = record.plan.layers.dropLast().map(\.outputs).max() ?? 0
+    let embedded = record.plan.first.dropLast().map(\.outputs).max() ?? 0
     for channel in 0..<min(embedded, loop.embeddingChannels) {
       writeSource("e\(channel)", channel: 2 + channel, loop.embedding)
     }

@@ -22,6 +22,7 @@ struct EmulatedBoardTests {
       chipProfile: "ideal",
       capabilities: [
         .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .closedLoop, .loopNoise, .loopTrajectory,
+        .loopStart,
       ],
       maximumRequestBytes: board.link.maximumRequestBytes, maximumResponseBytes: board.link.maximumResponseBytes,
       maximumInFlight: board.link.maximumInFlight, maximumScheduleTicks: 512, watchdog: .seconds(2),

@@ -368,6 +368,55 @@ import Testing
     #expect(abs(mean(means) - duration / (2 * Double.pi).squareRoot()) < error)
   }
 
+  /// dx/dτ = b·w·x + b₂·w₂·x has the solution x₀·exp(b·w + b₂·w₂), here exp(0.7·0.5 − 0.4·1.5) = 0.7788.
+  @Test(arguments: InstructionSet.supported)
+  func twoNetworksAddTheirOutputs(set: InstructionSet) throws {
+    func single(_ weight: Float) -> LoopNetwork {
+      LoopNetwork(layers: [.init(inputs: 1, outputs: 1, weights: [weight, 0])])
+    }
+    let ticks = 200
+    func table(_ value: Float) -> [Float] { [Float](repeating: value, count: ticks) }
+    let tables = LoopTables(
+      tickDuration: 1 / Double(ticks), a: table(0), b: table(0.7), secondB: table(-0.4))
+    let loop = try ClosedLoop(network: single(0.5).beside(single(1.5)))
+    let x = try loop.run(x0: [1, -2], tables: tables, instructionSet: set).x
+    #expect(abs(x[0] - 0.778801) < 1e-5 && abs(x[1] + 1.557602) < 2e-5)
+    // Tables of one network do not fit two, nor the other way round.
+    #expect(throws: LoopError.self) {
+      try loop.run(x0: [1], tables: LoopTables(tickDuration: 1, a: [0], b: [1]))
+    }
+    #expect(throws: LoopError.self) { try ClosedLoop(network: single(1)).run(x0: [1], tables: tables) }
+  }
+
+  /// A network beside itself with coefficients that add up to one is that network; each takes its own embedding: with the other one's the
+  /// end points differ.
+  @Test func aNetworkBesideItselfIsItself() throws {
+    let network = randomNetwork([2, 14, 14, 2], seed: 91)
+    let single = randomTables(for: network, ticks: 200, seed: 92)
+    var joint = single
+    joint.b = single.b.map { 1.75 * $0 }
+    joint.secondB = single.b.map { -0.75 * $0 }
+    let width = single.embeddingColumns
+    func doubled(_ second: (Int) -> Int) -> [Float] {
+      (0..<single.ticks).flatMap { tick -> [Float] in
+        func row(_ tick: Int) -> ArraySlice<Float> { single.embedding[width * tick..<width * (tick + 1)] }
+        // Both hidden layers of a network take the same columns, and stand one behind the other in a joint one.
+        return Array(row(tick) + row(second(tick)) + row(tick) + row(second(tick)))
+      }
+    }
+    joint.embeddingColumns = 4 * width
+    let x0 = (0..<64).map { Float(sin(Double($0))) }
+    let expected = try ClosedLoop(network: network).run(x0: x0, tables: single).x
+    let pair = try ClosedLoop(network: network.beside(network))
+    #expect(pair.path == .general)
+    joint.embedding = doubled { $0 }
+    let x = try pair.run(x0: x0, tables: joint).x
+    #expect(zip(x, expected).allSatisfy { abs($0 - $1) < 2e-4 })
+    joint.embedding = doubled { single.ticks - 1 - $0 }
+    let other = try pair.run(x0: x0, tables: joint).x
+    #expect(zip(other, expected).contains { abs($0 - $1) > 1e-2 })
+  }
+
   /// Seed 54, n = 6 000: one weight with two processes and a two-state one. Its variance is shares·variance + step², its
   /// correlation that of the sum; bounds 4·√(2/n) of the variance.
   @Test func noiseOfACellHasItsProcessesAndItsTwoStates() throws {

@@ -45,14 +45,35 @@ import Testing
     #expect(board.provenance.count == numbers)
   }
 
+  /// The two boards differ in their macros alone.
+  @Test func thePairedBoardIsTheParallelOneWithASecondNetwork() throws {
+    let (paired, parallel) = (try BoardDescription.named("paired"), try BoardDescription.named("parallel"))
+    var loop = try #require(paired.closedLoop)
+    #expect(loop.layerMacros == [0, 1, 2] && loop.secondLayerMacros == [3, 4, 5] && paired.macros.count == 8)
+    loop.secondLayerMacros = []
+    #expect(loop == parallel.closedLoop)
+    #expect(paired.drivers == parallel.drivers && paired.sensing == parallel.sensing && paired.link == parallel.link)
+  }
+
+  /// What a second network's macros must be: others, and as many.
+  @Test(arguments: ["[3, 4]", "[2, 4, 5]", "[3, 4, 8]"])
+  func refusesASecondNetworkThatDoesNotFit(macros: String) throws {
+    let document = try BoardDescription.named("paired").document.replacing(
+      "{values: [3, 4, 5]", with: "{values: \(macros)")
+    let error = #expect(throws: ProfileError.self) { try BoardDescription(yaml: document, file: "b.yaml") }
+    #expect(error?.description.contains("closedLoop.secondLayerMacros") == true)
+  }
+
   @Test func unknownNameListsTheValidOnes() {
     let error = #expect(throws: ProfileError.self) { try BoardDescription.named("serial") }
-    #expect(error?.validChoices == ["hdpm", "multiplexed", "parallel"])
+    #expect(error?.validChoices == ["hdpm", "multiplexed", "paired", "parallel"])
   }
 
   /// One replacement in the text of the parallel board, and what must be said about it.
   @Test(arguments: [
     ("layerMacros: {values: [0, 1, 2]", "layerMacros: {values: [0, 1, 4]", "closedLoop.layerMacros"),
+    ("amplifier: {value: 5, unit: mW", "amplifier: {value: -5, unit: mW", "closedLoop.power.amplifier"),
+    ("conversion: {value: 10, unit: nJ", "conversion: {value: -10, unit: nJ", "closedLoop.power.conversion"),
     ("columnsPerAmplifier: {value: 1,", "columnsPerAmplifier: {value: 8,", "closedLoop"),
     ("    min: {value: -0.3, unit: V", "    min: {value: -0.2, unit: V", "closedLoop.embedding"),
     ("rowClamp: {value: 1.0,", "rowClamp: {value: 6,", "closedLoop.rowClamp"),

@@ -19,11 +19,12 @@ private var patient: BoardConfiguration {
 
 /// Forms, programs and hands over an emulated chip.
 func withChip<R: Sendable>(
-  _ model: ScoreModel, profile name: String = "ideal", _ body: (Board, RecordsHome, ProgramRecord) async throws -> R
+  _ model: ScoreModel, profile name: String = "ideal", board: String = "parallel",
+  _ body: (Board, RecordsHome, ProgramRecord) async throws -> R
 ) async throws -> R {
   let profile = try ChipProfile.named(name)
   let device = try EmulatedBoard(
-    profile: profile, board: try BoardDescription.named("parallel"),
+    profile: profile, board: try BoardDescription.named(board),
     configuration: .init(seed: 2, clock: LinkClock { .zero }, threads: 1))
   let home = RecordsHome(root: FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)"))
   defer { try? FileManager.default.removeItem(at: home.root) }

@@ -64,6 +64,14 @@ import Testing
       "run_loop.samples"
     ),
     (RunLoop(scheduleID: 1, samples: 0, preset: [], seed: 0, credit: 1).body, .outOfRange, "run_loop.samples"),
+    (
+      RunLoop(scheduleID: 1, samples: 1, preset: [1, 2], seed: 0, credit: 1, startDeviation: .volts(0.1)).body,
+      .wrongLength, "run_loop.preset"
+    ),
+    (
+      RunLoop(scheduleID: 1, samples: 1, seed: 0, credit: 1, startDeviation: .volts(-0.1)).body, .outOfRange,
+      "run_loop.start_deviation_v"
+    ),
   ]
 
   @Test(arguments: wrong.indices) func refusesToEncodeAWrongField(_ index: Int) {

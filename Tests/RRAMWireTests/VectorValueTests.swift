@@ -15,8 +15,8 @@ import Testing
   static let cells = CellSelection(
     block: CellBlock(macro: 1, firstRow: 2, firstColumn: 4, shape: MacroShape(rows: 3, columns: 5)))
 
-  static func block(_ rows: Int, _ columns: Int, row: Int = 0) -> CellBlock {
-    CellBlock(macro: 0, firstRow: row, firstColumn: 0, shape: MacroShape(rows: rows, columns: columns))
+  static func block(_ rows: Int, _ columns: Int, macro: Int = 0, row: Int = 0) -> CellBlock {
+    CellBlock(macro: macro, firstRow: row, firstColumn: 0, shape: MacroShape(rows: rows, columns: columns))
   }
 
   /// Conductance i of the vectors: computed in double, then rounded to float, as there.
@@ -80,6 +80,20 @@ import Testing
           LoopLayer(block: block(15, 4, row: 18), columnGain: [0, 65535]),
         ]).body
       ),
+      (
+        "configure-loop-second",
+        ConfigureLoop(
+          layers: [LoopLayer(block: block(3, 4), columnGain: [1, 2])],
+          second: [LoopLayer(block: block(3, 4, macro: 3, row: 5), columnGain: [3, 65535])]
+        ).body
+      ),
+      (
+        "run-loop-start",
+        RunLoop(
+          scheduleID: 3, samples: 100_000, seed: 7, firstSample: 12, credit: 4, startDeviation: .volts(0.125),
+          runID: 0x0123_4567_89AB_CDEF
+        ).body
+      ),
       ("upload-schedule", schedule.body),
       (
         "run-loop",
@@ -101,6 +115,7 @@ import Testing
     board: "parallel", chipID: "cmo-hfox-7", chipProfile: "cmo-hfox",
     capabilities: [
       .advanceTime, .form, .writeVerify, .matrixProduct, .closedLoop, .loopNoise, .loopTrajectory, .rawConverters,
+      .loopStart,
     ], maximumRequestBytes: 16384, maximumResponseBytes: 65536, maximumInFlight: 8, maximumScheduleTicks: 4096,
     watchdog: .seconds(2), isEnergised: true, isEmulated: true, busRoundTrip: .microseconds(125),
     busBytesPerSecond: 40_000_000)
@@ -184,6 +199,13 @@ import Testing
           overRange: [[], [.rowClamp, .amplifierRail, .integratorRail, .noiseClamp, .readOutSaturated], .noiseClamp],
           trajectory: Array(0..<24), presetTime: .microseconds(15), loopTime: .microseconds(60),
           conversionTime: .microseconds(6)))
+    ),
+    (
+      "run-results-start",
+      ok(
+        RunResults(
+          firstIndex: 7, x: [5, 6, 7, 8], overRange: [.presetClamped, []], presetTime: .microseconds(1),
+          loopTime: .microseconds(40), conversionTime: .microseconds(2), start: [65535, 32768, 0, 1]))
     ),
     (
       "refused-read",

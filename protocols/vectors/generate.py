@@ -100,6 +100,12 @@ def requests():
     body.CopyFrom(plain["upload-schedule"])
     body.noise = b""
     yield "upload-schedule-noiseless", 0, s.Request(upload_schedule=body)
+    yield "configure-loop-second", 0, s.Request(configure_loop=s.ConfigureLoop(
+        layers=[s.LoopLayer(block=block(3, 4), column_gain=words([1, 2]))],
+        second=[s.LoopLayer(block=block(3, 4, macro=3, row=5), column_gain=words([3, 65535]))]))
+    yield "run-loop-start", 0, s.Request(operation_id=OPERATION, run_loop=s.RunLoop(
+        schedule_id=3, samples=100_000, seed=7, first_sample=12, credit=4, start_deviation_v=0.125,
+        run_id=0x0123456789ABCDEF))
 
 
 def responses():
@@ -109,7 +115,7 @@ def responses():
         "hello": s.HelloResult(
             protocol_level=1, firmware_minimum_level=1, firmware_maximum_level=1, firmware_version="0.1.0",
             serial="RR-0042", board="parallel", chip_id="cmo-hfox-7", chip_profile="cmo-hfox",
-            capabilities=[1, 2, 3, 4, 5, 6, 7, 8], max_request_bytes=16384, max_response_bytes=65536, max_in_flight=8,
+            capabilities=[1, 2, 3, 4, 5, 6, 7, 8, 10], max_request_bytes=16384, max_response_bytes=65536, max_in_flight=8,
             max_schedule_ticks=4096, watchdog_ms=2000, energised=True, emulated=True, bus_round_trip_us=125,
             bus_bytes_per_second=40_000_000),
         "description": s.DescriptionPage(first_index=0, total=200, page=page),
@@ -187,6 +193,9 @@ def responses():
     older.protocol_level, older.firmware_minimum_level, older.firmware_maximum_level = 0, 2, 3
     yield "version-mismatch", 0, s.Response(
         **head, status=s.VERSION_MISMATCH, detail="host speaks 1, firmware 2 to 3", hello=older)
+    yield "run-results-start", 0, s.Response(**head, status=s.OK, run_results=s.RunResults(
+        first_index=7, count=2, x=words([5, 6, 7, 8]), over_range=bytes([0b100000, 0]), preset_ns=1_000, loop_ns=40_000,
+        conversion_ns=2_000, start=words([65535, 32768, 0, 1])))
 
 
 def events():

@@ -8,7 +8,7 @@
 
 local enums = {
   ["AdcKind"] = { [0] = "ADC_KIND_UNSPECIFIED", [1] = "COLUMN_ADC", [2] = "INTEGRATOR_ADC", [3] = "TEMPERATURE_ADC" },
-  ["Capability"] = { [0] = "CAPABILITY_UNSPECIFIED", [1] = "ADVANCE_TIME", [2] = "FORM", [3] = "WRITE_VERIFY", [4] = "MATRIX_PRODUCT", [5] = "CLOSED_LOOP", [6] = "LOOP_NOISE", [7] = "LOOP_TRAJECTORY", [8] = "RAW_CONVERTERS" },
+  ["Capability"] = { [0] = "CAPABILITY_UNSPECIFIED", [1] = "ADVANCE_TIME", [2] = "FORM", [3] = "WRITE_VERIFY", [4] = "MATRIX_PRODUCT", [5] = "CLOSED_LOOP", [6] = "LOOP_NOISE", [7] = "LOOP_TRAJECTORY", [8] = "RAW_CONVERTERS", [10] = "LOOP_START" },
   ["CellReason"] = { [0] = "CELL_REASON_UNSPECIFIED", [1] = "CONVERGED", [2] = "STUCK_LOW", [3] = "STUCK_HIGH", [4] = "OSCILLATING", [5] = "PULSE_LIMIT", [6] = "MASKED", [7] = "LIMIT", [8] = "NOT_FORMED", [9] = "NOT_REACHED" },
   ["DacKind"] = { [0] = "DAC_KIND_UNSPECIFIED", [1] = "WORD_LINE_DAC", [2] = "BIT_LINE_DAC", [3] = "SOURCE_LINE_DAC", [4] = "EMBEDDING_DAC", [5] = "COEFFICIENT_DAC", [6] = "OFFSET_DAC", [7] = "PRESET_DAC" },
   ["OperationState.State"] = { [0] = "STATE_UNSPECIFIED", [1] = "UNKNOWN", [2] = "QUEUED", [3] = "RUNNING", [4] = "DONE", [5] = "ABORTED_STATE", [6] = "FAILED_STATE" },
@@ -74,6 +74,7 @@ local messages = {
   } },
   ConfigureLoop = { filter = "configure_loop", fields = {
     [1] = { name = "layers", kind = "message", message = "LoopLayer", repeated = true },
+    [2] = { name = "second", kind = "message", message = "LoopLayer", repeated = true },
   } },
   ConfigureLoopResult = { filter = "configure_loop_result", fields = {
   } },
@@ -314,6 +315,8 @@ local messages = {
     [5] = { name = "first_sample", kind = "uint32" },
     [6] = { name = "trajectory_every", kind = "uint32" },
     [7] = { name = "credit", kind = "uint32" },
+    [8] = { name = "start_deviation_v", kind = "float" },
+    [9] = { name = "run_id", kind = "fixed64" },
   } },
   RunResults = { filter = "run_results", fields = {
     [1] = { name = "first_index", kind = "uint32" },
@@ -324,6 +327,7 @@ local messages = {
     [6] = { name = "preset_ns", kind = "uint64" },
     [7] = { name = "loop_ns", kind = "uint64" },
     [8] = { name = "conversion_ns", kind = "uint64" },
+    [9] = { name = "start", kind = "bytes" },
   } },
   Safe = { filter = "safe", fields = {
   } },

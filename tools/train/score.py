@@ -31,6 +31,8 @@ class Recipe:
     drop_class: float = 0.1
     # Flow matching: the network learns z − x₀ on the straight path between data x₀ and noise z.
     flow: bool = False
+    # t = u^power with u uniform: above 1 more of the training looks at small t, where a flow is steepest.
+    time_power: float = 1.0
 
 
 def weight_noise(recipe: Recipe, count: int, sizes: list[int], random: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -43,8 +45,27 @@ def weight_noise(recipe: Recipe, count: int, sizes: list[int], random: torch.Gen
     return 1 + relative, recipe.additive_noise * torch.randn(shape, generator=random)
 
 
-def train(recipe: Recipe, points: Tensor, labels: Tensor | None = None, classes: int = 0) -> Parameters:
-    """Train on (n, 2) points; returns the `state_dict`, the fixed frequencies included."""
+def radial_partners(points: Tensor) -> Tensor:
+    """The noise nearest to each point of a ring: same angle, and of the radius the same quantile.
+
+    Of a rotationally symmetric distribution this is the optimal transport to N(0, I), whose radius has the quantiles √(−2 ln(1 − q)).
+    """
+    radius = points.norm(dim=1)
+    quantile = (radius.argsort().argsort() + 0.5) / len(points)
+    return points / radius[:, None] * (-2 * torch.log1p(-quantile)).sqrt()[:, None]
+
+
+def train(
+    recipe: Recipe,
+    points: Tensor,
+    labels: Tensor | None = None,
+    classes: int = 0,
+    partners: Tensor | None = None,
+) -> Parameters:
+    """Train on (n, 2) points; returns the `state_dict`, the fixed frequencies included.
+
+    `partners` are the noise that a flow leads each point to; without them every pair is drawn independently.
+    """
     random = torch.Generator().manual_seed(recipe.seed)
     frequencies = torch.randn(network.WIDTH // 2, generator=random)
     start = network.initial(classes, random)
@@ -65,8 +86,8 @@ def train(recipe: Recipe, points: Tensor, labels: Tensor | None = None, classes:
             while len(order) < drawn:
                 order = torch.cat([order, torch.randperm(len(points), generator=random)])
             pick, order = order[:drawn], order[drawn:]
-            t = SMALLEST_TIME + (1 - SMALLEST_TIME) * torch.rand(drawn, generator=random)
-            z = torch.randn(drawn, 2, generator=random)
+            t = SMALLEST_TIME + (1 - SMALLEST_TIME) * torch.rand(drawn, generator=random) ** recipe.time_power
+            z = torch.randn(drawn, 2, generator=random) if partners is None else partners[pick]
             kept = (torch.rand(drawn, 1, generator=random) >= recipe.drop_class).float()
             embedded = network.time_embedding(frequencies, t)
             if recipe.flow:

@@ -13,6 +13,9 @@ extern "C" {
  *
  *     dx/dτ = a·x + b·amplitude·net(x, e) + offset + gain·ξ
  *
+ * Where a schedule has a second coefficient, the last layer has two outputs a dimension, and b₂·amplitude times the second half of
+ * them is added: two networks of one state.
+ *
  * All values are in units (1 unit = the board's unit voltage). In a tick a, b, e, offset, gain and ξ are constant.
  * One sample is one lane of a vector; lanes never mix, so a result depends neither on how samples are cut into calls nor
  * on threads. No function keeps state between calls; all may run on several threads at once.
@@ -56,7 +59,8 @@ typedef enum ak_noise {
 
 typedef struct ak_loop {
   const ak_layer *layers;
-  int32_t layer_count;    /* 1...AK_MAX_LAYERS; outputs of the last = inputs of the first = dimensions of x */
+  int32_t layer_count;    /* 1...AK_MAX_LAYERS; inputs of the first = dimensions of x; outputs of the last
+                             as many, or twice as many for two networks */
   float amplitude;        /* gain behind the network's output */
   float bias_level;       /* what drives the bias row */
   float row_clamp;        /* every driven row is limited to ± this; INFINITY: none */
@@ -80,6 +84,7 @@ typedef struct ak_schedule {
   double tick_duration;       /* in units of τ */
   const float *a;             /* (ticks) */
   const float *b;             /* (ticks) */
+  const float *b2;            /* (ticks), of the second half of the outputs; NULL for one network */
   const float *embedding;     /* (ticks, embedding_columns), or NULL if no layer takes one */
   const float *offset;        /* (ticks, dimensions), or NULL for zeros */
   const float *held_gain;     /* (ticks), factor of ξ; NULL: no held noise */

@@ -21,8 +21,8 @@ final class RunLoopOperation: Operation {
   private static let lanes = 16
   /// How much longer an evaluation takes where every weight has noise of its own.
   private static let cellNoiseCost = 20
-  /// Fewest integration steps in a tick of held noise.
-  private static let noisyStepsPerTick = 2
+  /// Fewest integration steps in a tick of held noise or of a long table.
+  private static let fastStepsPerTick = 2
   /// Network evaluations × products that take some milliseconds on the slowest path.
   private static let sliceProducts = 40_000_000
 
@@ -31,6 +31,7 @@ final class RunLoopOperation: Operation {
   private let loop: BoardDescription.ClosedLoop
   private let schedule: LoopSequencer.Schedule
   private let layers: [LoopSequencer.Layer]
+  private let second: [LoopSequencer.Layer]
   private let tables: LoopTables
   private let integration: LoopIntegration
   private let limits: LoopLimits
@@ -47,7 +48,8 @@ final class RunLoopOperation: Operation {
   /// The loop on the conductances of the chunk under way, and where the chunk ends.
   private var closedLoop: ClosedLoop?
   private var chunkEnd = 0
-  private var chunkStart = 0
+  /// The cells are those of the run that the command belongs to.
+  private var isRun = false
   private var part: RunResults
 
   init(_ request: RunLoop, _ sequencer: LoopSequencer, _ chip: Chip, frameBytes: Int) throws(RequestFailure) {
@@ -59,11 +61,19 @@ final class RunLoopOperation: Operation {
       throw RequestFailure(
         .wrongState, "schedule \(request.scheduleID) has \(schedule.receivedCount) of its \(schedule.ticks) ticks")
     }
-    guard request.samples >= 1, request.preset.count == request.samples * LoopSequencer.dimensions else {
+    let loop = sequencer.description
+    let isDrawn = request.startDeviation > .zero
+    guard request.samples >= 1, request.preset.count == (isDrawn ? 0 : request.samples * LoopSequencer.dimensions)
+    else {
       throw RequestFailure(
         .badArgument, "\(request.preset.count) preset codes for \(request.samples) samples: run_loop.preset")
     }
-    let loop = sequencer.description
+    guard request.startDeviation <= loop.preset.range.upperBound else {
+      throw RequestFailure(
+        .badArgument,
+        "start points of \(request.startDeviation), the preset converter reaches \(loop.preset.range.upperBound): "
+          + "run_loop.start_deviation_v")
+    }
     let presetCodes = loop.preset.codeCount
     guard request.preset.allSatisfy({ Int($0) < presetCodes }) else {
       throw RequestFailure(.badArgument, "a code beyond \(loop.preset.bits) bits: run_loop.preset")
@@ -75,9 +85,11 @@ final class RunLoopOperation: Operation {
       throw RequestFailure(
         .badArgument, "a point every \(request.trajectoryEvery) of \(schedule.ticks) ticks: run_loop.trajectory_every")
     }
-    for (index, layer) in sequencer.layers.enumerated() {
-      guard chip.hasFormedCell(layer.block) else {
-        throw RequestFailure(.wrongState, "no cell of layer \(index) is formed: \(layer.block)")
+    for (network, layers) in [("", sequencer.layers), (" of the second network", sequencer.second)] {
+      for (index, layer) in layers.enumerated() {
+        guard chip.hasFormedCell(layer.block) else {
+          throw RequestFailure(.wrongState, "no cell of layer \(index)\(network) is formed: \(layer.block)")
+        }
       }
     }
     self.request = request
@@ -85,10 +97,12 @@ final class RunLoopOperation: Operation {
     self.loop = loop
     self.schedule = schedule
     layers = sequencer.layers
+    second = sequencer.second
     tables = sequencer.tables(schedule)
-    // Held noise moves x by more a tick than the drift does: with it one step a tick is too coarse.
-    let substeps = max(
-      schedule.hasNoise ? Self.noisyStepsPerTick : 1, tables.substeps(forSteps: chip.loop.steps))
+    // Held noise moves x by more a tick than the drift does, and tables of more ticks than steps were made for something faster: there
+    // one step a tick is too coarse.
+    let isFast = schedule.hasNoise || schedule.ticks > chip.loop.steps
+    let substeps = max(isFast ? Self.fastStepsPerTick : 1, tables.substeps(forSteps: chip.loop.steps))
     integration = LoopIntegration(
       substeps: substeps, trajectoryInterval: request.trajectoryEvery > 0 ? request.trajectoryEvery : nil)
     let unit = loop.unitVoltage.rawValue
@@ -104,7 +118,7 @@ final class RunLoopOperation: Operation {
       heldNoise = .none
     }
     points = request.trajectoryEvery > 0 ? schedule.ticks / request.trajectoryEvery : 0
-    samplesPerFrame = min(Self.frameSamples, frameBytes / (5 + 4 * points))
+    samplesPerFrame = min(Self.frameSamples, frameBytes / ((isDrawn ? 9 : 5) + 4 * points))
     guard samplesPerFrame > 0 else {
       throw RequestFailure(
         .badArgument, "a trajectory of \(points) points does not fit into a frame: run_loop.trajectory_every")
@@ -120,7 +134,8 @@ final class RunLoopOperation: Operation {
       UInt32(truncatingIfNeeded: request.seed >> 32), 0, Self.nodeNoiseTag)
     nodeSeed = UInt64(mixed.x) | UInt64(mixed.y) << 32
     threads = chip.threads
-    let products = layers.reduce(0) { $0 + ($1.inputs + 1) * $1.outputs }
+    // Two networks run as one of twice the width.
+    let products = layers.reduce(0) { $0 + ($1.inputs + 1) * $1.outputs } * (second.isEmpty ? 1 : 4)
     let cost = chip.loop.noise == .cells ? Self.cellNoiseCost : 1
     let samples = Self.sliceProducts / (products * schedule.ticks * substeps * 2 * cost)
     let share = samples >= Self.shareSamples ? Self.shareSamples : Self.lanes
@@ -133,7 +148,8 @@ final class RunLoopOperation: Operation {
   /// Counter word 3 of the seeds of node noise: "NODE".
   private static let nodeNoiseTag: UInt32 = 0x4E4F_4445
 
-  var macros: MacroSet { MacroSet(layers.map(\.block.macro)) }
+  var macros: MacroSet { MacroSet(blocks.map(\.macro)) }
+  private var blocks: [CellBlock] { (layers + second).map(\.block) }
 
   /// Ends a run whose rows or integrators stay at their ends: a loop that has run away holds its cells at the clamp.
   private func checkOverRange(_ flags: ArraySlice<OverRange>) throws(RequestFailure) {
@@ -165,6 +181,7 @@ final class RunLoopOperation: Operation {
     part.conversionTime += perSample.conversion * count
     if account.finished == request.samples {
       chip.noteLoopRun()
+      if isRun { chip.leaveRun() }
       return .finished(takePart())
     }
     return part.count == samplesPerFrame ? .part(takePart()) : .working
@@ -178,16 +195,31 @@ final class RunLoopOperation: Operation {
       part.x = []
       part.overRange = []
       part.trajectory = []
+      part.start = []
     }
     return .runResults(part)
   }
 
-  /// Looks at the cells: chunks begin at the same samples whatever the frames and slices are.
+  /// Looks at the cells: chunks begin at the same samples whatever the frames and slices are, in a run of several commands at the
+  /// same samples of the run.
   private func beginChunk(_ chip: Chip) throws(RequestFailure) {
-    chunkStart = account.finished
-    let inTime = Int(Self.chunkTime / sampleTime)
-    chunkEnd = min(request.samples, chunkStart + max(1, min(Self.chunkSamples, inTime)))
-    closedLoop = try chip.closedLoop(layers, loop, limits: limits, use: perSample.loop)
+    let length = max(1, min(Self.chunkSamples, Int(Self.chunkTime / sampleTime)))
+    let first = account.finished
+    if first == 0 {
+      isRun = chip.enterRun(request.runID, firstSample: request.firstSample, macros: blocks.map(\.macro))
+    }
+    guard isRun, let run = chip.run else {
+      chunkEnd = min(request.samples, first + length)
+      closedLoop = try chip.closedLoop(
+        layers, second: second, loop, limits: limits, use: perSample.loop, at: chip.seconds)
+      return
+    }
+    let place = first + Int(request.firstSample - run.firstSample)
+    chunkEnd = min(request.samples, first + length - place % length)
+    closedLoop = try chip.withRunCells(chunk: place / length, length: sampleTime * length, blocks: blocks) {
+      time throws(RequestFailure) in
+      try chip.closedLoop(layers, second: second, loop, limits: limits, use: perSample.loop, at: time)
+    }
   }
 
   // MARK: Samples
@@ -197,6 +229,8 @@ final class RunLoopOperation: Operation {
     var x: [Float] = []
     var flags: [OverRange] = []
     var trajectory: [Float] = []
+    /// Codes of the start points, if they were drawn here.
+    var start: [UInt16] = []
     var failure: String?
   }
 
@@ -206,8 +240,9 @@ final class RunLoopOperation: Operation {
     var shares = [Share](repeating: Share(), count: ranges.count)
     let inputs = ShareInputs(
       loop: closedLoop, tables: tables, integration: integration, heldNoise: heldNoise, nodeSeed: nodeSeed,
-      firstSample: request.firstSample, preset: request.preset, presetScale: ConverterScale(loop.preset),
-      periphery: sequencer.periphery, unit: loop.unitVoltage.rawValue)
+      firstSample: request.firstSample, preset: request.preset, startDeviation: request.startDeviation.rawValue,
+      seed: request.seed, presetScale: ConverterScale(loop.preset), periphery: sequencer.periphery,
+      unit: loop.unitVoltage.rawValue)
     if threads > 1, ranges.count > 1 {
       shares.withUnsafeMutableBufferPointer { shares in
         let workers = min(threads, ranges.count)
@@ -247,6 +282,7 @@ final class RunLoopOperation: Operation {
         if saturated { flags[index / LoopSequencer.dimensions].insert(.readOutSaturated) }
       }
       part.overRange += flags
+      part.start += share.start
       let perSample = max(1, points) * LoopSequencer.dimensions
       for (index, value) in share.trajectory.enumerated() {
         let volts = seen(
@@ -269,6 +305,9 @@ final class RunLoopOperation: Operation {
     var nodeSeed: UInt64
     var firstSample: UInt32
     var preset: [UInt16]
+    /// V; 0: the start points are in `preset`.
+    var startDeviation: Double
+    var seed: UInt64
     var presetScale: ConverterScale
     var periphery: LoopPeriphery
     var unit: Double
@@ -277,14 +316,28 @@ final class RunLoopOperation: Operation {
   private static func share(_ inputs: ShareInputs, _ range: Range<Int>) -> Share {
     let dimensions = LoopSequencer.dimensions
     let scale = inputs.presetScale
-    let x0 = inputs.preset[range.lowerBound * dimensions..<range.upperBound * dimensions].enumerated().map {
-      index, code in
+    let firstSample = inputs.firstSample + UInt32(range.lowerBound)
+    var flags = [OverRange](repeating: [], count: range.count)
+    var drawn: [UInt16] = []
+    if inputs.startDeviation > 0 {
+      drawn.reserveCapacity(range.count * dimensions)
+      for index in range.indices {
+        for dimension in 0..<dimensions {
+          let xi = SamplingNoise.start(
+            seed: inputs.seed, sample: firstSample + UInt32(index - range.lowerBound), dimension: UInt32(dimension))
+          let (code, saturated) = scale.code(inputs.startDeviation * Double(xi))
+          drawn.append(UInt16(truncatingIfNeeded: code))
+          if saturated { flags[index - range.lowerBound].insert(.presetClamped) }
+        }
+      }
+    }
+    let codes =
+      drawn.isEmpty ? inputs.preset[range.lowerBound * dimensions..<range.upperBound * dimensions] : drawn[...]
+    let x0 = codes.enumerated().map { index, code in
       let error = inputs.periphery.nonlinearity(
         .preset, channel: index % dimensions, code: Int(code), of: scale.lastCode + 1)
       return Float((scale.volts(Int(code)) + scale.step * error) / inputs.unit)
     }
-    let firstSample = inputs.firstSample + UInt32(range.lowerBound)
-    var flags = [OverRange](repeating: [], count: range.count)
     do {
       let result = try inputs.loop.run(
         x0: x0, tables: inputs.tables, integration: inputs.integration, firstSample: UInt64(firstSample),
@@ -304,7 +357,7 @@ final class RunLoopOperation: Operation {
           trajectory += result.trajectory[index * perSample + dimensions..<(index + 1) * perSample]
         }
       }
-      return Share(x: result.x, flags: flags, trajectory: trajectory)
+      return Share(x: result.x, flags: flags, trajectory: trajectory, start: drawn)
     } catch {
       return Share(failure: "\(error)")
     }

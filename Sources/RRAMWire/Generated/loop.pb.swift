@@ -35,6 +35,10 @@ nonisolated struct Rram_Board_V1_ConfigureLoop: Sendable {
 
   var layers: [Rram_Board_V1_LoopLayer] = []
 
+  /// A second network on boards that have macros for it (closedLoop.secondLayerMacros), of the same state x: the integrators add
+  /// both outputs, each times its own coefficient. Empty: none is connected.
+  var second: [Rram_Board_V1_LoopLayer] = []
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -92,7 +96,8 @@ nonisolated struct Rram_Board_V1_UploadSchedule: Sendable {
 
   var count: UInt32 = 0
 
-  /// uint16 codes, [tick][channel]: channels a, b, embedding 0 .. embeddingChannels-1, then offset x, y where the board has them.
+  /// uint16 codes, [tick][channel]: channels a, b, embedding 0 .. embeddingChannels-1, then offset x, y where the board has them, then
+  /// b and embedding 0 .. embeddingChannels-1 of the second network where the board has one.
   var codes: Data = Data()
 
   /// float32, V at the noise converter for one standard deviation, one a tick; empty: no noise.
@@ -126,7 +131,7 @@ nonisolated struct Rram_Board_V1_RunLoop: Sendable {
 
   var samples: UInt32 = 0
 
-  /// uint16 codes of the preset converter, [sample][2].
+  /// uint16 codes of the preset converter, [sample][2]; empty if the board draws them itself.
   var preset: Data = Data()
 
   /// Noise of sample k is drawn for (seed, first_sample + k): see framing.md.
@@ -138,6 +143,14 @@ nonisolated struct Rram_Board_V1_RunLoop: Sendable {
   var trajectoryEvery: UInt32 = 0
 
   var credit: UInt32 = 0
+
+  /// V at the preset converter for one standard deviation of the start points that the board draws, see framing.md; 0: they are in
+  /// `preset`.
+  var startDeviationV: Float = 0
+
+  /// Commands with one number other than 0 are one run, which may be interrupted and resumed. An emulated board then shows sample k of
+  /// the run the same cells however the run was cut into commands and whenever they came; a board with a real chip ignores it.
+  var runID: UInt64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -157,7 +170,8 @@ nonisolated struct Rram_Board_V1_RunResults: Sendable {
   /// uint16 codes of the read-out converter, [sample][2].
   var x: Data = Data()
 
-  /// uint8 a sample: bit 0 row clamp, 1 amplifier rail, 2 integrator rail, 3 noise clamp, 4 read-out saturated.
+  /// uint8 a sample: bit 0 row clamp, 1 amplifier rail, 2 integrator rail, 3 noise clamp, 4 read-out saturated, 5 a start
+  /// point that the board drew was set to the end of the preset converter.
   var overRange: Data = Data()
 
   /// uint16 codes, [sample][point][2].
@@ -170,6 +184,9 @@ nonisolated struct Rram_Board_V1_RunResults: Sendable {
 
   var conversionNs: UInt64 = 0
 
+  /// uint16 codes of the preset converter, [sample][2], if the board drew the start points.
+  var start: Data = Data()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -181,7 +198,7 @@ fileprivate nonisolated let _protobuf_package = "rram.board.v1"
 
 nonisolated extension Rram_Board_V1_ConfigureLoop: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ConfigureLoop"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}layers\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}layers\0\u{1}second\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -190,6 +207,7 @@ nonisolated extension Rram_Board_V1_ConfigureLoop: SwiftProtobuf.Message, SwiftP
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.layers) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.second) }()
       default: break
       }
     }
@@ -199,11 +217,15 @@ nonisolated extension Rram_Board_V1_ConfigureLoop: SwiftProtobuf.Message, SwiftP
     if !self.layers.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.layers, fieldNumber: 1)
     }
+    if !self.second.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.second, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: Rram_Board_V1_ConfigureLoop, rhs: Rram_Board_V1_ConfigureLoop) -> Bool {
     if lhs.layers != rhs.layers {return false}
+    if lhs.second != rhs.second {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -359,7 +381,7 @@ nonisolated extension Rram_Board_V1_UploadScheduleResult: SwiftProtobuf.Message,
 
 nonisolated extension Rram_Board_V1_RunLoop: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".RunLoop"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}schedule_id\0\u{1}samples\0\u{1}preset\0\u{1}seed\0\u{3}first_sample\0\u{3}trajectory_every\0\u{1}credit\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}schedule_id\0\u{1}samples\0\u{1}preset\0\u{1}seed\0\u{3}first_sample\0\u{3}trajectory_every\0\u{1}credit\0\u{3}start_deviation_v\0\u{3}run_id\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -374,6 +396,8 @@ nonisolated extension Rram_Board_V1_RunLoop: SwiftProtobuf.Message, SwiftProtobu
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.firstSample) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.trajectoryEvery) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.credit) }()
+      case 8: try { try decoder.decodeSingularFloatField(value: &self.startDeviationV) }()
+      case 9: try { try decoder.decodeSingularFixed64Field(value: &self.runID) }()
       default: break
       }
     }
@@ -401,6 +425,12 @@ nonisolated extension Rram_Board_V1_RunLoop: SwiftProtobuf.Message, SwiftProtobu
     if self.credit != 0 {
       try visitor.visitSingularUInt32Field(value: self.credit, fieldNumber: 7)
     }
+    if self.startDeviationV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.startDeviationV, fieldNumber: 8)
+    }
+    if self.runID != 0 {
+      try visitor.visitSingularFixed64Field(value: self.runID, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -412,6 +442,8 @@ nonisolated extension Rram_Board_V1_RunLoop: SwiftProtobuf.Message, SwiftProtobu
     if lhs.firstSample != rhs.firstSample {return false}
     if lhs.trajectoryEvery != rhs.trajectoryEvery {return false}
     if lhs.credit != rhs.credit {return false}
+    if lhs.startDeviationV != rhs.startDeviationV {return false}
+    if lhs.runID != rhs.runID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -419,7 +451,7 @@ nonisolated extension Rram_Board_V1_RunLoop: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Rram_Board_V1_RunResults: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".RunResults"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_index\0\u{1}count\0\u{1}x\0\u{3}over_range\0\u{1}trajectory\0\u{3}preset_ns\0\u{3}loop_ns\0\u{3}conversion_ns\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_index\0\u{1}count\0\u{1}x\0\u{3}over_range\0\u{1}trajectory\0\u{3}preset_ns\0\u{3}loop_ns\0\u{3}conversion_ns\0\u{1}start\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -435,6 +467,7 @@ nonisolated extension Rram_Board_V1_RunResults: SwiftProtobuf.Message, SwiftProt
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.presetNs) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.loopNs) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.conversionNs) }()
+      case 9: try { try decoder.decodeSingularBytesField(value: &self.start) }()
       default: break
       }
     }
@@ -465,6 +498,9 @@ nonisolated extension Rram_Board_V1_RunResults: SwiftProtobuf.Message, SwiftProt
     if self.conversionNs != 0 {
       try visitor.visitSingularUInt64Field(value: self.conversionNs, fieldNumber: 8)
     }
+    if !self.start.isEmpty {
+      try visitor.visitSingularBytesField(value: self.start, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -477,6 +513,7 @@ nonisolated extension Rram_Board_V1_RunResults: SwiftProtobuf.Message, SwiftProt
     if lhs.presetNs != rhs.presetNs {return false}
     if lhs.loopNs != rhs.loopNs {return false}
     if lhs.conversionNs != rhs.conversionNs {return false}
+    if lhs.start != rhs.start {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

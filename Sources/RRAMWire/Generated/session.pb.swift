@@ -40,6 +40,9 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
   case loopNoise // = 6
   case loopTrajectory // = 7
   case rawConverters // = 8
+
+  /// RunLoop.start_deviation_v.
+  case loopStart // = 10
   case UNRECOGNIZED(Int)
 
   init() {
@@ -57,6 +60,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     case 6: self = .loopNoise
     case 7: self = .loopTrajectory
     case 8: self = .rawConverters
+    case 10: self = .loopStart
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -72,6 +76,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     case .loopNoise: return 6
     case .loopTrajectory: return 7
     case .rawConverters: return 8
+    case .loopStart: return 10
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -87,6 +92,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     .loopNoise,
     .loopTrajectory,
     .rawConverters,
+    .loopStart,
   ]
 
 }
@@ -748,7 +754,7 @@ nonisolated struct Rram_Board_V1_Label: Sendable {
 fileprivate nonisolated let _protobuf_package = "rram.board.v1"
 
 nonisolated extension Rram_Board_V1_Capability: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CAPABILITY_UNSPECIFIED\0\u{1}ADVANCE_TIME\0\u{1}FORM\0\u{1}WRITE_VERIFY\0\u{1}MATRIX_PRODUCT\0\u{1}CLOSED_LOOP\0\u{1}LOOP_NOISE\0\u{1}LOOP_TRAJECTORY\0\u{1}RAW_CONVERTERS\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CAPABILITY_UNSPECIFIED\0\u{1}ADVANCE_TIME\0\u{1}FORM\0\u{1}WRITE_VERIFY\0\u{1}MATRIX_PRODUCT\0\u{1}CLOSED_LOOP\0\u{1}LOOP_NOISE\0\u{1}LOOP_TRAJECTORY\0\u{1}RAW_CONVERTERS\0\u{2}\u{2}LOOP_START\0")
 }
 
 nonisolated extension Rram_Board_V1_SafeCause: SwiftProtobuf._ProtoNameProviding {

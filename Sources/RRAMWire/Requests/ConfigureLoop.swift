@@ -6,8 +6,13 @@ public struct ConfigureLoop: WireRequest {
   public typealias Response = ConfigureLoopResult
 
   public var layers: [LoopLayer]
+  /// A second network of the same state, whose output has a coefficient of its own; empty: none is connected.
+  public var second: [LoopLayer]
 
-  public init(layers: [LoopLayer]) { self.layers = layers }
+  public init(layers: [LoopLayer], second: [LoopLayer] = []) {
+    self.layers = layers
+    self.second = second
+  }
 
   public var body: RequestBody { .configureLoop(self) }
 }
@@ -38,28 +43,41 @@ public struct ConfigureLoopResult: WireResponse, Hashable {
 
 extension ConfigureLoop {
   init(_ message: Rram_Board_V1_ConfigureLoop) throws(WireError) {
-    layers = []
-    for (i, layer) in message.layers.enumerated() {
-      let field = "configure_loop.layers[\(i)]"
+    layers = try Self.layers(message.layers, "configure_loop.layers")
+    second = try Self.layers(message.second, "configure_loop.second")
+  }
+
+  private static func layers(_ messages: [Rram_Board_V1_LoopLayer], _ name: String) throws(WireError) -> [LoopLayer] {
+    var layers: [LoopLayer] = []
+    for (i, layer) in messages.enumerated() {
+      let field = "\(name)[\(i)]"
       let block = try CellBlock(try required(layer.hasBlock, layer.block, field + ".block"), field + ".block")
-      try Self.checkPairs(block, field)
+      try checkPairs(block, field)
       let gain: [UInt16] = try unpack(layer.columnGain, count: block.shape.columns / 2, field + ".column_gain")
       layers.append(LoopLayer(block: block, columnGain: gain))
     }
+    return layers
   }
 
   func message() throws(WireError) -> Rram_Board_V1_ConfigureLoop {
     var message = Rram_Board_V1_ConfigureLoop()
+    message.layers = try Self.messages(layers, "configure_loop.layers")
+    message.second = try Self.messages(second, "configure_loop.second")
+    return message
+  }
+
+  private static func messages(_ layers: [LoopLayer], _ name: String) throws(WireError) -> [Rram_Board_V1_LoopLayer] {
+    var messages: [Rram_Board_V1_LoopLayer] = []
     for (i, layer) in layers.enumerated() {
-      let field = "configure_loop.layers[\(i)]"
-      try Self.checkPairs(layer.block, field)
+      let field = "\(name)[\(i)]"
+      try checkPairs(layer.block, field)
       try check(layer.columnGain, count: layer.block.shape.columns / 2, field + ".column_gain")
       var part = Rram_Board_V1_LoopLayer()
       part.block = try layer.block.message(field + ".block")
       part.columnGain = pack(layer.columnGain)
-      message.layers.append(part)
+      messages.append(part)
     }
-    return message
+    return messages
   }
 
   private static func checkPairs(_ block: CellBlock, _ field: String) throws(WireError) {

@@ -46,6 +46,8 @@ public struct Capability: RawRepresentable, Sendable, Hashable, CustomStringConv
   public static let loopTrajectory = Capability(rawValue: 7)
   /// ``SetDAC`` and ``ReadADC``.
   public static let rawConverters = Capability(rawValue: 8)
+  /// Start points drawn by the board: ``RunLoop/startDeviation``.
+  public static let loopStart = Capability(rawValue: 10)
 
   public var description: String {
     switch self {
@@ -57,6 +59,7 @@ public struct Capability: RawRepresentable, Sendable, Hashable, CustomStringConv
     case .loopNoise: "loop noise"
     case .loopTrajectory: "loop trajectory"
     case .rawConverters: "raw converters"
+    case .loopStart: "loop start"
     default: "capability \(rawValue)"
     }
   }

@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+public import RRAMUnits
 
 /// Runs the loop once a sample: preset, all ticks of the schedule, read-out.
 public struct RunLoop: StreamingRequest {
@@ -6,7 +7,7 @@ public struct RunLoop: StreamingRequest {
 
   public var scheduleID: UInt32
   public var samples: Int
-  /// Codes of the preset converter, `[sample][2]`.
+  /// Codes of the preset converter, `[sample][2]`; empty if the board draws them.
   public var preset: [UInt16]
   /// Noise of sample k is drawn for (seed, firstSample + k): see `protocols/framing.md`.
   public var seed: UInt64
@@ -14,11 +15,17 @@ public struct RunLoop: StreamingRequest {
   /// Read x every so many ticks as well; 0: only at the end.
   public var trajectoryEvery: Int
   public var credit: Int
+  /// Standard deviation, at the preset converter, of start points that the board draws; 0: they are in ``preset``.
+  public var startDeviation: Volts
+  /// Commands with one number other than 0 are one run.
+  public var runID: UInt64
 
   public init(
-    scheduleID: UInt32, samples: Int, preset: [UInt16], seed: UInt64, firstSample: UInt32 = 0,
-    trajectoryEvery: Int = 0, credit: Int
+    scheduleID: UInt32, samples: Int, preset: [UInt16] = [], seed: UInt64, firstSample: UInt32 = 0,
+    trajectoryEvery: Int = 0, credit: Int, startDeviation: Volts = .zero, runID: UInt64 = 0
   ) {
+    self.startDeviation = startDeviation
+    self.runID = runID
     self.scheduleID = scheduleID
     self.samples = samples
     self.preset = preset
@@ -41,6 +48,8 @@ public struct OverRange: OptionSet, Sendable, Hashable {
   public static let integratorRail = OverRange(rawValue: 1 << 2)
   public static let noiseClamp = OverRange(rawValue: 1 << 3)
   public static let readOutSaturated = OverRange(rawValue: 1 << 4)
+  /// A start point that the board drew lay beyond the preset converter and was set to its end.
+  public static let presetClamped = OverRange(rawValue: 1 << 5)
 }
 
 /// Part of the answer to ``RunLoop``: ``count`` samples from `firstIndex` on.
@@ -56,12 +65,15 @@ public struct RunResults: WireResponse, Hashable {
   public var presetTime: Duration
   public var loopTime: Duration
   public var conversionTime: Duration
+  /// Codes of the preset converter, `[sample][2]`, where the board drew the start points; empty otherwise.
+  public var start: [UInt16]
 
   public init(
     firstIndex: Int, x: [UInt16], overRange: [OverRange], trajectory: [UInt16] = [], presetTime: Duration,
-    loopTime: Duration, conversionTime: Duration
+    loopTime: Duration, conversionTime: Duration, start: [UInt16] = []
   ) {
     self.firstIndex = firstIndex
+    self.start = start
     self.x = x
     self.overRange = overRange
     self.trajectory = trajectory
@@ -85,7 +97,9 @@ extension RunLoop {
   init(_ message: Rram_Board_V1_RunLoop) throws(WireError) {
     scheduleID = message.scheduleID
     samples = Int(message.samples)
-    preset = try unpack(message.preset, count: 2 * samples, "run_loop.preset")
+    startDeviation = Volts(Double(message.startDeviationV))
+    runID = message.runID
+    preset = try unpack(message.preset, count: startDeviation > .zero ? 0 : 2 * samples, "run_loop.preset")
     seed = message.seed
     firstSample = message.firstSample
     trajectoryEvery = Int(message.trajectoryEvery)
@@ -98,7 +112,9 @@ extension RunLoop {
     var message = Rram_Board_V1_RunLoop()
     message.scheduleID = scheduleID
     message.samples = try wire32(samples, "run_loop.samples")
-    try check(preset, count: 2 * samples, "run_loop.preset")
+    message.startDeviationV = Float(startDeviation.rawValue)
+    message.runID = runID
+    try check(preset, count: startDeviation > .zero ? 0 : 2 * samples, "run_loop.preset")
     message.preset = pack(preset)
     message.seed = seed
     message.firstSample = firstSample
@@ -108,6 +124,9 @@ extension RunLoop {
   }
 
   private func checkSamples() throws(WireError) {
+    guard startDeviation.rawValue >= 0, startDeviation.isFinite else {
+      throw WireError(.outOfRange, field: "run_loop.start_deviation_v", "\(startDeviation) is no standard deviation")
+    }
     // Noise is drawn for a 32-bit sample number; one that wrapped would repeat the noise of another sample.
     guard samples >= 1, samples <= Int(UInt32.max) - Int(firstSample) + 1 else {
       throw WireError(.outOfRange, field: "run_loop.samples", "\(samples) samples from number \(firstSample)")
@@ -123,6 +142,7 @@ extension RunResults {
     let bits: [UInt8] = try unpack(message.overRange, count: count, "run_results.over_range")
     overRange = bits.map(OverRange.init(rawValue:))
     trajectory = try unpack(message.trajectory, count: nil, "run_results.trajectory")
+    start = try unpackOptional(message.start, count: 2 * count, "run_results.start")
     presetTime = .nanoseconds(message.presetNs)
     loopTime = .nanoseconds(message.loopNs)
     conversionTime = .nanoseconds(message.conversionNs)
@@ -138,6 +158,8 @@ extension RunResults {
     message.x = pack(x)
     message.overRange = pack(overRange.map(\.rawValue))
     message.trajectory = pack(trajectory)
+    try check(start, count: 2 * count, orEmpty: true, "run_results.start")
+    message.start = pack(start)
     message.presetNs = try nanoseconds(presetTime, "run_results.preset_ns")
     message.loopNs = try nanoseconds(loopTime, "run_results.loop_ns")
     message.conversionNs = try nanoseconds(conversionTime, "run_results.conversion_ns")

@@ -2,8 +2,6 @@ import Foundation
 import RRAMKit
 
 extension SampleCommand {
-  /// Ticks of a twin's schedule: a hundred a period of the shipped twin's drive.
-  static let twinTicks = 400
   /// Points read of each trajectory.
   static let twinPoints = 100
 
@@ -13,12 +11,13 @@ extension SampleCommand {
       ("--guidance", guidance != 0), ("--scale", scale != nil), ("--class", label != nil), ("--track", track),
       ("--trajectories", trajectories != nil),
       ("--calibration", calibration.map { $0 != "none" } ?? false),
+      ("--guidance-play", guidancePlay != nil), ("--start board", start == Self.startOnBoard),
     ]
     for (option, given) in refused where given {
       throw CommandError(
         message: "\(option): '\(model.name)' is a neural ODE, which has none", exitCode: ExitStatus.usage)
     }
-    let ticks = self.ticks ?? Self.twinTicks
+    let ticks = self.ticks ?? model.usualTicks
     guard ticks.isMultiple(of: Self.twinPoints) else {
       throw CommandError(
         message: "--ticks \(ticks): a multiple of \(Self.twinPoints) is needed, the points of a trajectory",

@@ -46,8 +46,16 @@ struct SampleCommand: AsyncParsableCommand {
   @Option(help: "Seed of start points and noise.")
   var seed: UInt64 = 0
 
-  @Option(help: "File (.npy, float, (n, 2)) of start points x(0), in units.")
+  @Option(
+    help: ArgumentHelp(
+      "Start points x(0): a file (.npy, float, (n, 2), in units), or 'board': drawn by the board's own noise source, the same numbers.",
+      valueName: "FILE|board"))
   var start: String?
+
+  @Option(
+    help: "How guidance is played: slots, or at-once on boards with two networks. Default: at once where the board can."
+  )
+  var guidancePlay: GuidancePlay?
 
   @Option(
     parsing: .unconditional,
@@ -133,12 +141,21 @@ struct SampleCommand: AsyncParsableCommand {
   /// Memory for the points of all paths of a run.
   private static let pathBytes = 256 << 20
 
+  /// What --start says for the board's own noise source.
+  static let startOnBoard = "board"
+
   /// Every sample of a run as it came, in the run's folder.
   private static let journalName = "samples.journal"
 
   /// The command that made a run, as its manifest tells.
   private func adopting(_ manifest: RunManifest, of folder: URL) throws -> SampleCommand {
     let settings = manifest.settings
+    if let count = settings["twinTrajectories"] {
+      throw CommandError(
+        message:
+          "\(folder.path): is a run of \(count) trajectories of a neural ODE, which keeps no journal: it takes \(count) times 20 µs, so "
+          + "draw it again", exitCode: ExitStatus.usage)
+    }
     guard let model = settings["modelFile"], let count = settings["samples"].flatMap({ Int($0) }),
       let ticks = settings["ticks"].flatMap({ Int($0) }), let seed = settings["seed"].flatMap({ UInt64($0) }),
       let guidance = settings["guidance"].flatMap({ Double($0) }),
@@ -157,6 +174,7 @@ struct SampleCommand: AsyncParsableCommand {
       (1...max(1, ticks)).contains($0) ? $0 : nil
     }
     command.calibration = text("calibration") ?? "none"
+    command.guidancePlay = text("guidancePlay").flatMap { GuidancePlay(rawValue: $0) }
     if let every = text("trackEvery").flatMap({ Int($0) }) { (command.track, command.trackEvery) = (true, every) }
     return command
   }
@@ -175,8 +193,9 @@ struct SampleCommand: AsyncParsableCommand {
     let model = try ScoreModel.open(modelName, options.common)
     if model.metadata.process == .neuralODE, manifest == nil { return try await runTwin(model) }
     let batches = try self.batches(of: model)
-    let ticks = self.ticks ?? 200
-    let startPoints = try start.map { try self.startPoints(from: $0) }
+    let ticks = self.ticks ?? model.usualTicks
+    let startOnBoard = start == Self.startOnBoard
+    let startPoints = try startOnBoard ? nil : start.map { try self.startPoints(from: $0) }
     try checkWritable(output)
     if let manifest, let expected = manifest.settings["modelSHA256"], expected != model.sha256 {
       throw CommandError(
@@ -192,10 +211,14 @@ struct SampleCommand: AsyncParsableCommand {
     let done = batches.map { min(max(earlier.count - $0.first, 0), $0.count) }
     let chosen = try CalibrationChoice(calibration)
     let programs = try zip(batches, done).map { batch, done in
-      try SamplingProgram(
+      var program = try SamplingProgram(
         model, equation: solver, scale: scale, classLabel: batch.label, guidance: guidance, ticks: ticks,
         seed: seed, firstSample: UInt32(batch.first + done))
+      program.guidancePlay = guidancePlay
+      return program
     }
+    // Tracking reads the cells on the way, so what a sample sees depends on when it is drawn.
+    let runID = track ? 0 : manifest?.settings["runID"].flatMap { UInt64($0) } ?? UInt64.random(in: 1 ... .max)
     let progress = ProgressLine(quiet: options.common.quiet)
     let settings = [
       "model": model.name, "modelSHA256": model.sha256, "samples": "\(count)", "solver": programs[0].equation.rawValue,
@@ -203,7 +226,8 @@ struct SampleCommand: AsyncParsableCommand {
       "guidance": "\(guidance)", "modelFile": modelName, "betaScale": scale.map { "\($0)" } ?? "",
       "output": output ?? "", "resumed": resume ?? "",
       "trajectories": trajectories.map { "\($0)" } ?? "",
-      "start": start ?? "", "calibration": calibration ?? "none",
+      "start": start ?? "", "calibration": calibration ?? "none", "guidancePlay": guidancePlay?.rawValue ?? "",
+      "runID": "\(runID)",
       "trackEvery": track ? "\(trackEvery)" : "",
     ]
     try chosen.check(programs)
@@ -227,7 +251,8 @@ struct SampleCommand: AsyncParsableCommand {
       try record.note(setting: "calibration", use?.id ?? "none")
       let journal = try SampleJournal(path: record.file(Self.journalName).path)
       for (index, (batch, program)) in zip(batches, programs).enumerated() {
-        let session = try await SamplingSession(program, on: board, home: RecordsHome())
+        let session = try await SamplingSession(
+          program, on: board, home: RecordsHome(), checkingCells: file == nil)
         if file == nil {
           warn(of: session.record)
           if !options.common.quiet { for warning in session.fit.warnings { note("warning: \(warning)") } }
@@ -255,9 +280,10 @@ struct SampleCommand: AsyncParsableCommand {
                 calibration, missing, from: session, startPoints: points, statistics: &statistics, keep)
             } else {
               statistics.add(
-                try await session.draw(missing, startPoints: points, trajectoryEvery: trajectories ?? 0) {
-                  try keep($0)
-                })
+                try await session.draw(
+                  missing, startPoints: points, startOnBoard: startOnBoard, trajectoryEvery: trajectories ?? 0,
+                  runID: runID
+                ) { try keep($0) })
             }
           } catch {
             progress.clear()
@@ -286,9 +312,7 @@ struct SampleCommand: AsyncParsableCommand {
       if track { file.metadata.tracked = updates.map(\.firstSample) }
       try file.write(to: path)
       try record.keep(file)
-      let arrays = energies.compactMap(\.array)
-      let energy = SampleEnergy(array: arrays.isEmpty ? nil : arrays.reduce(0, +) / Double(arrays.count))
-      var report = SampleReport(programs[0], statistics, energy: energy, file: path)
+      var report = SampleReport(programs[0], statistics, energy: .mean(energies), file: path)
       if batches.count > 1 { report.classLabel = nil }
       report.calibration = use
       if track { report.tracking = updates }
@@ -325,10 +349,12 @@ struct SampleCommand: AsyncParsableCommand {
       updates.append(update)
       statistics.chipSeconds += update.chipSeconds
       program.correction = tracking.correction
-      let session = try await SamplingSession(program, on: board, home: RecordsHome())
+      let session = try await SamplingSession(program, on: board, home: RecordsHome(), checkingCells: false)
       let points = startPoints.map { Array($0[2 * begin..<2 * (begin + size)]) }
       statistics.add(
-        try await session.draw(size, startPoints: points, trajectoryEvery: trajectories ?? 0) { try body($0) })
+        try await session.draw(
+          size, startPoints: points, startOnBoard: start == Self.startOnBoard, trajectoryEvery: trajectories ?? 0
+        ) { try body($0) })
     }
     return updates
   }
@@ -367,6 +393,7 @@ struct SampleCommand: AsyncParsableCommand {
 }
 
 extension ReverseEquation: ExpressibleByArgument {}
+extension GuidancePlay: ExpressibleByArgument {}
 
 extension RunDirectory {
   /// Picture and report of a sample file.
@@ -406,10 +433,12 @@ struct SampleOutput: CommandOutput {
       "\(report.samples) samples (\(report.solver.rawValue), scale \(report.scale.formatted(digits: 3)), \(report.ticks) ticks): \(report.file ?? "")",
       "chip \((report.chipSecondsPerSample * 1e6).formatted(digits: 4)) µs a sample, duty cycle \((report.dutyCycle * 100).formatted(digits: 3)) %, loop alone \((report.loopShare * 100).formatted(digits: 3)) %; host \(report.hostSeconds.formatted(digits: 3)) s",
     ]
-    if let array = report.energyPerSample.array {
-      lines.append(
-        "array energy \(Joules(array)) a sample (modelled; amplifiers, converters and board are not modelled yet)")
-    }
+    let energy = report.energyPerSample
+    let parts = [
+      ("array", energy.array), ("amplifiers", energy.amplifiers), ("converters", energy.converters),
+      ("board", energy.board),
+    ].map { name, value in "\(name) \(value.map { "\(Joules($0))" } ?? "not described")" }
+    lines.append("energy a sample, modelled: " + parts.joined(separator: ", "))
     if let calibration = report.calibration {
       lines.append(
         "calibration \(calibration.id), target \(calibration.target); the cells have moved by \(calibration.movementPercent.formatted(digits: 2)) % of the window since their read"

@@ -28,8 +28,13 @@ struct ScheduleCommand: AsyncParsableCommand {
   @Option(parsing: .unconditional, help: "Guidance w towards the class.")
   var guidance = 0.0
 
-  @Option(parsing: .unconditional, help: "Ticks of the schedule.")
-  var ticks = 200
+  @Option(
+    help: "How guidance is played: slots, or at-once on boards with two networks. Default: at once where the board can."
+  )
+  var guidancePlay: GuidancePlay?
+
+  @Option(parsing: .unconditional, help: "Ticks of the schedule. Default: 200, of a twin 400.")
+  var ticks: Int?
 
   @Option(help: "Draw the tables into this file (.svg, .png).")
   var plot: String?
@@ -37,7 +42,7 @@ struct ScheduleCommand: AsyncParsableCommand {
   @OptionGroup var options: BoardOptions
 
   func validate() throws {
-    guard ticks > 0 else { throw ValidationError("--ticks \(ticks): at least 1 is needed") }
+    if let ticks, ticks <= 0 { throw ValidationError("--ticks \(ticks): at least 1 is needed") }
     guard guidance >= 0, guidance.isFinite else {
       throw ValidationError("--guidance \(guidance): a number of at least 0 is needed")
     }
@@ -54,8 +59,10 @@ struct ScheduleCommand: AsyncParsableCommand {
     let model = try ScoreModel.open(self.model, options.common)
     let condition = try condition(of: model)
     try checkWritable(plot)
-    let program = try SamplingProgram(
-      model, equation: solver, scale: scale, classLabel: condition, guidance: guidance, ticks: ticks)
+    var program = try SamplingProgram(
+      model, equation: solver, scale: scale, classLabel: condition, guidance: guidance,
+      ticks: ticks ?? model.usualTicks)
+    program.guidancePlay = guidancePlay
     let board = try await description(at: address)
     let schedule = try program.schedule(on: board)
     let fit = try LoopFit(program, on: board)
