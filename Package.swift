@@ -112,6 +112,16 @@ let package = Package(
     .executableTarget(
       name: "usb-guest-checks", dependencies: ["RRAMWire", "RRAMTransport", "RRAMUSB", "RRAMEmulatorUSB"],
       path: "tools/usb-guest/checks"),
+    // Test support: boards and links that break, for tests and for tools/soak. No product.
+    .target(
+      name: "RRAMFaults", dependencies: ["RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMProfiles", "RRAMEmulator"],
+      path: "tools/soak/Faults"),
+    .executableTarget(
+      name: "soak",
+      dependencies: [
+        "RRAMUnits", "RRAMKit", "RRAMFaults", logging,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "tools/soak/Sources"),
     // Tests: one target each, named for the target it tests.
     .testTarget(name: "RRAMUnitsTests", dependencies: ["RRAMUnits"]),
     .testTarget(
@@ -124,7 +134,7 @@ let package = Package(
     .testTarget(
       name: "RRAMConformanceTests",
       dependencies: [
-        "RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMProfiles", "RRAMEmulator", "RRAMConformance",
+        "RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMProfiles", "RRAMEmulator", "RRAMConformance", "RRAMFaults",
       ]),
     .testTarget(
       name: "RRAMEmulatorTests",
@@ -141,7 +151,9 @@ let package = Package(
     .testTarget(name: "RRAMUSBTests", dependencies: ["RRAMTransport", "RRAMUSB"]),
     .testTarget(
       name: "RRAMBoardTests",
-      dependencies: ["RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard", "RRAMEmulator"]),
+      dependencies: [
+        "RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard", "RRAMEmulator", "RRAMFaults",
+      ]),
     .testTarget(name: "RRAMFilesTests", dependencies: ["RRAMFiles"], resources: [.copy("Resources")]),
     .testTarget(
       name: "RRAMModelTests", dependencies: ["RRAMModel", "RRAMFiles", "RRAMUnits"],

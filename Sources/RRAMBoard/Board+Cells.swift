@@ -38,6 +38,12 @@ extension Board {
   public func readings(_ cells: CellSelection, bias: ReadBias? = nil) async throws -> Readings {
     let bias = bias ?? defaultReadBias()
     try check.check(ReadCells(cells: cells, bias: bias))
+    let readings = try await asking { try await $0.readOnce(cells, bias) }
+    book.enter(readings, of: cells)
+    return readings
+  }
+
+  private func readOnce(_ cells: CellSelection, _ bias: ReadBias) async throws -> Readings {
     let streams = try await open(parts(cells).map { ReadCells(cells: $0, bias: bias) }, cost: readCost(bias))
     var readings = Readings(conductance: [], formed: [])
     readings.conductance.reserveCapacity(cells.count)
@@ -51,7 +57,6 @@ extension Board {
       try checkJoin(readings.conductance.count - start == part.count, "read_cells")
     }
     try checkJoin(readings.formed.isEmpty || readings.formed.count == readings.conductance.count, "read_cells")
-    book.enter(readings, of: cells)
     return readings
   }
 
@@ -74,9 +79,16 @@ extension Board {
       return piece
     }
     let seconds = Double(request.count) * (request.width.seconds + boardDescription.drivers.settling.seconds)
-    let streams = try await open(requests, cost: { Double($0) * seconds })
-    var waiting = Deque(streams)
-    return try await report(request.cells, forming: request.kind == .forming, progress: nil) { _ in waiting.popFirst() }
+    do {
+      let streams = try await open(requests, cost: { Double($0) * seconds })
+      var waiting = Deque(streams)
+      return try await report(request.cells, forming: request.kind == .forming, progress: nil) { _ in waiting.popFirst()
+      }
+    } catch var error as BoardError where error.isOutcomeUnknown && configuration.retries > 0 {
+      // Never again: only what became of it is asked.
+      error.outcome = try? await settle(error)
+      throw error
+    }
   }
 
   /// Forms the selected cells one by one: a ramp of pulses, a read after each, until a cell conducts.
@@ -89,13 +101,14 @@ extension Board {
     try require(.form, for: "form")
     try check.check(request)
     try await checkWear(request.cells, pulses: request.steps)
-    let requests = parts(request.cells).map { part in
-      var piece = request
-      piece.cells = part
-      return piece
+    return try await working(on: request.cells) { board, cells in
+      let requests = board.parts(cells).map { part in
+        var piece = request
+        piece.cells = part
+        return (part, piece)
+      }
+      return try await board.reportStreaming(cells, requests, forming: true, progress: progress)
     }
-    return try await reportStreaming(
-      request.cells, requests.map { ($0.cells, $0) }, forming: true, progress: progress)
   }
 
   /// Writes targets by board-run incremental step pulse programming with verification.
@@ -108,15 +121,35 @@ extension Board {
     try require(.writeVerify, for: "write-verify")
     try check.check(request)
     try await checkWear(request.cells, pulses: request.maximumPulses)
-    var first = 0
-    let requests = parts(request.cells, bytesPerCell: MemoryLayout<Float>.size).map { part in
-      var piece = request
-      piece.cells = part
-      piece.targets = Array(request.targets[first..<first + part.count])
-      first += part.count
-      return (part, piece)
+    let targets = Dictionary(uniqueKeysWithValues: zip(request.cells.indices, request.targets))
+    var before: [WrittenCell] = []
+    var mask = CellMask(cellCount: request.cells.block.cellCount)
+    for (index, target) in zip(request.cells.indices, request.targets) {
+      if let known = configuration.writtenBefore?(request.cells.block.address(at: index), target) {
+        before.append(known)
+      } else {
+        mask[index] = true
+      }
     }
-    return try await reportStreaming(request.cells, requests, forming: false, progress: progress)
+    var report = CellReport(selection: request.cells)
+    report.enter(before)
+    guard mask.selectedCount > 0 else { return report }
+    let open = before.isEmpty ? request.cells : CellSelection(block: request.cells.block, mask: mask)
+    let found = try await working(on: open) { board, cells in
+      let all = cells.indices.compactMap { targets[$0] }
+      var first = 0
+      let requests = board.parts(cells, bytesPerCell: MemoryLayout<Float>.size).map { part in
+        var piece = request
+        piece.cells = part
+        piece.targets = Array(all[first..<first + part.count])
+        first += part.count
+        return (part, piece)
+      }
+      return try await board.reportStreaming(cells, requests, forming: false, targets: all, progress: progress)
+    }
+    guard !before.isEmpty else { return found }
+    report.merge(found)
+    return report
   }
 
   /// Currents of the block's columns with its rows driven, amperes: I_c = Σ_r v_r · G_rc.
@@ -173,12 +206,12 @@ extension Board {
 
   /// Keeps two parts with the board, so that it need not wait for the host between them.
   private func reportStreaming<R: StreamingRequest>(
-    _ cells: CellSelection, _ requests: [(CellSelection, R)], forming: Bool,
+    _ cells: CellSelection, _ requests: [(CellSelection, R)], forming: Bool, targets: [Float] = [],
     progress: (@Sendable (OperationProgress) -> Void)?
   ) async throws -> CellReport where R.Response == CellResults {
     var unsent = Deque(requests)
     var open: Deque<Part> = []
-    return try await report(cells, forming: forming, progress: progress) { board in
+    return try await report(cells, forming: forming, targets: targets, progress: progress) { board in
       if open.isEmpty, let (part, request) = unsent.popFirst() {
         open.append((part, try await board.stream(request)))
       }
@@ -193,7 +226,8 @@ extension Board {
 
   /// Joins the answers of all parts; `next` gives one part after the other.
   private func report(
-    _ cells: CellSelection, forming: Bool, progress: (@Sendable (OperationProgress) -> Void)?,
+    _ cells: CellSelection, forming: Bool, targets: [Float] = [],
+    progress: (@Sendable (OperationProgress) -> Void)?,
     next: (isolated Board) async throws -> Part?
   ) async throws -> CellReport {
     var report = CellReport(selection: cells)
@@ -208,12 +242,23 @@ extension Board {
     }
     var done = OperationProgress(total: cells.count)
     var offset = 0
+    var said = [Bool](repeating: targets.isEmpty || configuration.cellsWritten == nil, count: cells.count)
+    let addresses = said.contains(false) ? report.addresses : []
     while let (part, stream) = try await next(self) {
       report.operationIDs.append(stream.operationID)
       var latest = OperationProgress()
       do {
         for try await results in stream {
           try checkJoin(report.enter(results, offset: offset, partCount: part.count), "cell results")
+          let heard =
+            results.indices.isEmpty
+            ? Array(offset + results.firstIndex..<offset + results.firstIndex + results.count)
+            : results.indices.map { offset + Int($0) }
+          let new = heard.filter { !said[$0] && report.reasons[$0] != .notReached }
+          if !new.isEmpty {
+            for k in new { said[k] = true }
+            try configuration.cellsWritten?(new.map { report.written($0, at: addresses[$0], target: targets[$0]) })
+          }
           latest = results.progress
           progress?(done.adding(latest))
         }

@@ -30,6 +30,13 @@ extension Board {
         "board \(hello.serial) with chip \(hello.chipID) answers instead of \(info.serial) with chip \(info.chipID)",
         address: address)
     }
+    greetedBoot = await link.bootID
+  }
+
+  /// Opens a new session if the board has started anew since the last one was opened; several callers may find that out at once.
+  func resumeIfNeeded() async throws {
+    guard await link.bootID != greetedBoot else { return }
+    try await resume()
   }
 
   /// What became of an operation whose answer was lost. It is never repeated by itself.
@@ -43,7 +50,14 @@ extension Board {
   /// Lets chip time pass without waiting. Only boards with the capability, which hardware has not.
   public func advanceTime(by duration: Duration) async throws {
     try require(.advanceTime, for: "advancing time")
-    _ = try await exchange(AdvanceTime(duration: duration), limit: configuration.advanceLimit)
+    let before = await boardTime
+    do {
+      _ = try await exchange(AdvanceTime(duration: duration), limit: configuration.advanceLimit)
+    } catch let error as BoardError where [.timedOut, .replyLost].contains(error.code) && configuration.retries > 0 {
+      // The board's clock says whether it was done.
+      try await heartbeat()
+      guard await boardTime - before >= duration else { throw error }
+    }
   }
 
   /// What the board knows about the contents of a macro.

@@ -26,8 +26,12 @@ public actor Board {
   private var lastOperationID: UInt64
   private var isClosed = false
   var book: PulseBook
+  /// The boot with which this session was opened.
+  var greetedBoot: UInt64
 
   public nonisolated var address: String { info.address }
+  /// How often work goes on after a lost answer; see ``BoardConfiguration/retries``.
+  public nonisolated var retries: Int { configuration.retries }
 
   private init(
     info: BoardInfo, boardDescription: BoardDescription, check: LimitCheck, limitRecords: [LimitRecord],
@@ -39,6 +43,7 @@ public actor Board {
     self.check = check
     self.limitRecords = limitRecords
     book = PulseBook(shape: boardDescription.macros.shape)
+    greetedBoot = info.bootID
     self.events = events
     self.sessionID = sessionID
     self.configuration = configuration
@@ -188,7 +193,14 @@ public actor Board {
   /// Sends any request that is answered by one frame, and waits for the answer. Limits are not checked here, only by the board.
   ///
   /// - Parameter limit: silence after which it counts as lost; `nil`: the configuration's.
+  ///
+  /// Where that changes nothing it is asked again after a lost answer (``BoardConfiguration/retries``).
   public func exchange<R: WireRequest>(_ request: R, limit: Duration? = nil) async throws -> R.Response {
+    guard request.body.isIdempotent, !request.body.isHello else { return try await exchangeOnce(request, limit: limit) }
+    return try await asking { try await $0.exchangeOnce(request, limit: limit) }
+  }
+
+  private func exchangeOnce<R: WireRequest>(_ request: R, limit: Duration?) async throws -> R.Response {
     var result: R.Response?
     for try await response in try await responses(request, limit: limit) {
       guard result == nil else {
@@ -303,6 +315,10 @@ public actor Board {
 }
 
 extension RequestBody {
+  fileprivate var isHello: Bool {
+    if case .hello = self { true } else { false }
+  }
+
   /// Handled by the board at once, before anything queued: needs none of its places.
   fileprivate var isUrgent: Bool {
     switch self {

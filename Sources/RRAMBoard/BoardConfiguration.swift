@@ -28,6 +28,14 @@ public struct BoardConfiguration: Sendable {
   /// Response frames of one stream that may be under way or wait for the consumer.
   public var streamWindow = 8
 
+  /// How often a request whose answer was lost is asked again where that changes nothing, and how often a write goes on after the
+  /// board was asked what became of it. A pulse is never repeated.
+  public var retries = 0
+  /// Told of cells as soon as a write-verify has ended with them.
+  public var cellsWritten: (@Sendable ([WrittenCell]) throws -> Void)?
+  /// What a run that goes on knows of a cell with this target: it is not written again.
+  public var writtenBefore: (@Sendable (_ cell: CellAddress, _ target: Float) -> WrittenCell?)?
+
   /// Told of every operation that pulsed cells, once it has ended, well or not.
   public var pulsed: (@Sendable (PulsesGiven) -> Void)?
 

@@ -55,6 +55,8 @@ public struct BoardError: Error, Sendable, CustomStringConvertible {
   public var refusal: Refusal?
   /// What was done before the operation ended early.
   public var partial: CellReport?
+  /// What the board said when it was asked what became of the operation; `nil` if it was not, or did not know.
+  public var outcome: OperationState?
   /// The error of the layer below.
   public var underlying: (any Error)?
 
@@ -71,7 +73,15 @@ public struct BoardError: Error, Sendable, CustomStringConvertible {
     self.underlying = underlying
   }
 
-  public var description: String { "\(address): \(message)" }
+  public var description: String {
+    guard let outcome else { return "\(address): \(message)" }
+    return
+      "\(address): \(message); the board says that it is \(outcome.state) with \(outcome.finished) of \(outcome.total) "
+      + "and \(outcome.pulses) pulses"
+  }
+
+  /// No answer came, so what became of the request is unknown; the link may still work.
+  public var isOutcomeUnknown: Bool { [.timedOut, .replyLost, .rebooted].contains(code) }
 
   /// The failure a response reports.
   init(_ response: ResponseMessage, request: String, address: String, operationID: UInt64?) {

@@ -43,6 +43,7 @@ public struct CellReport: Sendable, Hashable {
   ///
   /// False if the frame does not fit.
   mutating func enter(_ results: CellResults, offset: Int, partCount: Int) -> Bool {
+    guard results.indices.isEmpty else { return enter(outOfOrder: results, offset: offset, partCount: partCount) }
     guard results.firstIndex >= 0, results.count >= 0, results.count <= partCount - results.firstIndex else {
       return false
     }
@@ -56,5 +57,74 @@ public struct CellReport: Sendable, Hashable {
     put(results.reasons, into: &reasons)
     put(results.formingVoltage, into: &formingVoltage)
     return true
+  }
+
+  private mutating func enter(outOfOrder results: CellResults, offset: Int, partCount: Int) -> Bool {
+    guard results.indices.allSatisfy({ $0 < partCount }) else { return false }
+    for (k, index) in results.indices.enumerated() {
+      let place = offset + Int(index)
+      if !results.conductance.isEmpty { conductance[place] = results.conductance[k] }
+      if !results.pulses.isEmpty { pulses[place] = results.pulses[k] }
+      if !results.reads.isEmpty { reads[place] = results.reads[k] }
+      if !results.reasons.isEmpty { reasons[place] = results.reasons[k] }
+    }
+    return true
+  }
+
+  func written(_ k: Int, at cell: CellAddress, target: Float) -> WrittenCell {
+    WrittenCell(
+      cell: cell, target: target, conductance: conductance[k], pulses: pulses[k], reads: reads[k], reason: reasons[k])
+  }
+
+  /// Enters cells of the selection that were written before.
+  mutating func enter(_ before: [WrittenCell]) {
+    guard !before.isEmpty else { return }
+    let places = Dictionary(uniqueKeysWithValues: addresses.enumerated().map { ($1, $0) })
+    for known in before {
+      guard let place = places[known.cell] else { continue }
+      conductance[place] = known.conductance
+      pulses[place] = known.pulses
+      reads[place] = known.reads
+      reasons[place] = known.reason
+    }
+  }
+
+  /// Selected cells on which work has ended, well or not.
+  var finished: [Int] { reasons.indices.filter { reasons[$0] != .notReached && reasons[$0].rawValue != 0 } }
+
+  /// Adds what a further operation on some of these cells found: counts add up, what was read last stands.
+  mutating func merge(_ other: CellReport) {
+    let places = Dictionary(uniqueKeysWithValues: selection.indices.enumerated().map { ($1, $0) })
+    for (k, index) in other.selection.indices.enumerated() {
+      guard let place = places[index] else { continue }
+      if other.reads[k] > 0 { conductance[place] = other.conductance[k] }
+      pulses[place] += other.pulses[k]
+      reads[place] += other.reads[k]
+      reasons[place] = other.reasons[k]
+      if !other.formingVoltage[k].isNaN { formingVoltage[place] = other.formingVoltage[k] }
+    }
+    rounds += other.rounds
+    operationIDs += other.operationIDs
+  }
+}
+
+/// A cell on which a write has ended, as it is kept by whoever may have to go on with the run.
+public struct WrittenCell: Sendable, Hashable {
+  public var cell: CellAddress
+  /// Siemens, as the request named it.
+  public var target: Float
+  /// Siemens: the last read.
+  public var conductance: Float
+  public var pulses: UInt32
+  public var reads: UInt32
+  public var reason: CellReason
+
+  public init(cell: CellAddress, target: Float, conductance: Float, pulses: UInt32, reads: UInt32, reason: CellReason) {
+    self.cell = cell
+    self.target = target
+    self.conductance = conductance
+    self.pulses = pulses
+    self.reads = reads
+    self.reason = reason
   }
 }

@@ -50,6 +50,8 @@ final class Chip {
   private var writeCounters: [UInt64]
   /// Cells that forming or a write left conducting, one byte a cell: the board's own books, not the cells' state.
   private var formedCells: [[UInt8]]
+  /// The read-out converter gives one code whatever it is shown.
+  var isConverterStuck = false
   /// Siemens as the board last read each cell, NaN where it has not since the cell's last pulse; of this boot.
   private var lastReads: [[Float]]
   private let stateFile: StateFile?
@@ -216,6 +218,25 @@ final class Chip {
 
   // MARK: Reads
 
+  /// The board shows its converter a reference while the lines settle; one that answers anything else is not believed.
+  func checkConverter() throws(RequestFailure) {
+    guard isConverterStuck else { return }
+    var failure = RequestFailure(.failed, "the read-out converter does not see its reference: it is stuck")
+    failure.isFault = true
+    throw failure
+  }
+
+  /// Ends the life of a formed cell.
+  func wearOutCell(seed: UInt64) {
+    for macro in crossbars.indices {
+      let formed = formedCells[macro].indices.filter { formedCells[macro][$0] != 0 }
+      guard !formed.isEmpty else { continue }
+      crossbars[macro].wearOut(formed[Int(seed % UInt64(formed.count))])
+      isDirty = true
+      return
+    }
+  }
+
   /// Reads cells: settling, then integration and conversion for every column an amplifier has to serve.
   func read(
     macro: Int, _ cells: ArraySlice<Int>, _ bias: ReadBias
@@ -223,6 +244,7 @@ final class Chip {
     let sensing = board.sensing
     let voltage = bitLine.atMost(bias.bitLine.rawValue)
     let gate = wordLine.atMost(bias.wordLine.rawValue)
+    try checkConverter()
     let slots = conversionSlots(cells)
     advance(
       (board.drivers.settling + (sensing.integrationTime + sensing.conversionTime) * bias.averages) * slots)
@@ -253,6 +275,7 @@ final class Chip {
     _ block: CellBlock, inputs: [Double], wordLine gate: Double, averages: Int
   ) throws(RequestFailure) -> (currents: [Float], saturated: [Bool]) {
     let sensing = board.sensing
+    try checkConverter()
     let slots = min(block.shape.columns, sensing.columnsPerAmplifier)
     advance(board.drivers.settling + (sensing.integrationTime + sensing.conversionTime) * averages * slots)
     books.reads += block.shape.columns
@@ -295,6 +318,7 @@ final class Chip {
   /// One conversion of a column with the lines as SetDac left them.
   func columnVoltage(macro: Int, column: Int, _ lines: LineVoltages) throws(RequestFailure) -> ADCResult {
     let sensing = board.sensing
+    try checkConverter()
     advance(sensing.integrationTime + sensing.conversionTime)
     books.reads += 1
     let threshold = profile.cells.selectorThreshold.rawValue

@@ -74,7 +74,7 @@ public final class EmulatedBoard: DeviceEndpoint, Sendable {
   /// Names the chip for the host's records: `EMU-PROFILE-SEED`.
   public let chipID: String
   public let bootID: UInt64
-  private let core: Core
+  let core: Core
 
   /// Powers a board up; it is in its safe state.
   ///
@@ -135,6 +135,7 @@ final class Core: Sendable {
     case lost
     case safe
     case resync
+    case inject(HardwareFault)
   }
 
   /// What an out-of-band request can be answered with.
@@ -176,7 +177,7 @@ final class Core: Sendable {
       switch message {
       case .up(let link): s.link = link
       case .lost: s.link = nil
-      case .safe, .resync: break
+      case .safe, .resync, .inject: break
       }
       s.messages.append(message)
       s.isWoken = true
@@ -292,6 +293,7 @@ private final class Runner: @unchecked Sendable {
       link = nil
     case .safe: firmware.makeSafe(.requested)
     case .resync: firmware.resynchronise()
+    case .inject(let fault): firmware.suffer(fault)
     }
   }
 
@@ -343,7 +345,7 @@ private final class Runner: @unchecked Sendable {
       let isPending = s.messages.contains {
         switch $0 {
         case .safe, .resync: true
-        case .up, .lost: false
+        case .up, .lost, .inject: false
         }
       }
       if !isPending { s.snapshot = snapshot }

@@ -46,8 +46,12 @@ struct LimitCheck {
   func read(_ bias: ReadBias, cell: CellBlock? = nil) throws(RequestFailure) {
     try wordLine(bias.wordLine, cell: cell)
     try line(bias.bitLine, .read, permitted: limits.read, driver: drivers.bitLine, cell: cell)
-    guard bias.bitLine.rawValue != 0 else {
-      throw RequestFailure(.badArgument, "a read at 0 V tells nothing: bit_line_v")
+    // The driver rounds towards 0 V.
+    guard bias.bitLine.magnitude >= drivers.bitLine.leastSignificantBit else {
+      throw RequestFailure(
+        .badArgument,
+        "a read at \(bias.bitLine) tells nothing, one step of the driver is \(drivers.bitLine.leastSignificantBit): bit_line_v"
+      )
     }
     guard bias.averages <= 4096 else {
       throw RequestFailure(.badArgument, "\(bias.averages) averages, at most 4096")

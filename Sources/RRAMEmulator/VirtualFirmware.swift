@@ -152,6 +152,17 @@ final class VirtualFirmware {
     return ended.count
   }
 
+  /// A defect strikes; what the firmware notices at once it reports.
+  func suffer(_ fault: HardwareFault) {
+    switch fault {
+    case .supply:
+      raise(.supply)
+      makeSafe(.fault)
+    case .converterStuck: chip.isConverterStuck = true
+    case .cellStuck(let seed): chip.wearOutCell(seed: seed)
+    }
+  }
+
   private func raise(_ fault: Faults) {
     guard !faults.contains(fault) else { return }
     faults.insert(fault)
@@ -385,7 +396,7 @@ final class VirtualFirmware {
     guard isLast else {
       entry.waiting = nil
       // What a host hears of cells is on disk: a chip that dies now must not know less than its host.
-      if case .cellResults(let results) = body, results.count > 0, let failure = save() {
+      if case .cellResults(let results) = body, results.count + results.indices.count > 0, let failure = save() {
         fail(entry, RequestFailure(.failed, "\(failure)"))
         return
       }

@@ -40,6 +40,7 @@ public enum RRAM {
     _ body: (Board) async throws -> Result
   ) async throws -> Result {
     var (configuration, logger) = (configuration, logger)
+    configuration.retries = max(configuration.retries, 2)
     if configuration.chipLimits == nil {
       configuration.chipLimits = { info in
         try chipLimits(chip: info.chipID, emulated: info.isEmulated, home: home)

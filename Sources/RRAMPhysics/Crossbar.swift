@@ -143,6 +143,12 @@ public struct Crossbar: Sendable {
   public func leak(of cell: Int) -> Siemens { .microsiemens(Double(made.leaks[cell])) }
   /// True where SET–RESET cycles have worn the cell out.
   public func isWornOut(_ cell: Int) -> Bool { failure[cell] != 0 }
+
+  /// Ends a cell's life where it stands: no pulse moves it any more.
+  public mutating func wearOut(_ cell: Int) {
+    failure[cell] = made.endsShorted[cell] ? 2 : 1
+    revision &+= 1
+  }
   /// SET–RESET cycles since the cell was made; moves across part of the window count in proportion.
   public func cycleCount(of cell: Int) -> Double { cycles[cell] }
   public func formingVoltage(of cell: Int) -> Volts { Volts(Double(made.formingVoltages[cell])) }

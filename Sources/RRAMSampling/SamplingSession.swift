@@ -21,7 +21,8 @@ public struct SamplingSession: Sendable {
   private let loop: BoardDescription.ClosedLoop
   private let isGuidedAtOnce: Bool
   private let scheduleID: UInt32
-  private let requests: Int
+  private var requests: Int
+  private let home: RecordsHome
 
   /// Checks chip and schedule, and makes the board ready.
   ///
@@ -47,25 +48,32 @@ public struct SamplingSession: Sendable {
         .notProgrammed,
         "chip \(board.info.chipID) of \(board.address) carries '\(record.model)' once; guidance at once needs it twice")
     }
-    func layers(_ placements: [MappingPlan.LayerPlacement]) -> [LoopLayer] {
-      placements.map { LoopLayer(block: $0.block, columnGain: $0.columnGainCodes) }
-    }
-    try await board.configureLoop(
-      layers(record.plan.first), second: isGuidedAtOnce ? layers(record.plan.second) : [])
     // Class, equation and guidance each have tables of their own; the board may keep several.
     scheduleID =
       1 + UInt32(program.classLabel.map { $0 + 1 } ?? 0) * 4 + (program.equation == .sde ? 1 : 0)
       + (program.guidance == 0 ? 0 : 2)
-    try await board.uploadSchedule(
-      LoopSchedule(
-        id: scheduleID, tick: schedule.tick, ticks: schedule.ticks, codes: schedule.codes, noise: schedule.noise))
+    self.home = home
     self.program = program
     self.record = record
     self.schedule = schedule
     self.fit = fit
     self.board = board
     self.loop = loop
+    requests = 0
+    try await prepare()
     requests = await board.statistics.requests - before
+  }
+
+  /// Connects the layers and uploads the tables: what a board forgets when it starts anew.
+  private func prepare() async throws {
+    func layers(_ placements: [MappingPlan.LayerPlacement]) -> [LoopLayer] {
+      placements.map { LoopLayer(block: $0.block, columnGain: $0.columnGainCodes) }
+    }
+    try await board.configureLoop(
+      layers(record.plan.first), second: isGuidedAtOnce ? layers(record.plan.second) : [])
+    try await board.uploadSchedule(
+      LoopSchedule(
+        id: scheduleID, tick: schedule.tick, ticks: schedule.ticks, codes: schedule.codes, noise: schedule.noise))
   }
 
   /// Draws samples and hands them over in order, as fast as `body` takes them: the board waits for a slow one.
@@ -120,44 +128,63 @@ public struct SamplingSession: Sendable {
     let before = await board.statistics
     let chip = await board.boardTime
     let host = ContinuousClock.now
-    let run = LoopRun(
-      scheduleID: scheduleID, samples: count,
-      start: startOnBoard
-        ? .board(deviation: loop.unitVoltage * program.process.priorStandardDeviation) : .preset(preset.codes),
-      seed: program.seed, firstSample: program.firstSample, trajectoryEvery: trajectoryEvery, runID: runID)
     let points = trajectoryEvery > 0 ? program.ticks / trajectoryEvery : 0
-    for try await batch in board.runLoop(run, commandsInFlight: commandsInFlight) {
-      guard batch.firstIndex == statistics.samples, batch.x.count == 2 * batch.count,
-        batch.trajectory.count == 2 * points * batch.count,
-        batch.start.count == (startOnBoard ? 2 * batch.count : 0),
-        batch.firstIndex + batch.count <= count
-      else {
-        throw SessionError(
-          .malformedAnswer,
-          "the board answered samples \(batch.firstIndex)..<\(batch.firstIndex + batch.count) after \(statistics.samples) of \(count)"
-        )
-      }
-      statistics.samples += batch.count
-      statistics.presetSeconds = batch.presetTime.seconds
-      statistics.loopSeconds = batch.loopTime.seconds
-      statistics.conversionSeconds = batch.conversionTime.seconds
-      for flags in batch.overRange { statistics.overRange.count(flags) }
-      let range = 2 * batch.firstIndex..<2 * (batch.firstIndex + batch.count)
-      let realised = startOnBoard ? loop.units(ofPreset: batch.start)[...] : preset.realised[range]
-      let (x, xT) = (loop.units(ofReadOut: batch.x).map { $0 * scale }, realised.map { $0 * scale })
-      var trajectory: [Float] = []
-      if points > 0 {
-        let read = loop.units(ofReadOut: batch.trajectory).map { $0 * scale }
-        trajectory.reserveCapacity(2 * (points + 1) * batch.count)
-        for index in 0..<batch.count {
-          trajectory += xT[2 * index..<2 * index + 2]
-          trajectory += read[2 * points * index..<2 * points * (index + 1)]
+    var left = board.retries
+    while statistics.samples < count {
+      // What a sample is depends on its number alone: after a lost answer the run goes on with the first that did not come.
+      let first = statistics.samples
+      let spent = (
+        preset: statistics.presetSeconds, loop: statistics.loopSeconds, conversion: statistics.conversionSeconds
+      )
+      let run = LoopRun(
+        scheduleID: scheduleID, samples: count - first,
+        start: startOnBoard
+          ? .board(deviation: loop.unitVoltage * program.process.priorStandardDeviation)
+          : .preset(Array(preset.codes[(2 * first)...])),
+        seed: program.seed, firstSample: program.firstSample + UInt32(first), trajectoryEvery: trajectoryEvery,
+        runID: runID)
+      do {
+        for try await batch in board.runLoop(run, commandsInFlight: commandsInFlight) {
+          guard first + batch.firstIndex == statistics.samples, batch.x.count == 2 * batch.count,
+            batch.trajectory.count == 2 * points * batch.count,
+            batch.start.count == (startOnBoard ? 2 * batch.count : 0),
+            statistics.samples + batch.count <= count
+          else {
+            throw SessionError(
+              .malformedAnswer,
+              "the board answered samples \(first + batch.firstIndex)..<\(first + batch.firstIndex + batch.count) after \(statistics.samples) of \(count)"
+            )
+          }
+          statistics.samples += batch.count
+          statistics.presetSeconds = spent.preset + batch.presetTime.seconds
+          statistics.loopSeconds = spent.loop + batch.loopTime.seconds
+          statistics.conversionSeconds = spent.conversion + batch.conversionTime.seconds
+          for flags in batch.overRange { statistics.overRange.count(flags) }
+          let range = 2 * (first + batch.firstIndex)..<2 * (first + batch.firstIndex + batch.count)
+          let realised = startOnBoard ? loop.units(ofPreset: batch.start)[...] : preset.realised[range]
+          let (x, xT) = (loop.units(ofReadOut: batch.x).map { $0 * scale }, realised.map { $0 * scale })
+          var trajectory: [Float] = []
+          if points > 0 {
+            let read = loop.units(ofReadOut: batch.trajectory).map { $0 * scale }
+            trajectory.reserveCapacity(2 * (points + 1) * batch.count)
+            for index in 0..<batch.count {
+              trajectory += xT[2 * index..<2 * index + 2]
+              trajectory += read[2 * points * index..<2 * points * (index + 1)]
+            }
+          }
+          try await body(
+            SampleBatch(
+              firstSample: program.firstSample + UInt32(first + batch.firstIndex), label: program.classLabel,
+              x: x, xT: xT, flags: batch.overRange.map(\.rawValue), trajectory: trajectory))
         }
+        break
+      } catch let error as BoardError where error.isOutcomeUnknown && left > 0 {
+        left -= 1
+        try await board.settle(error)
+        try await board.abort()
+        guard try await ProgramRecord.find(on: board, home: home, model: program.model) == record else { throw error }
+        try await prepare()
       }
-      try await body(
-        SampleBatch(
-          firstSample: program.firstSample + UInt32(batch.firstIndex), label: program.classLabel,
-          x: x, xT: xT, flags: batch.overRange.map(\.rawValue), trajectory: trajectory))
     }
     guard statistics.samples == count else {
       throw SessionError(.malformedAnswer, "the board answered \(statistics.samples) of \(count) samples")

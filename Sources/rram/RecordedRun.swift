@@ -16,16 +16,21 @@ func withRecordedBoard<Result: CommandOutput & Sendable>(
 /// The same with a record that `open` makes or finds.
 func withRecordedBoard<Result: CommandOutput & Sendable>(
   _ options: BoardOptions, _ link: LinkOptions, allowance: LimitAllowance = LimitAllowance(),
-  open: () throws -> RunDirectory,
+  journal: CellJournal? = nil, open: () throws -> RunDirectory,
   _ body: (Board, RunDirectory) async throws -> Result
 ) async throws -> Result {
   let address = try options.address()
   var configuration = BoardConfiguration()
   configuration.allowance = allowance
+  if let journal {
+    configuration.cellsWritten = { try journal.append($0) }
+    configuration.writtenBefore = { journal.known($0, target: $1) }
+  }
   return try await RRAM.withBoard(
     at: address, configuration: configuration, files: link.files(for: address), logger: options.common.logger
   ) { board in
     let record = try open()
+    journal?.attach(record)
     do {
       try record.note(board)
       let result = try await body(board, record)

@@ -1,5 +1,6 @@
 import RRAMConformance
 import RRAMEmulator
+import RRAMFaults
 import RRAMProfiles
 import RRAMTransport
 import RRAMUnits

@@ -174,6 +174,13 @@ import Testing
     ("advance-time", ok(AdvanceTimeResult())),
     ("label", ok(MacroLabel(macro: 1, label: Array(16..<32), writeCounter: 41))),
     ("cell-results", ok(results)),
+    (
+      "cell-results-finished",
+      ok(
+        CellResults(
+          firstIndex: 0, count: 0, conductance: [4e-5, 5e-5], pulses: [9, 12], reads: [10, 13],
+          reasons: [.converged, .stuckLow], progress: progress, indices: [3, 17]))
+    ),
     ("cell-results-more", ok(CellResults(firstIndex: 0, count: 0, progress: progress))),
     (
       "conductances",

@@ -17,7 +17,7 @@ import Testing
     }
   }
 
-  @Test(arguments: ["writeVerify", "readOneCell", "safe"])
+  @Test(arguments: ["writeVerify", "readOneCell", "safe", "unplug", "interrupt"])
   func latenciesAndCostsHaveTheirKeysAndCanBeAskedForAlone(name: String) async throws {
     let bench = try Workbench()
     let result = try await bench.rram("bench", "--only", name, "--json")

@@ -44,7 +44,9 @@ import Testing
   }
 
   /// Ctrl-C once: what is under way is aborted, the array grounded, and only then the process ends.
-  @Test(.timeLimit(.minutes(1)), arguments: [Signal.interrupt, .terminate]) func aSignalMakesSafe(signal: Signal)
+  @Test(.timeLimit(.minutes(1)), arguments: [Signal.interrupt, .terminate, .terminalClosed]) func aSignalMakesSafe(
+    signal: Signal
+  )
     async throws
   {
     let bench = try Workbench()
@@ -67,6 +69,68 @@ import Testing
       #expect(!status.isEnergised && status.operations == 0)
       #expect([SafeCause.requested, .linkLost].contains(status.lastSafeCause))
     }
+  }
+
+  /// A second Ctrl-C ends the process at once; the board grounds the array because its host is gone.
+  @Test(.timeLimit(.minutes(1))) func aSecondSignalStopsAtOnce() async throws {
+    let bench = try Workbench()
+    let socket = bench.path("b")
+    try await serving("emu:profile=cmo-hfox,seed=9", on: socket, bench) { board in
+      #expect(try await bench.rram("form", "--for", "ring", "--board", board).status == 0)
+      let run = try await Subprocess.run(
+        .path(FilePath(Workbench.executable)),
+        arguments: [
+          "program", "ring", "--tolerance", "0.0001", "--maximum-pulses", "10000", "--maximum-reversals", "10000",
+          "--board", board,
+        ],
+        environment: bench.environment, input: .none, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20)
+      ) { execution in
+        try await waitForStatus(at: socket) { $0.isEnergised && $0.operations > 0 }
+        try execution.send(signal: .interrupt)
+        try execution.send(signal: .interrupt)
+      }
+      #expect(run.terminationStatus == .exited(130), "\(run.standardError)")
+      try await waitForStatus(at: socket) { !$0.isEnergised && $0.operations == 0 }
+    }
+  }
+
+  /// A killed write goes on where it was: as many cells in tolerance, and hardly more pulses than undisturbed.
+  @Test(.timeLimit(.minutes(2))) func aKilledProgramIsResumed() async throws {
+    let bench = try Workbench()
+    func pulses(_ file: String) throws -> Int {
+      let archive = try NPZArchive(file: bench.path(file))
+      return try archive.keys.filter { $0.hasSuffix(".pulses") }.reduce(0) {
+        try $0 + archive.integers($1).reduce(0, +)
+      }
+    }
+    let chip = "emu:profile=cmo-hfox,seed=9,state="
+    #expect(try await bench.rram("form", "--for", "ring", "--board", chip + bench.path("clean.npz")).status == 0)
+    let formed = try pulses("clean.npz")
+    try FileManager.default.copyItem(atPath: bench.path("clean.npz"), toPath: bench.path("killed.npz"))
+    let clean = try await bench.rram("program", "ring", "--json", "--board", chip + bench.path("clean.npz")).json()
+    let socket = bench.path("b")
+    try await serving(chip + bench.path("killed.npz"), on: socket, bench) { board in
+      let events = bench.path("run/events.csv")
+      let run = try await Subprocess.run(
+        .path(FilePath(Workbench.executable)),
+        arguments: ["program", "ring", "--board", board, "--run-dir", bench.path("run")],
+        environment: bench.environment, input: .none, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20)
+      ) { execution in
+        // Some cells are finished, others are not.
+        while (FileManager.default.contents(atPath: events)?.count ?? 0) < 6000 { await Task.yield() }
+        try execution.send(signal: .kill)
+      }
+      #expect(run.terminationStatus == .signaled(SIGKILL))
+      let resumed = try await bench.rram("program", "--resume", bench.path("run"), "--json", "--board", board)
+      #expect(resumed.status == 0, "\(resumed.stderr)")
+      #expect(resumed.stderr.contains("cells were written before"))
+      #expect(try resumed.json()["inTolerance"] as? Int == clean["inTolerance"] as? Int)
+      #expect(try await bench.rram("sample", "ring", "-n", "8", "--board", board).status == 0)
+      #expect(try await bench.rram("program", "ring", "--resume", bench.path("run"), "--board", board).status == 64)
+      #expect(try await bench.rram("program", "--resume", bench.path("nowhere"), "--board", board).status == 65)
+    }
+    let (undisturbed, spent) = (try pulses("clean.npz") - formed, try pulses("killed.npz") - formed)
+    #expect(Double(spent) <= 1.1 * Double(undisturbed), "\(spent) pulses, undisturbed \(undisturbed)")
   }
 
   @Test(.timeLimit(.minutes(1))) func safeWorksWhileAnotherProcessHoldsTheBoard() async throws {

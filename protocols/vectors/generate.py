@@ -158,6 +158,10 @@ def responses():
         yield name, 0, s.Response(**head, status=s.OK, **{name.replace("-", "_"): body})
     yield "cell-results-more", MORE, s.Response(
         **head, status=s.OK, cell_results=s.CellResults(first_index=0, count=0, progress=progress))
+    yield "cell-results-finished", MORE, s.Response(
+        **head, status=s.OK, cell_results=s.CellResults(
+            conductance=floats([4e-5, 5e-5]), pulses=longs([9, 12]), reads=longs([10, 13]),
+            reason=bytes([s.CONVERGED, s.STUCK_LOW]), progress=progress, indices=longs([3, 17])))
     yield "conductances-large", MORE, s.Response(**head, status=s.OK, conductances=s.Conductances(
         first_index=0, count=4096, conductance=floats([conductance(i) for i in range(4096)])))
     yield "aborted-with-results", 0, s.Response(

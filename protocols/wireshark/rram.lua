@@ -54,6 +54,7 @@ local messages = {
     [6] = { name = "reason", kind = "bytes" },
     [7] = { name = "forming_voltage", kind = "bytes" },
     [8] = { name = "progress", kind = "message", message = "Progress" },
+    [10] = { name = "indices", kind = "bytes" },
   } },
   CellSelection = { filter = "cell_selection", fields = {
     [1] = { name = "block", kind = "message", message = "CellBlock" },

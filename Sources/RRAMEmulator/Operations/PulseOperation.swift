@@ -93,6 +93,6 @@ struct CellResultPages {
   let cellsPerPage: Int
 
   /// - Parameter frameBytes: bytes of a response that bulk data may take: 4 conductance, 4 pulses, 4 reads, 1 reason, and
-  ///   4 forming voltage.
+  ///   4 forming voltage or number of the cell.
   init(frameBytes: Int, withFormingVoltage: Bool) { cellsPerPage = frameBytes / (withFormingVoltage ? 17 : 13) }
 }

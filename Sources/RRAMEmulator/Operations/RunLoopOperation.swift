@@ -203,6 +203,7 @@ final class RunLoopOperation: Operation {
   /// Looks at the cells: chunks begin at the same samples whatever the frames and slices are, in a run of several commands at the
   /// same samples of the run.
   private func beginChunk(_ chip: Chip) throws(RequestFailure) {
+    try chip.checkConverter()
     let length = max(1, min(Self.chunkSamples, Int(Self.chunkTime / sampleTime)))
     let first = account.finished
     if first == 0 {

@@ -41,6 +41,8 @@ final class WriteVerifyOperation: Operation {
   private var cursor = 0
   private var phase = Phase.read
   private var hasWritten = false
+  /// Finished cells that the host has not heard of yet.
+  private var unsaid: [Int] = []
 
   init(_ request: WriteVerify, _ chip: Chip, frameBytes: Int) throws(RequestFailure) {
     cells = try CellList(request.cells, chip)
@@ -75,7 +77,8 @@ final class WriteVerifyOperation: Operation {
     self.request = request
     // What conducts so little and was never seen to conduct more is pristine.
     notFormedBelow = low / 8
-    pages = CellResultPages(frameBytes: frameBytes, withFormingVoltage: false)
+    // Between rounds a cell takes its number as well.
+    pages = CellResultPages(frameBytes: frameBytes, withFormingVoltage: true)
     account = OperationAccount(total: cells.count)
     states = [CellState](repeating: CellState(), count: cells.count)
     open = Array(0..<cells.count)
@@ -86,6 +89,8 @@ final class WriteVerifyOperation: Operation {
 
   func step(_ chip: Chip) throws(RequestFailure) -> OperationStep {
     if phase == .results { return nextPage() }
+    // What did not fit into the round's frame.
+    if !unsaid.isEmpty { return .part(progressFrame()) }
     let step = phase == .read ? readsPerStep(request.verify, times: request.confirmReads + 1) : cellsPerStep
     let part = batch[cursor..<min(cursor + step, batch.count)]
     if !part.isEmpty {
@@ -101,16 +106,18 @@ final class WriteVerifyOperation: Operation {
     cursor = 0
     switch phase {
     case .read:
+      unsaid += open.filter { states[$0].reason.rawValue != 0 }
       open.removeAll { states[$0].reason.rawValue != 0 }
       account.finished = cells.count - open.count
       if open.isEmpty {
         phase = .results
+        unsaid = []
         return nextPage()
       }
       phase = .set
       batch = open.filter { states[$0].direction > 0 }
-      // A frame without cells tells how far it is; waiting for its credit is where a slow host slows the board.
-      return account.rounds == 0 ? .working : .part(progressFrame)
+      // A frame tells how far it is and which cells are done; waiting for its credit is where a slow host slows the board.
+      return account.rounds == 0 && unsaid.isEmpty ? .working : .part(progressFrame())
     case .set:
       phase = .reset
       batch = open.filter { states[$0].direction < 0 }
@@ -217,8 +224,16 @@ final class WriteVerifyOperation: Operation {
     account.pulses += part.count
   }
 
-  private var progressFrame: ResponseBody {
-    .cellResults(CellResults(firstIndex: 0, count: 0, progress: account.progress))
+  /// How far it is, and the cells that finished since the frame before, as many as one frame holds.
+  private func progressFrame() -> ResponseBody {
+    let said = Array(unsaid.prefix(pages.cellsPerPage))
+    unsaid.removeFirst(said.count)
+    return .cellResults(
+      CellResults(
+        firstIndex: 0, count: 0, conductance: said.map { states[$0].conductance },
+        pulses: said.map { states[$0].pulses },
+        reads: said.map { states[$0].reads }, reasons: said.map { states[$0].reason }, progress: account.progress,
+        indices: said.map { UInt32($0) }))
   }
 
   private func nextPage() -> OperationStep {

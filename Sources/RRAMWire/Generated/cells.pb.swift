@@ -416,7 +416,7 @@ nonisolated struct Rram_Board_V1_WriteVerify: @unchecked Sendable {
 }
 
 /// Part of the answer to Form, Pulse and WriteVerify: `count` selected cells from `first_index` on. Each array holds `count` values,
-/// or none where the board does not report it. count = 0: progress only.
+/// or none where the board does not report it. count = 0: progress, and cells out of order (indices).
 nonisolated struct Rram_Board_V1_CellResults: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -449,6 +449,11 @@ nonisolated struct Rram_Board_V1_CellResults: Sendable {
   var hasProgress: Bool {self._progress != nil}
   /// Clears the value of `progress`. Subsequent reads from it will return its default value.
   mutating func clearProgress() {self._progress = nil}
+
+  /// WriteVerify, in the frames between its rounds: cells that are finished now, so that a host that dies has their results. uint32 a
+  /// cell, their numbers among the selected ones; the arrays above hold one value each for these cells then, and count is 0. The last
+  /// frames repeat them in order.
+  var indices: Data = Data()
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -988,7 +993,7 @@ nonisolated extension Rram_Board_V1_WriteVerify: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Rram_Board_V1_CellResults: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".CellResults"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_index\0\u{1}count\0\u{1}conductance\0\u{1}pulses\0\u{1}reads\0\u{1}reason\0\u{3}forming_voltage\0\u{1}progress\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_index\0\u{1}count\0\u{1}conductance\0\u{1}pulses\0\u{1}reads\0\u{1}reason\0\u{3}forming_voltage\0\u{1}progress\0\u{2}\u{2}indices\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1004,6 +1009,7 @@ nonisolated extension Rram_Board_V1_CellResults: SwiftProtobuf.Message, SwiftPro
       case 6: try { try decoder.decodeSingularBytesField(value: &self.reason) }()
       case 7: try { try decoder.decodeSingularBytesField(value: &self.formingVoltage) }()
       case 8: try { try decoder.decodeSingularMessageField(value: &self._progress) }()
+      case 10: try { try decoder.decodeSingularBytesField(value: &self.indices) }()
       default: break
       }
     }
@@ -1038,6 +1044,9 @@ nonisolated extension Rram_Board_V1_CellResults: SwiftProtobuf.Message, SwiftPro
     try { if let v = self._progress {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     } }()
+    if !self.indices.isEmpty {
+      try visitor.visitSingularBytesField(value: self.indices, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1050,6 +1059,7 @@ nonisolated extension Rram_Board_V1_CellResults: SwiftProtobuf.Message, SwiftPro
     if lhs.reason != rhs.reason {return false}
     if lhs.formingVoltage != rhs.formingVoltage {return false}
     if lhs._progress != rhs._progress {return false}
+    if lhs.indices != rhs.indices {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -61,7 +61,8 @@ public struct OperationProgress: Sendable, Hashable {
 
 /// Part of the answer to ``Form``, ``Pulse`` and ``WriteVerify``: `count` selected cells from `firstIndex` on.
 ///
-/// Every array holds `count` values, or none where the board does not report it. `count` 0 reports progress only.
+/// Every array holds `count` values, or none where the board does not report it. `count` 0 reports progress, and in the frames between
+/// the rounds of a ``WriteVerify`` the cells that are finished, by ``indices``.
 public struct CellResults: WireResponse, Hashable {
   /// Index among the selected cells of the first one reported here.
   public var firstIndex: Int
@@ -77,10 +78,13 @@ public struct CellResults: WireResponse, Hashable {
   public var formingVoltage: [Float]
   /// Of the whole operation so far.
   public var progress: OperationProgress
+  /// Numbers among the selected cells of those that are finished now; the arrays hold one value for each of them, and `count` is 0.
+  public var indices: [UInt32]
 
   public init(
     firstIndex: Int, count: Int, conductance: [Float] = [], pulses: [UInt32] = [], reads: [UInt32] = [],
-    reasons: [CellReason] = [], formingVoltage: [Float] = [], progress: OperationProgress = OperationProgress()
+    reasons: [CellReason] = [], formingVoltage: [Float] = [], progress: OperationProgress = OperationProgress(),
+    indices: [UInt32] = []
   ) {
     self.firstIndex = firstIndex
     self.count = count
@@ -90,6 +94,7 @@ public struct CellResults: WireResponse, Hashable {
     self.reasons = reasons
     self.formingVoltage = formingVoltage
     self.progress = progress
+    self.indices = indices
   }
 
   public init?(_ body: ResponseBody) {
@@ -124,21 +129,30 @@ extension CellResults {
   init(_ message: Rram_Board_V1_CellResults) throws(WireError) {
     firstIndex = Int(message.firstIndex)
     count = Int(message.count)
-    conductance = try unpackOptional(message.conductance, count: count, "cell_results.conductance")
-    pulses = try unpackOptional(message.pulses, count: count, "cell_results.pulses")
-    reads = try unpackOptional(message.reads, count: count, "cell_results.reads")
-    let numbers: [UInt8] = try unpackOptional(message.reason, count: count, "cell_results.reason")
+    indices = try unpack(message.indices, count: nil, "cell_results.indices")
+    guard count == 0 || indices.isEmpty else {
+      throw WireError(.outOfRange, field: "cell_results.indices", "cells in order and out of order in one frame")
+    }
+    let values = count + indices.count
+    conductance = try unpackOptional(message.conductance, count: values, "cell_results.conductance")
+    pulses = try unpackOptional(message.pulses, count: values, "cell_results.pulses")
+    reads = try unpackOptional(message.reads, count: values, "cell_results.reads")
+    let numbers: [UInt8] = try unpackOptional(message.reason, count: values, "cell_results.reason")
     reasons = numbers.map(CellReason.init(rawValue:))
-    formingVoltage = try unpackOptional(message.formingVoltage, count: count, "cell_results.forming_voltage")
+    formingVoltage = try unpackOptional(message.formingVoltage, count: values, "cell_results.forming_voltage")
     progress = try OperationProgress(message.progress)
   }
 
   func message() throws(WireError) -> Rram_Board_V1_CellResults {
-    try check(conductance, count: count, orEmpty: true, "cell_results.conductance")
-    try check(pulses, count: count, orEmpty: true, "cell_results.pulses")
-    try check(reads, count: count, orEmpty: true, "cell_results.reads")
-    try check(reasons, count: count, orEmpty: true, "cell_results.reason")
-    try check(formingVoltage, count: count, orEmpty: true, "cell_results.forming_voltage")
+    guard count == 0 || indices.isEmpty else {
+      throw WireError(.outOfRange, field: "cell_results.indices", "cells in order and out of order in one frame")
+    }
+    let values = count + indices.count
+    try check(conductance, count: values, orEmpty: true, "cell_results.conductance")
+    try check(pulses, count: values, orEmpty: true, "cell_results.pulses")
+    try check(reads, count: values, orEmpty: true, "cell_results.reads")
+    try check(reasons, count: values, orEmpty: true, "cell_results.reason")
+    try check(formingVoltage, count: values, orEmpty: true, "cell_results.forming_voltage")
     var message = Rram_Board_V1_CellResults()
     message.firstIndex = try wire32(firstIndex, "cell_results.first_index")
     message.count = try wire32(count, "cell_results.count")
@@ -148,6 +162,7 @@ extension CellResults {
     message.reason = pack(reasons.map(\.rawValue))
     message.formingVoltage = pack(formingVoltage)
     message.progress = try progress.message()
+    message.indices = pack(indices)
     return message
   }
 }

@@ -198,6 +198,7 @@ private struct Bench {
     try wires()
     try codec()
     try await emulator(logger)
+    try await exits()
   }
 
   /// 1/f noise of two decades within a run, and two states.
@@ -218,7 +219,7 @@ private struct Bench {
   }()
 
   /// What ``run()`` measures, for its progress.
-  static let rowCount = 20
+  static let rowCount = 22
 
   /// Names of all rows met so far.
   private(set) var names: [String] = []
@@ -410,6 +411,48 @@ private struct Bench {
     }
     report.costs += costs.filter { asked.contains($0.name) }
     report.latencies += latencies.filter { asked.contains($0.name) }
+  }
+
+  /// From a pulled cable to the error of the write under way, and from Ctrl-C, which cancels the command's task, to the board grounded
+  /// and its session closed.
+  private mutating func exits() async throws {
+    let asked = ["unplug", "interrupt"].filter { isAsked($0) }
+    guard !asked.isEmpty else { return }
+    let profile = try ChipProfile.named("cmo-hfox")
+    let device = try EmulatedBoard(profile: profile, board: .named("parallel"), configuration: .init(seed: 1))
+    let block = CellBlock(macro: 0, shape: MacroShape(rows: 64, columns: 64))
+    _ = try await withBoard(InMemoryLink(to: device)) { board in
+      try await board.form([block], options: FormOptions(profile))
+    }
+    let options = ProgramOptions(profile)
+    for name in asked {
+      var seconds: [Double] = []
+      for _ in 0..<200 {
+        let link = InMemoryLink(to: device)
+        let board = try await Board.open(link)
+        // A window that no cell can keep: pulses follow pulses until something ends them.
+        let request = WriteVerify(
+          cells: CellSelection(block: block), targets: [Float](repeating: 50e-6, count: block.cellCount),
+          tolerance: .microsiemens(1e-4), set: options.set, reset: options.reset, verify: board.defaultReadBias(),
+          maximumPulses: 10_000, maximumReversals: 10_000, credit: 4)
+        let write = Task { try await board.writeVerify(request) }
+        while try BoardStatus(bytes: await link.control(.status)).operations == 0 { await Task.yield() }
+        let begin = Clocks()
+        if name == "unplug" {
+          link.unplug()
+          _ = await write.result
+          seconds.append(Clocks().wall - begin.wall)
+          try? await board.close()
+        } else {
+          write.cancel()
+          _ = await write.result
+          try await board.close()
+          seconds.append(Clocks().wall - begin.wall)
+        }
+      }
+      report.latencies.append(Self.latency(name, seconds))
+    }
+    await device.close()
   }
 
   private static func latency(_ name: String, _ seconds: [Double]) -> BenchReport.Latency {

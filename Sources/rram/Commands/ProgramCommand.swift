@@ -10,8 +10,15 @@ struct ProgramCommand: AsyncParsableCommand {
       target. The error is reported at verify and again after real chip time (--follow), because cells drift.
       """)
 
-  @Argument(help: "ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a file (.safetensors, .npz).")
-  var model: String
+  @Argument(
+    help:
+      "ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a file (.safetensors, .npz). Not with --resume.")
+  var model: String?
+
+  @Option(
+    help: "Folder of an interrupted run: goes on with it, with its settings; cells that it has finished are left alone."
+  )
+  var resume: String?
 
   @Option(help: "Read again at every age up to this one: 1s, 60s or 600s.")
   var follow: FollowUp = .oneSecond
@@ -33,6 +40,9 @@ struct ProgramCommand: AsyncParsableCommand {
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
+    if (model == nil) == (resume == nil) {
+      throw ValidationError("name a model, for example 'rram program ring', or a run that goes on: --resume DIR")
+    }
     if let tolerance, !(tolerance > 0 && tolerance.isFinite) {
       throw ValidationError("--tolerance \(tolerance): µS above 0 are needed")
     }
@@ -47,18 +57,61 @@ struct ProgramCommand: AsyncParsableCommand {
     }
   }
 
+  /// The command that made a run, as its manifest tells.
+  private func adopting(_ manifest: RunManifest, of folder: URL) throws -> ProgramCommand {
+    let settings = manifest.settings
+    guard let file = settings["modelFile"], let follow = settings["follow"].flatMap(FollowUp.init(rawValue:)),
+      let least = settings["minInTolerance_percent"].flatMap({ Double($0) })
+    else {
+      throw CommandError(
+        message: "\(folder.path): is no run of 'rram program' that can be resumed", exitCode: ExitStatus.badInput)
+    }
+    var command = self
+    (command.model, command.follow, command.minInTolerance) = (file, follow, least)
+    command.tolerance = settings["tolerance_uS"].flatMap { Double($0) }
+    command.maximumPulses = settings["maximumPulses"].flatMap { Int($0) }
+    command.maximumReversals = settings["maximumReversals"].flatMap { Int($0) }
+    return command
+  }
+
   func run() async throws {
+    guard let resume else { return try await write(resuming: nil) }
+    let folder = URL(filePath: resume, directoryHint: .isDirectory)
+    let manifest = try RunManifest.read(from: folder)
+    try await adopting(manifest, of: folder).write(resuming: (folder, manifest))
+  }
+
+  private func write(resuming earlier: (folder: URL, manifest: RunManifest)?) async throws {
     let address = try options.address()
-    let model = try ScoreModel.open(self.model, options.common)
+    let modelName = self.model ?? ""
+    let model = try ScoreModel.open(modelName, options.common)
+    if let expected = earlier?.manifest.settings["modelSHA256"], expected != model.sha256 {
+      throw CommandError(
+        message: "model '\(modelName)' is not the one of the run: SHA-256 \(model.sha256), the run had \(expected)",
+        exitCode: ExitStatus.badInput)
+    }
+    let journal = try CellJournal(resuming: earlier?.folder)
     let named = try chip.namedProfile(at: address)
     let progress = ProgressLine(quiet: options.common.quiet)
     let settings = [
       "model": model.name, "modelSHA256": model.sha256, "follow": follow.rawValue,
-      "minInTolerance_percent": "\(minInTolerance)",
+      "minInTolerance_percent": "\(minInTolerance)", "modelFile": modelName,
     ]
+    let open = {
+      try earlier.map { try RunDirectory(continuing: $0.folder, home: RecordsHome()) }
+        ?? runOptions.open(settings: settings)
+    }
     let output = try await withRecordedBoard(
-      options, runOptions, allowance: chip.allowed.allowance(), settings: settings
+      options, runOptions.link, allowance: chip.allowed.allowance(), journal: journal, open: open
     ) { board, record in
+      if let before = earlier?.manifest.chip, before.id != board.info.chipID {
+        throw CommandError(
+          message: "the run was on chip \(before.id), board \(board.address) carries \(board.info.chipID)",
+          exitCode: ExitStatus.failure)
+      }
+      if earlier != nil, !options.common.quiet {
+        note("going on: \(journal.knownCount) cells were written before")
+      }
       let profile = try named ?? ChipOptions.profile(of: board)
       let home = RecordsHome()
       var known = try KnownCells.load(chip: board.info.chipID, home: home)
@@ -79,6 +132,7 @@ struct ProgramCommand: AsyncParsableCommand {
       try record.note(setting: "tolerance_uS", "\(programOptions.tolerance.microsiemens)")
       try record.note(setting: "maximumPulses", "\(programOptions.maximumPulses)")
       try record.note(setting: "maximumReversals", "\(programOptions.maximumReversals)")
+      try await checkUntouched(plan, on: board, record, resumes: earlier != nil)
       let program = try await board.program(plan, model: model, options: programOptions, home: home) {
         progress.show($0)
       }
@@ -90,10 +144,41 @@ struct ProgramCommand: AsyncParsableCommand {
     }
     if !options.common.quiet, output.report.failures.contains(where: { KnownCells.isLasting($0.reason) }) {
       note(
-        "hint: these cells are remembered; 'rram form --for \(self.model)' and 'rram program \(self.model)' put the network elsewhere"
+        "hint: these cells are remembered; 'rram form --for \(modelName)' and 'rram program \(modelName)' put the network elsewhere"
       )
     }
     try answer(output, json: options.common.json)
+  }
+}
+
+extension ProgramCommand {
+  /// Write operations that one run begins on a layer at most: the first, and those after lost answers.
+  private static let writesALayer = 3
+
+  /// What a run knows of cells holds only while nobody else has written them: labels and write counters tell.
+  private func checkUntouched(
+    _ plan: MappingPlan, on board: Board, _ record: RunDirectory, resumes: Bool
+  ) async throws {
+    for macro in plan.macros {
+      let now = try await board.label(macro: macro)
+      let (labelKey, counterKey) = ("label.macro\(macro)", "writeCounter.macro\(macro)")
+      let label = now.label.map { String($0, radix: 16) }.joined(separator: ".")
+      guard resumes, let before = record.currentManifest.settings[counterKey].flatMap({ UInt64($0) }) else {
+        try record.note(setting: labelKey, label)
+        try record.note(setting: counterKey, "\(now.writeCounter)")
+        continue
+      }
+      let attempts = 1 + (record.currentManifest.settings["resumed"].flatMap { Int($0) } ?? 0)
+      let layers = plan.layers.count { $0.block.macro == macro }
+      let own = UInt64(layers * Self.writesALayer * attempts)
+      guard record.currentManifest.settings[labelKey] == label, now.writeCounter <= before + own else {
+        throw CommandError(
+          message:
+            "macro \(macro) of chip \(board.info.chipID) was written by others since the run began: its write counter was "
+            + "\(before) and is \(now.writeCounter)",
+          hint: "'rram program' without --resume writes the network anew", exitCode: ExitStatus.failure)
+      }
+    }
   }
 }
 

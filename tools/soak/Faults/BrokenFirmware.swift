@@ -1,15 +1,14 @@
-import RRAMConformance
-import RRAMTransport
+package import RRAMTransport
 import RRAMUnits
-import RRAMWire
+package import RRAMWire
 import Synchronization
 
 /// Honest firmware with somebody between it and the host who breaks one rule.
 ///
 /// What the fault takes from the host and answers itself travels on as a heartbeat, whose answer is then rewritten.
-final class BrokenFirmware: Transport {
+package final class BrokenFirmware: Transport {
   /// The one thing that is wrong.
-  enum Fault: String, CaseIterable, Sendable {
+  package enum Fault: String, CaseIterable, Sendable {
     case ignoresPayloadCheck, ignoresHeaderCheck, looksInsideBadFrames, keepsBadFramesToItself
     case ignoresAbort, abortsAsDone, ignoresSafe, ignoresResync, forgetsWatchdog, remembersOldStatus
     case ignoresCredit, losesMore, skipsCells, blocksBehindStreams, overtakesStreams
@@ -19,7 +18,7 @@ final class BrokenFirmware: Transport {
     case drawsBootIDs, turnsBackTheClock, cutsSequences
 
     /// The check that is there for it.
-    var check: String {
+    package var check: String {
       switch self {
       case .ignoresPayloadCheck, .keepsBadFramesToItself: "framing.payload-check"
       case .ignoresHeaderCheck: "framing.header-check"
@@ -51,8 +50,8 @@ final class BrokenFirmware: Transport {
     }
   }
 
-  let address: String
-  let events: AsyncStream<TransportEvent>
+  package let address: String
+  package let events: AsyncStream<TransportEvent>
   private let fault: Fault
   private let limits: WireLimits
   private let link: InMemoryLink
@@ -75,7 +74,7 @@ final class BrokenFirmware: Transport {
     var answers: UInt64 = 0
   }
 
-  init(_ fault: Fault, on link: InMemoryLink, limits: WireLimits, watchdog: Duration) {
+  package init(_ fault: Fault, on link: InMemoryLink, limits: WireLimits, watchdog: Duration) {
     self.fault = fault
     self.limits = limits
     self.link = link
@@ -91,12 +90,12 @@ final class BrokenFirmware: Transport {
       } : nil
   }
 
-  func close() async {
+  package func close() async {
     feeder?.cancel()
     await link.close()
   }
 
-  func control(_ request: ControlRequest, data: [UInt8]) async throws(TransportError) -> [UInt8] {
+  package func control(_ request: ControlRequest, data: [UInt8]) async throws(TransportError) -> [UInt8] {
     if fault == .ignoresResync, request == .resync { return [] }
     if request == .resync {
       state.withLock {
@@ -114,7 +113,7 @@ final class BrokenFirmware: Transport {
 
   // MARK: Host to board
 
-  func send(_ bytes: [UInt8]) async throws(TransportError) {
+  package func send(_ bytes: [UInt8]) async throws(TransportError) {
     let out = state.withLock { state in
       state.pending += bytes
       return forward(&state)
@@ -213,7 +212,7 @@ final class BrokenFirmware: Transport {
 
   // MARK: Board to host
 
-  func receive() async throws(TransportError) -> [UInt8] {
+  package func receive() async throws(TransportError) -> [UInt8] {
     while true {
       let bytes = try await link.receive()
       let out = state.withLock { state in

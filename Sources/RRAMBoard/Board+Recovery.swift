@@ -1,0 +1,82 @@
+internal import RRAMUnits
+public import RRAMWire
+
+extension Board {
+  /// Asks the board what became of an operation whose answer was lost, and ends it if it is still at it.
+  ///
+  /// After a restart of the board its memory is gone: a new session is opened, and the cells have to be read.
+  /// - Returns: what the board remembers; `nil` if nothing.
+  /// - Throws: `BoardError` if the board cannot be asked.
+  @discardableResult
+  public func settle(_ error: BoardError) async throws -> OperationState? {
+    if error.code == .rebooted {
+      try await resumeIfNeeded()
+      return nil
+    }
+    guard let id = error.operationID else { return nil }
+    var state = try await operationState(id)
+    // Its request may still be under way behind the question: an operation that is not known yet is none that has ended.
+    if state.state == .unknown || state.state == .queued || state.state == .running {
+      try await abort(id)
+      state = try await operationState(id)
+    }
+    return state.state == .unknown ? nil : state
+  }
+
+  /// Does `body` again where an answer was lost and asking twice changes nothing.
+  func asking<R>(_ body: (isolated Board) async throws -> R) async throws -> R {
+    var left = configuration.retries
+    while true {
+      do {
+        return try await body(self)
+      } catch let error as BoardError where error.isOutcomeUnknown && left > 0 {
+        left -= 1
+        if error.code == .rebooted { try await resumeIfNeeded() }
+      }
+    }
+  }
+
+  /// Works on a selection until every cell of it has ended: after a lost answer the board is asked, the operation ended, and a new one
+  /// begun for the cells of which nothing was heard. Both kinds of work read a cell before they pulse it.
+  func working(
+    on cells: CellSelection, _ body: (isolated Board, CellSelection) async throws -> CellReport
+  ) async throws -> CellReport {
+    var report = CellReport(selection: cells)
+    var open = cells
+    var left = configuration.retries
+    while true {
+      do {
+        report.merge(try await body(self, open))
+        return report
+      } catch var error as BoardError {
+        if let partial = error.partial { report.merge(partial) }
+        error.partial = report
+        guard error.isOutcomeUnknown else { throw error }
+        do {
+          error.outcome = try await settle(error)
+        } catch {
+          // The first failure is the one to tell of.
+        }
+        guard left > 0 else { throw error }
+        left -= 1
+        let done = Set(report.finished)
+        var mask = CellMask(cellCount: cells.block.cellCount)
+        for (k, index) in cells.indices.enumerated() where !done.contains(k) { mask[index] = true }
+        guard mask.selectedCount > 0 else { return report }
+        open = CellSelection(block: cells.block, mask: mask)
+      }
+    }
+  }
+}
+
+extension RequestBody {
+  /// Asking twice is as good as asking once.
+  var isIdempotent: Bool {
+    switch self {
+    case .hello, .getDescription, .getLimits, .safe, .abort, .heartbeat, .getOperation, .getCounters, .getLabel,
+      .setLabel, .readCells, .setDAC, .readADC, .matrixProduct, .configureLoop, .uploadSchedule:
+      true
+    case .credit, .advanceTime, .form, .pulse, .writeVerify, .runLoop: false
+    }
+  }
+}

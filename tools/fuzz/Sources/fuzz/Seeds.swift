@@ -1,0 +1,113 @@
+import Foundation
+import RRAMKit
+
+/// One small, good input of each kind, from which libFuzzer sets out: written by `--seeds`, committed under corpus/.
+func writeSeeds(to folder: URL) throws {
+  func write(_ target: String, _ name: String, _ bytes: [UInt8]) throws {
+    let folder = folder.appending(path: target)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    try Data(bytes).write(to: folder.appending(path: name))
+  }
+  let block = CellBlock(macro: 0, shape: MacroShape(rows: 3, columns: 8))
+  let cells = CellSelection(block: block)
+  let bias = ReadBias(wordLine: Volts(1.1), bitLine: Volts(0.2), averages: 1)
+  let programming = try ChipProfile.named("cmo-hfox").programming
+  func ramp(_ bias: ChipProfile.Programming.Bias) -> PulseRamp {
+    PulseRamp(wordLine: bias.wordLine, start: bias.start, step: bias.step, stop: bias.stop, width: bias.width)
+  }
+  let requests: [(String, RequestBody)] = [
+    ("hello", Hello(sessionID: 7, client: "fuzz").body), ("description", GetDescription().body),
+    ("limits", GetLimits().body), ("safe", Safe().body), ("abort", Abort(operationID: 0).body),
+    ("counters", GetCounters().body), ("operation", GetOperation(operationID: 5).body),
+    ("label", GetLabel(macro: 0).body), ("set-label", SetLabel(macro: 0, label: Array(0..<16)).body),
+    ("advance", AdvanceTime(duration: .seconds(1)).body),
+    ("read", ReadCells(cells: cells, bias: bias).body),
+    (
+      "form",
+      Form(cells: cells, ramp: ramp(programming.forming), read: bias, stopConductance: .microsiemens(5), credit: 64)
+        .body
+    ),
+    (
+      "write",
+      WriteVerify(
+        cells: cells, targets: [Float](repeating: 40e-6, count: 24), tolerance: .microsiemens(1),
+        set: ramp(programming.set), reset: ramp(programming.reset), verify: bias, confirmReads: 0, maximumPulses: 60,
+        maximumReversals: 6, credit: 64
+      ).body
+    ),
+    (
+      "pulse",
+      Pulse(
+        cells: cells, kind: .set, wordLine: Volts(2), bitLine: Volts(1.2), sourceLine: .zero, width: .microseconds(1),
+        count: 2
+      ).body
+    ),
+    ("product", MatrixProduct(block: block, inputs: [0.1, -0.1, 0.2], wordLine: Volts(1.1), averages: 1).body),
+    ("dac", SetDAC(kind: .bitLine, channel: 0, code: DACCode(rawValue: 100)).body),
+    ("adc", ReadADC(kind: .temperature, channel: 0).body),
+    (
+      "loop",
+      ConfigureLoop(layers: [
+        LoopLayer(block: block, columnGain: [9, 9, 9, 9]),
+        LoopLayer(block: CellBlock(macro: 1, shape: MacroShape(rows: 5, columns: 4)), columnGain: [9, 9]),
+      ]).body
+    ),
+    (
+      "schedule",
+      UploadSchedule(
+        scheduleID: 1, ticks: 4, tick: .microseconds(5), firstTick: 0, count: 4,
+        codes: [UInt16](repeating: 40000, count: 4 * 18), noise: []
+      ).body
+    ),
+    (
+      "run",
+      RunLoop(scheduleID: 1, samples: 2, preset: [30000, 40000, 30000, 20000], seed: 3, firstSample: 0, credit: 9).body
+    ),
+  ]
+  let encoder = FrameEncoder(maximumPayloadBytes: 1 << 16)
+  var session: [UInt8] = []
+  for (index, (name, body)) in requests.enumerated() {
+    let payload = try RequestMessage(operationID: body.needsOperationID ? UInt64(index + 1) : 0, body: body).payload()
+    try write("messages", "request-" + name, [0] + payload)
+    try write(
+      "frames", "frame-" + name, [3] + (try encoder.encode(Frame(sequence: UInt32(index + 1), payload: payload))))
+    let record = [UInt8(payload.count & 0xFF), UInt8(payload.count >> 8)] + payload
+    try write("firmware", "one-" + name, record)
+    if ["form", "write", "loop", "schedule", "run"].contains(name) { session += record }
+  }
+  try write("firmware", "session", session)
+  for name in ChipProfile.shippedNames.prefix(2) {
+    try write("yaml", "chip-" + name, [0] + Array(try ChipProfile.named(name).document.utf8))
+  }
+  for name in ["parallel", "multiplexed"] {
+    try write("yaml", "board-" + name, [1] + Array(try BoardDescription.named(name).document.utf8))
+  }
+  try write("yaml", "plan", [3] + Array(try CharacterizationPlan.load(nameOrPath: "quick").document.utf8))
+  var archive = NPZWriter()
+  archive.add(NPYArray([Float(1), 2, 3]), as: "x")
+  archive.add("text", as: "meta")
+  let scratch = folder.appending(path: "scratch.npz").path
+  try archive.write(to: scratch)
+  try write("npz", "stored", [1] + Array(try Data(contentsOf: URL(filePath: scratch))))
+  var deflated = NPZWriter(deflated: true)
+  deflated.add(NPYArray([Double](repeating: 1, count: 64)), as: "y")
+  try deflated.write(to: scratch)
+  try write("npz", "deflated", [1] + Array(try Data(contentsOf: URL(filePath: scratch))))
+  try NPYArray([UInt32(1), 2]).write(to: scratch)
+  try write("npz", "npy", [0] + Array(try Data(contentsOf: URL(filePath: scratch))))
+  var tensors = SafetensorsWriter(metadata: ["rram.sde": "vp"])
+  tensors.add([1, 2, 3, 4], shape: [2, 2], as: "w")
+  try tensors.write(to: scratch)
+  try write("safetensors", "small", Array(try Data(contentsOf: URL(filePath: scratch))))
+  try FileManager.default.removeItem(atPath: scratch)
+  try write("hdpm", "capture", [1] + Array("time,v1,v2\n0,0.1,0.2\n1e-5,0.2,0.3\n".utf8))
+  try write("hdpm", "start", [0] + Array("S\r\n".utf8))
+  try write("packets", "attach", [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 3])
+  // OP_REQ_DEVLIST and OP_REQ_IMPORT of USB/IP, and the hello of usbredir (80 bytes, version, capabilities).
+  try write("usbip", "list", [0x01, 0x11, 0x80, 0x05, 0, 0, 0, 0])
+  try write(
+    "usbip", "import", [0x01, 0x11, 0x80, 0x03, 0, 0, 0, 0] + Array("1-1".utf8) + [UInt8](repeating: 0, count: 29))
+  try write(
+    "usbredir", "hello",
+    [0, 0, 0, 0, 68, 0, 0, 0, 0, 0, 0, 0] + Array("fuzz".utf8) + [UInt8](repeating: 0, count: 60) + [0xFF, 0, 0, 0])
+}
