@@ -195,6 +195,11 @@ let package = Package(
   ]
 )
 
+// Builds under a sanitizer cost minutes: only the tests that are wanted then (tools/sanitize).
+if let wanted = Context.environment["RRAM_TESTS"] {
+  package.targets.removeAll { $0.type == .test && !wanted.split(separator: " ").contains(Substring($0.name)) }
+}
+
 // The mocked USB tests link umockdev, and a library that stands before libc in the whole test bundle: only where tools/test
 // found both.
 if let wanted = Context.environment["RRAM_USB_MOCK"] {

@@ -1,3 +1,4 @@
+import RRAMEmulator
 package import RRAMTransport
 import RRAMUnits
 import Synchronization

@@ -31,7 +31,7 @@ struct CampaignCommand: AsyncParsableCommand {
   func run() async throws {
     let bench = try Bench()
     defer { bench.remove() }
-    let campaign = try await Campaign(bench, seed: seed, only: only.map { [$0] } ?? Operation.allCases)
+    let campaign = try await Campaign(bench, seed: seed, operations: only.map { [$0] } ?? Operation.allCases)
     let numbers = number.map { $0..<$0 + 1 } ?? 0..<injections
     var tally = CampaignTally()
     let started = ContinuousClock.now
@@ -74,7 +74,7 @@ struct Injection: Sendable {
     /// The fault never happened: the session has fewer messages.
     case missed
   }
-  struct Failure: Sendable, CustomStringConvertible {
+  struct Failure: Error, Sendable, CustomStringConvertible {
     enum Kind: String, Sendable { case overLimit, hang, lost, wrong, notCompleted }
     var kind: Kind
     var description: String
