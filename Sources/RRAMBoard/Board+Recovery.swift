@@ -49,9 +49,11 @@ extension Board {
         report.merge(try await body(self, open))
         return report
       } catch var error as BoardError {
-        if let partial = error.partial { report.merge(partial) }
-        error.partial = report
-        guard error.isOutcomeUnknown else { throw error }
+        if let partial = error.partial {
+          report.merge(partial)
+          error.partial = report
+        }
+        guard error.isOutcomeUnknown, configuration.retries > 0 else { throw error }
         do {
           error.outcome = try await settle(error)
         } catch {
@@ -70,13 +72,13 @@ extension Board {
 }
 
 extension RequestBody {
-  /// Asking twice is as good as asking once.
+  /// Asking twice is as good as asking once. What is not known to be so is not asked twice.
   var isIdempotent: Bool {
     switch self {
     case .hello, .getDescription, .getLimits, .safe, .abort, .heartbeat, .getOperation, .getCounters, .getLabel,
       .setLabel, .readCells, .setDAC, .readADC, .matrixProduct, .configureLoop, .uploadSchedule:
       true
-    case .credit, .advanceTime, .form, .pulse, .writeVerify, .runLoop: false
+    default: false
     }
   }
 }

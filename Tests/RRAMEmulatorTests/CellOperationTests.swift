@@ -349,6 +349,41 @@ struct CellOperationTests {
     await host.board.close()
   }
 
+  /// A host that dies between two rounds has the results of the cells that were finished before.
+  @Test func finishedCellsAreToldOfBetweenTheRounds() async throws {
+    let host = try BoardHost(profile: "cmo-hfox")
+    try await host.hello()
+    let cells = BoardHost.block(2, 64)
+    try await host.form(cells, profile: "cmo-hfox")
+    let request = try host.writeVerify(cells, targets: Self.targets(128, 12e-6, 88e-6), profile: "cmo-hfox")
+    let frames = try await host.exchange(.writeVerify(request)).map { try $0.response(as: CellResults.self) }
+    let inOrder = frames.filter(\.indices.isEmpty)
+    let (conductance, pulses) = (inOrder.flatMap(\.conductance), inOrder.flatMap(\.pulses))
+    var told: Set<UInt32> = []
+    for frame in frames where !frame.indices.isEmpty {
+      for (k, index) in frame.indices.enumerated() {
+        #expect(told.insert(index).inserted)
+        #expect(frame.conductance[k] == conductance[Int(index)] && frame.pulses[k] == pulses[Int(index)])
+        #expect(frame.reasons[k] == .converged)
+      }
+      #expect(frame.progress.finished >= told.count)
+    }
+    // All but those that the last round finished.
+    #expect(told.count > 64 && told.count <= 128)
+    await host.board.close()
+  }
+
+  /// Less than one step of the driver is 0 V, and no fault of the board.
+  @Test func aReadBelowOneStepOfTheDriverIsRefused() async throws {
+    let host = try BoardHost()
+    try await host.hello()
+    let bias = ReadBias(wordLine: Volts(1.1), bitLine: Volts(3e-6), averages: 1)
+    let refused = try await host.failure(.readCells(ReadCells(cells: BoardHost.block(1, 2), bias: bias)))
+    #expect(refused.status == .badArgument)
+    #expect(try await host.request(GetCounters()).faults.isEmpty)
+    await host.board.close()
+  }
+
   @Test func confirmingReadsAreCounted() async throws {
     let host = try BoardHost()
     try await host.hello()

@@ -43,6 +43,8 @@ final class WriteVerifyOperation: Operation {
   private var hasWritten = false
   /// Finished cells that the host has not heard of yet.
   private var unsaid: [Int] = []
+  /// They did not all fit into the round's frame.
+  private var hasMoreToSay = false
 
   init(_ request: WriteVerify, _ chip: Chip, frameBytes: Int) throws(RequestFailure) {
     cells = try CellList(request.cells, chip)
@@ -90,7 +92,7 @@ final class WriteVerifyOperation: Operation {
   func step(_ chip: Chip) throws(RequestFailure) -> OperationStep {
     if phase == .results { return nextPage() }
     // What did not fit into the round's frame.
-    if !unsaid.isEmpty { return .part(progressFrame()) }
+    if hasMoreToSay { return .part(progressFrame()) }
     let step = phase == .read ? readsPerStep(request.verify, times: request.confirmReads + 1) : cellsPerStep
     let part = batch[cursor..<min(cursor + step, batch.count)]
     if !part.isEmpty {
@@ -117,7 +119,7 @@ final class WriteVerifyOperation: Operation {
       phase = .set
       batch = open.filter { states[$0].direction > 0 }
       // A frame tells how far it is and which cells are done; waiting for its credit is where a slow host slows the board.
-      return account.rounds == 0 && unsaid.isEmpty ? .working : .part(progressFrame())
+      return account.rounds == 0 ? .working : .part(progressFrame())
     case .set:
       phase = .reset
       batch = open.filter { states[$0].direction < 0 }
@@ -228,6 +230,7 @@ final class WriteVerifyOperation: Operation {
   private func progressFrame() -> ResponseBody {
     let said = Array(unsaid.prefix(pages.cellsPerPage))
     unsaid.removeFirst(said.count)
+    hasMoreToSay = !unsaid.isEmpty
     return .cellResults(
       CellResults(
         firstIndex: 0, count: 0, conductance: said.map { states[$0].conductance },
