@@ -510,19 +510,23 @@ final class Chip {
         throw RequestFailure(error)
       }
       let columns = layer.block.shape.columns
-      var weights: [Float] = []
-      var variances: [Float] = []
-      weights.reserveCapacity(layer.outputs * (layer.inputs + 1))
-      variances.reserveCapacity(layer.outputs * (layer.inputs + 1))
+      let inputs = layer.inputs + 1
+      var sums = [Double](repeating: 0, count: layer.outputs * inputs)
+      var squares = sums
       for output in 0..<layer.outputs {
         let gain = layer.gains[output]
-        for row in 0...layer.inputs {
+        for (row, drive) in layer.rows.enumerated() {
+          guard let input = drive.input else { continue }
           let plus = row * columns + 2 * output
-          weights.append(Float(gain * (conductances.effective[plus] - conductances.effective[plus + 1])))
+          let factor = gain * drive.factor
+          sums[output * inputs + input] += factor * (conductances.effective[plus] - conductances.effective[plus + 1])
           let (own, partner) = (conductances.noiseFactor(plus), conductances.noiseFactor(plus + 1))
-          variances.append(Float(gain * gain * (own * own * noise[plus] + partner * partner * noise[plus + 1])))
+          squares[output * inputs + input] +=
+            factor * factor * (own * own * noise[plus] + partner * partner * noise[plus + 1])
         }
       }
+      let weights = sums.map { Float($0) }
+      let variances = squares.map { Float($0) }
       let isHidden = index + 1 < layers.count
       let noisy = variances.contains { $0 > 0 }
       network.layers.append(

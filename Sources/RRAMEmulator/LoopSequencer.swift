@@ -17,8 +17,10 @@ final class LoopSequencer {
     let block: CellBlock
     /// Transimpedance of each column pair, Ω.
     let gains: [Double]
+    let inputs: Int
+    /// Which input drives each row, `inputs` for one unit, nil for ground; and by which factor.
+    let rows: [(input: Int?, factor: Double)]
 
-    var inputs: Int { block.shape.rows - 1 }
     var outputs: Int { block.shape.columns / 2 }
   }
 
@@ -118,11 +120,8 @@ final class LoopSequencer {
         throw RequestFailure(.badArgument, "\(block.shape) is no inputs + 1 rows and pairs of columns: \(name)")
       }
       let outputs = block.shape.columns / 2
-      let inputs = block.shape.rows - 1
-      let expected = layers.last.map(\.outputs) ?? Self.dimensions
-      guard inputs == expected else {
-        throw RequestFailure(.badArgument, "layer \(index) has \(inputs) inputs where \(expected) arrive: \(name)")
-      }
+      let inputs = layers.last.map(\.outputs) ?? Self.dimensions
+      let rows = try rows(layer, inputs: inputs, "layer \(index)", name)
       guard layer.columnGain.count == outputs else {
         throw RequestFailure(
           .badArgument, "\(layer.columnGain.count) gains for \(outputs) column pairs: \(name).column_gain")
@@ -133,7 +132,7 @@ final class LoopSequencer {
           .badArgument, "a code beyond \(description.columnGainBits) bits: \(name).column_gain")
       }
       let gains = layer.columnGain.map { description.columnGain(code: UInt32($0)).rawValue }
-      layers.append(Layer(block: block, gains: gains))
+      layers.append(Layer(block: block, gains: gains, inputs: inputs, rows: rows))
     }
     guard let last = layers.last, last.outputs == Self.dimensions else {
       throw RequestFailure(
@@ -141,6 +140,42 @@ final class LoopSequencer {
         "the last layer has \(layers.last?.outputs ?? 0) outputs, \(Self.dimensions) integrators take them")
     }
     return layers
+  }
+
+  private func rows(
+    _ layer: LoopLayer, inputs: Int, _ place: String, _ name: String
+  ) throws(RequestFailure) -> [(input: Int?, factor: Double)] {
+    guard !layer.rows.isEmpty else {
+      let arriving = layer.block.shape.rows - 1
+      guard arriving == inputs else {
+        throw RequestFailure(.badArgument, "\(place) has \(arriving) inputs where \(inputs) arrive: \(name)")
+      }
+      return (0...inputs).map { ($0, 1) }
+    }
+    guard description.rowRouting == .any else {
+      throw RequestFailure(.unsupported, "this board's rows have fixed sources: \(name).row_source")
+    }
+    let factors = description.rowAttenuation
+    var rows: [(input: Int?, factor: Double)] = []
+    for (index, row) in layer.rows.enumerated() {
+      guard row.attenuation < factors.count else {
+        throw RequestFailure(
+          .badArgument,
+          "row \(index) asks for attenuation \(row.attenuation), the last is \(factors.count - 1): \(name).row_attenuation"
+        )
+      }
+      switch row.source {
+      case .ground: rows.append((nil, 0))
+      case .bias: rows.append((inputs, factors[row.attenuation]))
+      case .input(let input):
+        guard input < inputs else {
+          throw RequestFailure(
+            .badArgument, "row \(index) is driven by input \(input), \(inputs) arrive: \(name).row_source")
+        }
+        rows.append((input, factors[row.attenuation]))
+      }
+    }
+    return rows
   }
 
   // MARK: Schedules

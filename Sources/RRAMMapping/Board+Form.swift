@@ -25,7 +25,9 @@ extension Board {
   ) async throws -> FormReport {
     let tally = await Tally(self)
     var outcome = FormOutcome()
-    try await form(blocks, options: options, excluding: excluding, into: &outcome, progress: progress)
+    try await form(
+      blocks.map { CellSelection(block: $0) }, options: options, excluding: excluding, into: &outcome,
+      progress: progress)
     return outcome.report(try await tally.passed())
   }
 
@@ -33,38 +35,78 @@ extension Board {
   ///
   /// - Parameters:
   ///   - window: conductances the network's targets may have.
-  ///   - known: the chip's unusable cells; those found now are entered.
-  /// - Returns: the placement, whose cells are all formed unless no better one was left, and what forming took.
+  ///   - mapping: how weights become conductances; of sparse pairs only the cells that conduct are formed.
+  ///   - screening: reads the cells again and again, and moves weights off noisy ones to others, of sparse pairs to pristine ones, which
+  ///     are formed and screened in their turn; nil: does not.
+  ///   - known: the chip's unusable cells and their noise; those found now are entered.
+  /// - Returns: the placement, whose cells are all formed unless no better one was left, and what forming and screening took.
   /// - Throws: ``MappingError`` if the network does not fit; `BoardError`.
   public func form(
-    for network: ScoreNetwork, window: ClosedRange<Siemens>, options: FormOptions, known: inout KnownCells,
+    for network: ScoreNetwork, window: ClosedRange<Siemens>, mapping: MappingOptions = MappingOptions(),
+    options: FormOptions, screening: Screening? = nil, known: inout KnownCells,
     progress: (@Sendable (MappingEvent) -> Void)? = nil
-  ) async throws -> (plan: MappingPlan, report: FormReport) {
+  ) async throws -> (plan: MappingPlan, report: FormReport, screened: ScreenReport?) {
     let tally = await Tally(self)
     var outcome = FormOutcome()
-    var plan = try MappingPlan(network, on: boardDescription, window: window, avoiding: known.unusable)
+    var plan = try MappingPlan(network, on: boardDescription, window: window, options: mapping, known: known)
+    try await form(&plan, network, options: options, known: &known, into: &outcome, progress: progress)
+    var screened: ScreenReport?
+    for _ in 0..<(screening?.passes ?? 0) {
+      guard let screening else { break }
+      let found = try await screen(plan, screening, options: options, known: &known, progress: progress)
+      screened = screened.map { $0.adding(found) } ?? found
+      let next = try MappingPlan(network, on: boardDescription, window: window, options: mapping, known: known)
+      if next == plan { break }
+      plan = next
+      try await form(&plan, network, options: options, known: &known, into: &outcome, progress: progress)
+    }
+    return (plan, outcome.report(try await tally.passed()), screened)
+  }
+
+  /// Forms a plan's cells, and those of the plans that follow from what is found, until nothing new is.
+  private func form(
+    _ plan: inout MappingPlan, _ network: ScoreNetwork, options: FormOptions, known: inout KnownCells,
+    into outcome: inout FormOutcome, progress: (@Sendable (MappingEvent) -> Void)?
+  ) async throws {
     while true {
-      let before = known.unusable
-      try await form(plan.layers.map(\.block), options: options, excluding: before, into: &outcome, progress: progress)
+      let before = known
+      let cells = plan.layers.map { layer in
+        CellSelection(block: layer.block, mask: layer.candidates(all: plan.options.pairs != .sparse))
+      }
+      try await form(cells, options: options, excluding: before.unusable, into: &outcome, progress: progress)
       known.enter(outcome.failures, forming: true)
-      let next = try MappingPlan(network, on: boardDescription, window: window, avoiding: known.unusable)
+      for (cell, value) in outcome.conducting where before.conducting[cell] == nil {
+        known.enter(conducting: value, of: cell)
+      }
+      let next = try MappingPlan(
+        network, on: boardDescription, window: plan.window, options: plan.options, known: known)
       // Each round either finds new bad cells or ends, and a chip has a finite number of cells.
-      if known.unusable == before || next == plan { return (next, outcome.report(try await tally.passed())) }
+      if known == before || next == plan {
+        plan = next
+        return
+      }
       outcome.moves += 1
       plan = next
     }
   }
 
   private func form(
-    _ blocks: [CellBlock], options: FormOptions, excluding: Set<CellAddress>, into outcome: inout FormOutcome,
+    _ selections: [CellSelection], options: FormOptions, excluding: Set<CellAddress>, into outcome: inout FormOutcome,
     progress: (@Sendable (MappingEvent) -> Void)?
   ) async throws {
     let bias = defaultReadBias(averages: options.averages)
-    for (index, block) in blocks.enumerated() {
+    for (index, selection) in selections.enumerated() {
+      let block = selection.block
       let readings = try await readings(CellSelection(block: block), bias: bias)
       outcome.reads += block.cellCount
       var mask = CellMask(cellCount: block.cellCount)
-      for cell in 0..<block.cellCount {
+      if !readings.formed.isEmpty {
+        for (cell, conductance) in readings.conductance.enumerated()
+        where !readings.formed[cell] && Double(conductance) >= options.formedAbove.rawValue {
+          outcome.conducting[block.address(at: cell)] = Siemens(Double(conductance))
+        }
+      }
+      for cell in selection.indices {
         let address = block.address(at: cell)
         // A placement that moved covers cells of the one before.
         if excluding.contains(address) || !outcome.visited.insert(address).inserted { continue }
@@ -83,7 +125,7 @@ extension Board {
         cells: CellSelection(block: block, mask: mask), ramp: options.ramp, read: bias,
         stopConductance: options.stopConductance, credit: 0)
       let report = try await form(request, permissions: .forming) {
-        progress?(.forming(block, index: index, count: blocks.count, $0))
+        progress?(.forming(block, index: index, count: selections.count, $0))
       }
       outcome.formed += report.convergedCount
       outcome.reads += report.totalReads
@@ -91,6 +133,18 @@ extension Board {
       outcome.voltages += report.formingVoltage.map { Double($0) }
       outcome.failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
     }
+  }
+}
+
+extension MappingPlan.LayerPlacement {
+  /// The cells that must be formed: those in rows that take part, all of them or only those that are written.
+  fileprivate func candidates(all: Bool) -> CellMask {
+    var mask = CellMask(cellCount: block.cellCount)
+    let written = written
+    for cell in written.indices {
+      mask[cell] = written[cell] || all && rows[cell / block.shape.columns].input != nil
+    }
+    return mask
   }
 }
 
@@ -105,6 +159,8 @@ private struct FormOutcome {
   var pulses: [Int] = []
   var voltages: [Double] = []
   var failures: [CellFailure] = []
+  /// Cells that conduct without having been formed.
+  var conducting: [CellAddress: Siemens] = [:]
 
   func report(_ passed: Tally.Passed) -> FormReport {
     FormReport(

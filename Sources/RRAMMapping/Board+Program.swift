@@ -8,7 +8,7 @@ internal import RRAMWire
 extension Board {
   /// Writes a plan onto the chip, labels the macros, and reads the cells again as they age.
   ///
-  /// Each layer is one board-run write-verify. Cells that do not converge are results, not errors. The label is set as soon
+  /// Formed cells that shall not conduct are reset first. Each layer is one board-run write-verify. Cells that do not converge are results, not errors. The label is set as soon
   /// as all layers are written; if the write is cut short, no macro carries a label that a record knows with its counter.
   ///
   /// - Parameters:
@@ -22,6 +22,8 @@ extension Board {
     let tally = await Tally(self)
     let bias = defaultReadBias(averages: options.averages)
     var reads = try await checkFormed(plan, options: options, progress: progress)
+    let retired = try await retire(plan, options: options, progress: progress)
+    reads += retired.reads
 
     let begin = await boardTime
     var conductances: [[Float]] = []
@@ -29,12 +31,12 @@ extension Board {
     var inTolerance = 0
     var failures: [CellFailure] = []
     for (index, layer) in plan.layers.enumerated() {
-      var mask = CellMask(repeating: true, cellCount: layer.block.cellCount)
+      var mask = CellMask(cellCount: layer.block.cellCount)
+      for (cell, isWritten) in layer.written.enumerated() { mask[cell] = isWritten }
       for cell in layer.masked {
-        mask[cell] = false
         failures.append(CellFailure(layer.block.address(at: cell), reason: CellReason.masked.description))
       }
-      let selection = CellSelection(block: layer.block, mask: layer.masked.isEmpty ? nil : mask)
+      let selection = CellSelection(block: layer.block, mask: mask.selectedCount == layer.block.cellCount ? nil : mask)
       let request = WriteVerify(
         cells: selection, targets: selection.indices.map { layer.targets[$0] }, tolerance: options.tolerance,
         set: options.set, reset: options.reset, verify: bias, confirmReads: options.confirmReads,
@@ -43,6 +45,8 @@ extension Board {
         progress?(.writing(layer: index, count: plan.layers.count, $0))
       }
       var values = [Float](repeating: .nan, count: layer.block.cellCount)
+      // They do not conduct, or are read at the next age.
+      for cell in layer.bare { values[cell] = 0 }
       for (cell, value) in zip(selection.indices, report.conductance) { values[cell] = value }
       conductances.append(values)
       pulses += report.pulses.map { Int($0) }
@@ -67,7 +71,8 @@ extension Board {
       pulses: CountStatistics(pulses), reads: reads, error: ByAge(), age: ByAge(),
       weightErrorPercent: plan.weightErrorPercent(of: conductances), requests: passed.requests,
       chipSeconds: passed.chipSeconds, busSeconds: passed.busSeconds, hostSeconds: passed.hostSeconds,
-      masked: plan.layers.reduce(0) { $0 + $1.masked.count }, failures: failures)
+      masked: plan.layers.reduce(0) { $0 + $1.masked.count }, retired: retired.cells > 0 ? retired : nil,
+      failures: failures)
     report.error.verify = plan.errorStatistics(of: conductances)
     report.age.verify = (end - begin).seconds
     var record = ProgramRecord(
@@ -119,21 +124,31 @@ extension Board {
     }
   }
 
+  /// Lets an emulated chip age by what a computation of the host takes: its clock stands still meanwhile, and cells that do not move
+  /// would flatter what was computed for them. A real chip has aged by itself.
+  ///
+  /// - Parameter nominal: a fixed time, so that a run does not depend on the machine.
+  public func passComputingTime(_ nominal: Duration) async throws {
+    if info.capabilities.contains(.advanceTime) { try await wait(nominal) }
+  }
+
   /// Refuses a placement of which more than 1 % has not been formed; single pristine cells are left to the write's own report.
   private func checkFormed(
     _ plan: MappingPlan, options: ProgramOptions, progress: (@Sendable (MappingEvent) -> Void)?
   ) async throws -> Int {
     progress?(.checking(cells: plan.cellCount))
-    var pristine = 0
+    var (pristine, needed) = (0, 0)
     let bias = defaultReadBias()
     for layer in plan.layers {
       let readings = try await readings(CellSelection(block: layer.block), bias: bias)
-      pristine += (0..<layer.block.cellCount).count { !readings.isFormed($0, above: options.formedAbove) }
+      let written = layer.written
+      needed += written.count { $0 }
+      pristine += written.indices.count { written[$0] && !readings.isFormed($0, above: options.formedAbove) }
     }
-    guard pristine * 100 <= plan.cellCount else {
+    guard pristine * 100 <= needed else {
       throw MappingError(
         .notFormed,
-        "chip \(info.chipID) of \(address): \(pristine) of the \(plan.cellCount) cells of the placement have not been "
+        "chip \(info.chipID) of \(address): \(pristine) of the \(needed) cells of the placement have not been "
           + "formed: they conduct less than \(options.formedAbove), and the board has no record of forming them")
     }
     return plan.cellCount

@@ -3,14 +3,65 @@ public import RRAMRecords
 public import RRAMUnits
 internal import RRAMWire
 
-/// The cells of a chip that were found unusable: `cells.json` in the chip's folder of the records.
+/// What is known of a chip's cells: those found unusable, and what was measured of others. `cells.json` in the chip's folder of the records.
 public struct KnownCells: Sendable, Hashable, Codable {
+  /// A conductance that belongs to a cell.
+  struct Measured: Sendable, Hashable, Codable {
+    var row: Int
+    var column: Int
+    /// µS.
+    var value: Double
+
+    enum CodingKeys: String, CodingKey {
+      case row, column
+      case value = "value_uS"
+    }
+  }
+
   var schema = 1
   /// Unusable cells with what was wrong with them.
   public var failures: [CellFailure]
+  /// Standard deviations of the reads of screened cells, by macro; nil in records older than screening.
+  var fluctuations: [Int: [Measured]]?
+  /// What cells that were never formed conduct, by macro, where that is more than a pristine cell can.
+  var leaks: [Int: [Measured]]?
 
   public init(failures: [CellFailure] = []) {
     self.failures = failures
+  }
+
+  /// Standard deviation of the reads of every cell that was screened.
+  public var noise: [CellAddress: Siemens] { Self.values(fluctuations) }
+
+  /// Cells that conduct without having been formed: shorted ones, and those with a leak beside them.
+  public var conducting: [CellAddress: Siemens] { Self.values(leaks) }
+
+  /// Enters what a screening found of a cell.
+  public mutating func enter(noise deviation: Siemens, of cell: CellAddress) {
+    Self.enter(deviation, of: cell, into: &fluctuations)
+  }
+
+  /// Enters what a cell conducts that was never formed.
+  public mutating func enter(conducting value: Siemens, of cell: CellAddress) {
+    Self.enter(value, of: cell, into: &leaks)
+  }
+
+  private static func values(_ list: [Int: [Measured]]?) -> [CellAddress: Siemens] {
+    var values: [CellAddress: Siemens] = [:]
+    for (macro, cells) in list ?? [:] {
+      for cell in cells {
+        values[CellAddress(macro: macro, row: cell.row, column: cell.column)] = .microsiemens(cell.value)
+      }
+    }
+    return values
+  }
+
+  private static func enter(_ value: Siemens, of cell: CellAddress, into list: inout [Int: [Measured]]?) {
+    var cells = list?[cell.macro] ?? []
+    cells.removeAll { $0.row == cell.row && $0.column == cell.column }
+    cells.append(Measured(row: cell.row, column: cell.column, value: value.microsiemens))
+    list = list ?? [:]
+    list?[cell.macro] = cells
   }
 
   /// Cells that a plan should avoid.

@@ -1,20 +1,39 @@
 public import RRAMModel
 public import RRAMProfiles
 public import RRAMUnits
+public import RRAMWire
 
 /// Where the layers of a network go on a board, and the conductance of every cell.
 ///
-/// A weight (out, in) becomes the pair of cells at row = in and columns 2·out (+) and 2·out + 1 (−) of its layer's block;
-/// the last row holds the biases and is driven with one unit. Pairs are one-sided: the cell on the side of the sign is
-/// Gmin + s·|w|, its partner Gmin, with one s a layer that spreads the largest |w| over the window.
+/// A weight (out, in) is carried by the cells in columns 2·out (+) and 2·out + 1 (−) of its layer's block and in every row that input `in`
+/// drives; the bias is one more input, driven with one unit. What counts is the sum Σ f·(G+ − G−) over those rows, f being the factor by
+/// which a row is driven: it is the weight times the scale of the column.
 public struct MappingPlan: Sendable, Hashable, Codable {
+  /// What drives a row of a block.
+  public struct Row: Sendable, Hashable, Codable {
+    /// Number of the input, `inputs` for the bias, nil for a row that takes no part.
+    public var input: Int?
+    /// Place of the factor in the board's row attenuations, and the factor.
+    public var attenuation: Int
+    public var factor: Double
+
+    public init(input: Int?, attenuation: Int = 0, factor: Double = 1) {
+      self.input = input
+      self.attenuation = attenuation
+      self.factor = factor
+    }
+  }
+
   /// One layer on one macro.
   public struct LayerPlacement: Sendable, Hashable, Codable {
-    /// rows = inputs + 1, columns = 2 · outputs.
+    /// columns = 2 · outputs.
     public var block: CellBlock
-    /// Siemens per unit weight; the realised weight is (G+ − G−) / scale.
-    public var scale: Double
-    /// Siemens, row-major over the block.
+    public var inputs: Int
+    /// One a row of the block.
+    public var rows: [Row]
+    /// Siemens per unit weight, one an output.
+    public var scales: [Double]
+    /// Siemens, row-major over the block; 0 for a cell that shall not conduct.
     public var targets: [Float]
     /// Code of the column gain of each pair, (outputs); empty where the board has no closed loop.
     public var columnGainCodes: [UInt16]
@@ -25,25 +44,60 @@ public struct MappingPlan: Sendable, Hashable, Codable {
     /// Cells of the block (row-major indices) that are known to be unusable and are not written.
     public var masked: [Int]
 
-    public var inputs: Int { block.shape.rows - 1 }
     public var outputs: Int { block.shape.columns / 2 }
 
-    /// The weights that conductances realise: (G+ − G−) / scale, shape (outputs, inputs + 1), row-major, biases last.
+    /// True for the cells that are written to their target: those that shall conduct, in rows that take part, and that can be used.
+    public var written: [Bool] {
+      let columns = block.shape.columns
+      var written = targets.indices.map { targets[$0] > 0 && rows[$0 / columns].input != nil }
+      for cell in masked { written[cell] = false }
+      return written
+    }
+
+    /// Row-major indices of the usable cells in rows that take part which shall not conduct.
+    public var bare: [Int] {
+      let columns = block.shape.columns
+      let masked = Set(masked)
+      return targets.indices.filter {
+        targets[$0] == 0 && rows[$0 / columns].input != nil && !masked.contains($0)
+      }
+    }
+
+    /// The rows that an input drives, `inputs` for the bias.
+    public func rows(of input: Int) -> [Int] { rows.indices.filter { rows[$0].input == input } }
+
+    /// The weights that conductances realise: Σ f·(G+ − G−) / scale, shape (outputs, inputs + 1), row-major, biases last.
     ///
     /// - Parameter conductances: siemens, row-major over the block.
     public func weights(of conductances: [Float]) -> [Double] {
       precondition(
         conductances.count == block.cellCount, "\(conductances.count) conductances for a block of \(block.shape)")
       let columns = block.shape.columns
-      var weights = [Double](repeating: 0, count: outputs * block.shape.rows)
-      for out in 0..<outputs {
-        for row in 0..<block.shape.rows {
+      var weights = [Double](repeating: 0, count: outputs * (inputs + 1))
+      for (row, drive) in rows.enumerated() {
+        guard let input = drive.input else { continue }
+        for out in 0..<outputs {
           let plus = Double(conductances[row * columns + 2 * out])
           let minus = Double(conductances[row * columns + 2 * out + 1])
-          weights[out * block.shape.rows + row] = (plus - minus) / scale
+          weights[out * (inputs + 1) + input] += drive.factor * (plus - minus) / scales[out]
         }
       }
       return weights
+    }
+
+    /// The layer as a board's loop is told of it.
+    public var loopLayer: LoopLayer {
+      // Boards with fixed rows are told nothing of them.
+      let isPlain =
+        rows.count == inputs + 1 && rows.enumerated().allSatisfy { $1.input == $0 && $1.attenuation == 0 }
+      return LoopLayer(
+        block: block, columnGain: columnGainCodes,
+        rows: isPlain
+          ? []
+          : rows.map { row in
+            LoopRow(
+              row.input.map { $0 == inputs ? .bias : .input($0) } ?? .ground, attenuation: row.attenuation)
+          })
     }
   }
 
@@ -57,11 +111,14 @@ public struct MappingPlan: Sendable, Hashable, Codable {
   public var second: [LayerPlacement] { Array(layers[(secondNetwork ?? layers.count)...]) }
   /// Conductances that targets lie in.
   public var window: ClosedRange<Siemens>
+  public var options: MappingOptions
   /// What the plan had to give up, one sentence each: a scale below the window's, masked cells.
   public var notes: [String]
 
   /// Cells of all blocks, masked ones included.
   public var cellCount: Int { layers.reduce(0) { $0 + $1.block.cellCount } }
+  /// Cells that are written.
+  public var writtenCount: Int { layers.reduce(0) { $0 + $1.written.count { $0 } } }
   /// The macros used, ascending.
   public var macros: [Int] { Set(layers.map(\.block.macro)).sorted() }
 
@@ -72,50 +129,118 @@ public struct MappingPlan: Sendable, Hashable, Codable {
   ///   - network: the trained network.
   ///   - board: what the board has; one without a closed loop gets no column gains.
   ///   - window: conductances the targets may have, siemens.
-  ///   - avoid: cells known to be unusable. A block is put at the first origin, in row-major order, that contains none;
-  ///     if there is no such origin, at the one with the fewest, and these are masked.
+  ///   - options: how weights become conductances.
+  ///   - avoid: cells known to be unusable. A block is put at the first origin, in row-major order, that contains none. If there is no such
+  ///     origin, the rows with the fewest are taken where the board can route any row, else the origin with the fewest; these are masked,
+  ///     and the other rows of their input carry their share.
+  ///   - noise: how far cells were seen to fluctuate; of the cells that could carry a weight, sparse pairs take the quietest, and the scale
+  ///     at which the fluctuation matters least.
+  ///   - conducting: cells that conduct of their own; the other cells of the weight make it good in sparse pairs.
   /// - Throws: ``MappingError`` saying what is missing.
   public init(
     _ network: ScoreNetwork, on board: BoardDescription, window: ClosedRange<Siemens>,
-    avoiding avoid: Set<CellAddress> = []
+    options: MappingOptions = MappingOptions(), avoiding avoid: Set<CellAddress> = [],
+    noise: [CellAddress: Siemens] = [:], conducting: [CellAddress: Siemens] = [:]
   ) throws(MappingError) {
     guard window.lowerBound.rawValue >= 0, window.upperBound > window.lowerBound, window.upperBound.isFinite else {
       throw MappingError(
         .windowRefused, "conductance window \(window.lowerBound) to \(window.upperBound) leaves no room for weights")
     }
-    try Self.checkFit(network, board)
+    if let levels = options.levels, levels < 2 {
+      throw MappingError(.windowRefused, "\(levels) levels: at least 2 are needed")
+    }
     self.window = window
+    self.options = options
     notes = []
     layers = []
+    let drives = try Self.drives(network, board, options)
+    try Self.checkFit(network, board, rows: drives.map(\.count))
     for (index, layer) in network.layers.enumerated() {
-      let shape = MacroShape(rows: layer.inputs + 1, columns: 2 * layer.outputs)
-      let (block, masked) = try Self.place(
-        shape, layer: index, board: board, occupied: layers.map(\.block), avoiding: avoid)
+      let shape = MacroShape(rows: drives[index].count, columns: 2 * layer.outputs)
+      let (block, rows) = try Self.place(
+        shape, drives[index], layer: index, board: board, occupied: layers.map(\.block),
+        // Where others carry the weight it is cheaper to do without a cell than to form another block.
+        avoiding: options.pairs == .sparse && shape.rows > layer.inputs + 1 ? [] : avoid)
+      let masked = (0..<block.cellCount).filter {
+        rows[$0 / shape.columns].input != nil && avoid.contains(block.address(at: $0))
+      }
       if !masked.isEmpty {
         notes.append("layer \(index) at \(block) covers \(masked.count) unusable cells, which are not written")
       }
-      let largest = Double((layer.weight + layer.bias).reduce(0) { Swift.max($0, abs($1)) })
-      let (scale, gain) = try scale(layer: index, largestWeight: largest, window: window, board: board)
+      let cells = LayerCells(
+        layer, block: block, rows: rows, masked: Set(masked), window: window, options: options, noise: noise,
+        conducting: conducting)
+      let (scales, gains) = try scales(cells, layer: index, board: board)
       layers.append(
         LayerPlacement(
-          block: block, scale: scale, targets: Self.targets(layer, scale: scale, window: window),
-          columnGainCodes: gain.map { [UInt16](repeating: $0.code, count: layer.outputs) } ?? [],
-          columnGain: gain.map { [Double](repeating: $0.ohms, count: layer.outputs) } ?? [], maximumWeight: largest,
+          block: block, inputs: layer.inputs, rows: rows, scales: scales, targets: cells.targets(scales: scales),
+          columnGainCodes: gains.map(\.code), columnGain: gains.map(\.ohms), maximumWeight: cells.largestWeight,
           masked: masked))
     }
     guard network.isConditional, let loop = board.closedLoop, !loop.secondLayerMacros.isEmpty else { return }
     var other = board
     other.closedLoop?.layerMacros = loop.secondLayerMacros
     other.closedLoop?.secondLayerMacros = []
-    let copy = try MappingPlan(network, on: other, window: window, avoiding: avoid)
+    let copy = try MappingPlan(
+      network, on: other, window: window, options: options, avoiding: avoid, noise: noise, conducting: conducting)
     secondNetwork = layers.count
     layers += copy.layers
     notes += copy.notes.map { "second network: \($0)" }
   }
 
+  /// Places a network on a chip as far as its cells are known.
+  public init(
+    _ network: ScoreNetwork, on board: BoardDescription, window: ClosedRange<Siemens>,
+    options: MappingOptions = MappingOptions(), known: KnownCells
+  ) throws(MappingError) {
+    try self.init(
+      network, on: board, window: window, options: options, avoiding: known.unusable, noise: known.noise,
+      conducting: known.conducting)
+  }
+
   // MARK: Fit
 
-  private static func checkFit(_ network: ScoreNetwork, _ board: BoardDescription) throws(MappingError) {
+  /// What drives the rows of each layer, in their order: one full set of inputs after the other, so that a row full of bad cells does not
+  /// take all rows of one input.
+  private static func drives(
+    _ network: ScoreNetwork, _ board: BoardDescription, _ options: MappingOptions
+  ) throws(MappingError) -> [[Row]] {
+    var residuals: [Row] = []
+    for factor in options.residuals {
+      guard let place = board.closedLoop?.rowAttenuation.firstIndex(where: { abs($0 / factor - 1) < 1e-6 }) else {
+        throw MappingError(
+          .unsupportedBoard,
+          "residual rows driven by \(Float(factor)): board '\(board.name)' has the row attenuations "
+            + "\((board.closedLoop?.rowAttenuation ?? []).map { "\(Float($0))" }.joined(separator: ", "))")
+      }
+      residuals.append(Row(input: nil, attenuation: place, factor: factor))
+    }
+    if case .rows(let count) = options.replicas, count < 1 {
+      throw MappingError(.doesNotFit, "\(count) rows an input: at least 1 is needed")
+    }
+    let needsRouting = options.replicas != .rows(1) || !residuals.isEmpty
+    guard !needsRouting || board.closedLoop?.rowRouting == .any else {
+      throw MappingError(
+        .unsupportedBoard,
+        "board '\(board.name)' drives one row with each input; more need switches that it does not have")
+    }
+    return network.layers.map { layer in
+      let inputs = layer.inputs + 1
+      let count =
+        switch options.replicas {
+        case .rows(let count): count
+        case .most: max(1, board.macros.shape.rows / inputs - residuals.count)
+        }
+      let sets = [Row](repeating: Row(input: nil), count: count) + residuals
+      return sets.flatMap { set in
+        (0..<inputs).map { Row(input: $0, attenuation: set.attenuation, factor: set.factor) }
+      }
+    }
+  }
+
+  private static func checkFit(_ network: ScoreNetwork, _ board: BoardDescription, rows needed: [Int])
+    throws(MappingError)
+  {
     var missing: [String] = []
     let available = board.closedLoop?.layerMacros.count ?? network.layers.count
     if network.layers.count > available {
@@ -126,13 +251,13 @@ public struct MappingPlan: Sendable, Hashable, Codable {
     }
     let shape = board.macros.shape
     for (index, layer) in network.layers.enumerated() {
-      let (rows, columns) = (layer.inputs + 1 - shape.rows, 2 * layer.outputs - shape.columns)
+      let (rows, columns) = (needed[index] - shape.rows, 2 * layer.outputs - shape.columns)
       guard rows > 0 || columns > 0 else { continue }
       let parts = [(rows, "row"), (columns, "column")].filter { $0.0 > 0 }.map {
         "\($0.0) \($0.1)\($0.0 == 1 ? "" : "s")"
       }
       missing.append(
-        "layer \(index) (\(layer.inputs) → \(layer.outputs), with bias row) needs \(layer.inputs + 1)×\(2 * layer.outputs) "
+        "layer \(index) (\(layer.inputs) → \(layer.outputs), with bias row) needs \(needed[index])×\(2 * layer.outputs) "
           + "cells of a \(shape) macro: \(parts.joined(separator: " and ")) missing")
     }
     if let loop = board.closedLoop {
@@ -171,9 +296,11 @@ public struct MappingPlan: Sendable, Hashable, Codable {
     return [first] + (0..<board.macros.count).filter { $0 != first }
   }
 
+  /// Where a layer's block goes, and what drives each of its rows.
   private static func place(
-    _ shape: MacroShape, layer: Int, board: BoardDescription, occupied: [CellBlock], avoiding avoid: Set<CellAddress>
-  ) throws(MappingError) -> (CellBlock, masked: [Int]) {
+    _ shape: MacroShape, _ drives: [Row], layer: Int, board: BoardDescription, occupied: [CellBlock],
+    avoiding avoid: Set<CellAddress>
+  ) throws(MappingError) -> (CellBlock, [Row]) {
     let macro = board.macros.shape
     var best: (block: CellBlock, bad: Int)?
     for number in candidates(layer: layer, board: board) {
@@ -189,9 +316,17 @@ public struct MappingPlan: Sendable, Hashable, Codable {
             })
           else { continue }
           let count = bad.count(in: block)
-          if count == 0 { return (block, []) }
+          if count == 0 { return (block, drives) }
           if count < best?.bad ?? .max { best = (block, count) }
         }
+      }
+      // Layers of a loop have a macro each.
+      if board.closedLoop?.rowRouting == .any, let chosen = chooseRows(shape, macro: number, macro, bad),
+        chosen.bad < best?.bad ?? .max
+      {
+        var rows = [Row](repeating: Row(input: nil), count: chosen.block.shape.rows)
+        for (row, drive) in zip(chosen.rows, drives) { rows[row - chosen.block.firstRow] = drive }
+        return (chosen.block, rows)
       }
     }
     guard let best else {
@@ -200,54 +335,74 @@ public struct MappingPlan: Sendable, Hashable, Codable {
         "the network does not fit board '\(board.name)': no free \(shape) block is left for layer \(layer) beside the "
           + "others on \(board.macros.count) macros of \(macro)")
     }
-    let masked = (0..<best.block.cellCount).filter { avoid.contains(best.block.address(at: $0)) }
-    return (best.block, masked)
+    return (best.block, drives)
+  }
+
+  /// The rows with the fewest unusable cells at the column where these are fewest, and the block from the first to the last of them.
+  private static func chooseRows(
+    _ shape: MacroShape, macro number: Int, _ macro: MacroShape, _ bad: BadCellCount
+  ) -> (block: CellBlock, rows: [Int], bad: Int)? {
+    var best: (block: CellBlock, rows: [Int], bad: Int)?
+    for column in stride(from: 0, through: macro.columns - shape.columns, by: 2) {
+      let counts = (0..<macro.rows).map { row in
+        bad.count(
+          in: CellBlock(
+            macro: number, firstRow: row, firstColumn: column, shape: MacroShape(rows: 1, columns: shape.columns)))
+      }
+      let rows = counts.indices.sorted { (counts[$0], $0) < (counts[$1], $1) }.prefix(shape.rows).sorted()
+      let count = rows.reduce(0) { $0 + counts[$1] }
+      guard let first = rows.first, let last = rows.last, count < best?.bad ?? .max else { continue }
+      let block = CellBlock(
+        macro: number, firstRow: first, firstColumn: column,
+        shape: MacroShape(rows: last - first + 1, columns: shape.columns))
+      best = (block, rows, count)
+    }
+    return best
   }
 
   // MARK: Values
 
-  /// The largest scale that the window and the column gain allow, with the gain that makes 1/scale exactly.
+  /// Scales of the outputs, and the column gains that make exactly 1/scale of them; no gains where the board has no loop.
   ///
   /// A gain code is chosen first and the scale follows from it, so that quantising the gain costs no accuracy.
-  private mutating func scale(
-    layer: Int, largestWeight: Double, window: ClosedRange<Siemens>, board: BoardDescription
-  ) throws(MappingError) -> (Double, gain: (code: UInt16, ohms: Double)?) {
-    let room = (window.upperBound - window.lowerBound).rawValue
-    guard let loop = board.closedLoop else { return (largestWeight > 0 ? room / largestWeight : room, nil) }
-    let (lowest, highest) = (loop.columnGain.lowerBound.rawValue, loop.columnGain.upperBound.rawValue)
-    let steps = Double((1 << loop.columnGainBits) - 1)
-    let step = (highest - lowest) / steps
-    let needed = largestWeight / room
-    guard needed <= highest else {
-      throw MappingError(
-        .gainOutOfRange,
-        "layer \(layer): the largest |weight| of \(Float(largestWeight)) over \(Siemens(room)) needs a column gain of "
-          + "\(Ohms(needed)), the board has \(Ohms(lowest)) to \(Ohms(highest))")
-    }
-    // Rounded up: a larger gain needs a smaller scale, so no target leaves the window.
-    var code = max(0, ((needed - lowest) / step).rounded(.up))
-    code = min(code, steps)
-    let ohms = lowest + code * step
-    if needed < lowest {
-      notes.append(
-        "layer \(layer): column gain at its lower end of \(Ohms(lowest)), so the scale is \(Siemens(1 / ohms)) a unit "
-          + "weight instead of \(largestWeight > 0 ? "\(Siemens(room / largestWeight))" : "any")")
-    }
-    return (1 / ohms, (UInt16(code), ohms))
-  }
-
-  private static func targets(_ layer: ScoreNetwork.Layer, scale: Double, window: ClosedRange<Siemens>) -> [Float] {
-    let columns = 2 * layer.outputs
-    let lowest = window.lowerBound.rawValue
-    var targets = [Float](repeating: Float(lowest), count: (layer.inputs + 1) * columns)
-    for row in 0...layer.inputs {
-      for out in 0..<layer.outputs {
-        let weight = Double(row < layer.inputs ? layer.weight[out * layer.inputs + row] : layer.bias[out])
-        let target = min(lowest + scale * abs(weight), window.upperBound.rawValue)
-        targets[row * columns + 2 * out + (weight < 0 ? 1 : 0)] = Float(target)
+  private mutating func scales(
+    _ cells: LayerCells, layer: Int, board: BoardDescription
+  ) throws(MappingError) -> ([Double], [(code: UInt16, ohms: Double)]) {
+    let groups = options.scale == .layer ? [Array(0..<cells.outputs)] : (0..<cells.outputs).map { [$0] }
+    var scales = [Double](repeating: 0, count: cells.outputs)
+    var gains = [(code: UInt16, ohms: Double)](repeating: (0, 0), count: cells.outputs)
+    var reduced: String?
+    for outputs in groups {
+      let best = cells.bestScale(of: outputs)
+      guard let loop = board.closedLoop else {
+        for output in outputs { scales[output] = best }
+        continue
+      }
+      let (lowest, highest) = (loop.columnGain.lowerBound.rawValue, loop.columnGain.upperBound.rawValue)
+      let needed = 1 / best
+      guard needed <= highest else {
+        throw MappingError(
+          .gainOutOfRange,
+          "layer \(layer): the largest |weight| of \(Float(cells.largestWeight(of: outputs))) over "
+            + "\(Siemens(cells.room)) needs a column gain of \(Ohms(needed)), the board has \(Ohms(lowest)) to \(Ohms(highest))"
+        )
+      }
+      // Rounded up: a larger gain needs a smaller scale, so no target leaves the window.
+      let code = min(
+        max(0, ((needed - lowest) / loop.columnGainStep.rawValue).rounded(.up)), Double((1 << loop.columnGainBits) - 1))
+      let ohms = lowest + code * loop.columnGainStep.rawValue
+      if needed < lowest {
+        reduced =
+          "layer \(layer): column gain at its lower end of \(Ohms(lowest)), so the scale is \(Siemens(1 / ohms)) a unit "
+          + "weight instead of \(best.isFinite ? "\(Siemens(best))" : "any")"
+      }
+      for output in outputs {
+        scales[output] = 1 / ohms
+        gains[output] = (UInt16(code), ohms)
       }
     }
-    return targets
+    if let reduced { notes.append(reduced) }
+    return (scales, board.closedLoop == nil ? [] : gains)
   }
 }
 

@@ -4,8 +4,7 @@ extension MappingPlan.LayerPlacement {
   /// - Parameter conductances: siemens, row-major over the block.
   public func errors(of conductances: [Float]) -> [Double] {
     precondition(conductances.count == targets.count, "\(conductances.count) conductances for \(targets.count) targets")
-    var written = [Bool](repeating: true, count: targets.count)
-    for index in masked { written[index] = false }
+    let written = written
     return targets.indices.filter { written[$0] }.map { (Double(conductances[$0]) - Double(targets[$0])) * 1e6 }
   }
 

@@ -21,7 +21,7 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
   }
 
   /// Version of this layout; a larger one is refused.
-  public static let currentSchema = 1
+  public static let currentSchema = 2
 
   public var schema = ProgramRecord.currentSchema
   /// 16 bytes as 32 hexadecimal digits.
@@ -128,6 +128,12 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
       guard schema <= currentSchema else {
         throw MappingError(
           .malformedRecord, "record \(label): layout \(schema) is newer than this toolkit's \(currentSchema)")
+      }
+      guard schema == currentSchema else {
+        throw MappingError(
+          .malformedRecord,
+          "record \(label): layout \(schema) of an older toolkit, which did not say what drives each row: program the model again"
+        )
       }
       return try decoder.decode(ProgramRecord.self, from: data)
     } catch let error as MappingError {

@@ -103,6 +103,8 @@ public struct ProgramReport: Sendable, Hashable, Codable {
   public var busSeconds: Double?
   public var hostSeconds: Double
   public var masked: Int
+  /// Formed cells that the plan does not use; nil if there are none.
+  public var retired: RetireReport?
   public var failures: [CellFailure]
 
   enum CodingKeys: String, CodingKey {
@@ -111,7 +113,7 @@ public struct ProgramReport: Sendable, Hashable, Codable {
     case pulses, reads
     case error = "error_uS"
     case age = "age_s"
-    case weightErrorPercent, requests, chipSeconds, busSeconds, hostSeconds, masked, failures
+    case weightErrorPercent, requests, chipSeconds, busSeconds, hostSeconds, masked, retired, failures
   }
 
   /// Share of the written cells that are in tolerance; 1 if there are none.
@@ -132,6 +134,7 @@ public struct ProgramReport: Sendable, Hashable, Codable {
     try container.encode(busSeconds, forKey: .busSeconds)
     try container.encode(hostSeconds, forKey: .hostSeconds)
     try container.encode(masked, forKey: .masked)
+    try container.encode(retired, forKey: .retired)
     try container.encode(failures, forKey: .failures)
   }
 }

@@ -46,8 +46,8 @@ public struct ReadBack: Sendable, Hashable, Codable {
   public var reads: Int
   /// Means in siemens, one array a layer, row-major over its block.
   public var conductances: [[Float]]
-  /// Standard error of a mean from the scatter of its reads, root mean square over the cells, µS; nil for one read. What moves slower
-  /// than the passes take is not in it.
+  /// Standard error of a mean from the scatter of its reads, root mean square over the written cells, µS; nil for one read. What moves
+  /// slower than the passes take is not in it.
   public var standardError: Double?
   public var begin: BoardMoment
   public var end: BoardMoment
@@ -73,17 +73,36 @@ public struct ReadBack: Sendable, Hashable, Codable {
   /// Chip time that the read took, seconds.
   public var chipSeconds: Double { end.since(begin) }
 
-  /// Root mean square change of a cell from `earlier` to this read, % of the plan's conductance window.
+  /// Root mean square change of the weights from `earlier` to this read, ÷ √2, % of the layer's largest weight: of single pairs at full
+  /// scale it is that of a cell in % of the conductance window, and where many cells share a weight it is less than theirs.
   public func changePercent(since earlier: ReadBack, plan: MappingPlan) -> Double {
     var (sum, count) = (0.0, 0)
-    for (now, before) in zip(conductances, earlier.conductances) {
-      for (new, old) in zip(now, before) where new.isFinite && old.isFinite {
-        sum += (Double(new) - Double(old)) * (Double(new) - Double(old))
+    for (index, layer) in plan.layers.enumerated() where layer.maximumWeight > 0 {
+      for (new, old) in zip(
+        layer.weights(of: conductances[index]), layer.weights(of: earlier.conductances[index]))
+      where new.isFinite && old.isFinite {
+        let change = (new - old) / layer.maximumWeight
+        sum += change * change / 2
         count += 1
       }
     }
-    let window = (plan.window.upperBound - plan.window.lowerBound).rawValue
-    return count > 0 ? 100 * (sum / Double(count)).squareRoot() / window : 0
+    return count > 0 ? 100 * (sum / Double(count)).squareRoot() : 0
+  }
+
+  /// What the standard error of the cells makes of ``changePercent(since:plan:)``, %.
+  public func standardErrorPercent(plan: MappingPlan) -> Double {
+    guard let standardError else { return 0 }
+    var (sum, count) = (0.0, 0)
+    for layer in plan.layers where layer.maximumWeight > 0 {
+      let written = layer.written
+      for cell in written.indices where written[cell] {
+        let (row, column) = cell.quotientAndRemainder(dividingBy: layer.block.shape.columns)
+        let error = standardError * 1e-6 * layer.rows[row].factor / (layer.scales[column / 2] * layer.maximumWeight)
+        sum += error * error / 2
+      }
+      count += layer.outputs * (layer.inputs + 1)
+    }
+    return count > 0 ? 100 * (sum / Double(count)).squareRoot() : 0
   }
 }
 
@@ -109,7 +128,7 @@ extension Board {
         let values =
           switch method {
           case .cells: try await read(layer.block, bias: bias)
-          case .oneHot: try await rows(of: layer.block, bias: bias)
+          case .oneHot: try await rows(of: layer, bias: bias)
           }
         for (cell, value) in values.enumerated() {
           sums[index][cell] += Double(value)
@@ -125,29 +144,35 @@ extension Board {
     if reads > 1 {
       var variance = 0.0
       for (layer, values) in sums.enumerated() {
-        for (cell, sum) in values.enumerated() {
+        let written = plan.layers[layer].written
+        for (cell, sum) in values.enumerated() where written[cell] {
           let scatter: Double = squares[layer][cell] - sum * sum / n
           variance += max(0, scatter) / ((n - 1) * n)
         }
       }
-      standardError = (variance / Double(max(1, plan.cellCount))).squareRoot() * 1e6
+      standardError = (variance / Double(max(1, plan.writtenCount))).squareRoot() * 1e6
     }
     return ReadBack(
       method: method, reads: reads, conductances: sums.map { $0.map { Float($0 / n) } }, standardError: standardError,
       begin: begin, end: await BoardMoment(self))
   }
 
-  /// A block by one product a row.
-  private func rows(of block: CellBlock, bias: ReadBias) async throws -> [Float] {
+  /// A layer by one product a row, 0 for rows that take no part.
+  private func rows(of layer: MappingPlan.LayerPlacement, bias: ReadBias) async throws -> [Float] {
     let voltage = Float(bias.bitLine.rawValue)
-    var values: [Float] = []
-    values.reserveCapacity(block.cellCount)
-    for row in 0..<block.shape.rows {
+    let block = layer.block
+    let columns = block.shape.columns
+    let requests = layer.rows.indices.filter { layer.rows[$0].input != nil }.map { row in
       var inputs = [Float](repeating: 0, count: block.shape.rows)
       inputs[row] = voltage
-      let currents = try await matrixProduct(
-        MatrixProduct(block: block, inputs: inputs, wordLine: bias.wordLine, averages: bias.averages))
-      values += currents.map { $0 / voltage }
+      return (
+        row, MatrixProduct(block: block, inputs: inputs, wordLine: bias.wordLine, averages: bias.averages)
+      )
+    }
+    var values = [Float](repeating: 0, count: block.cellCount)
+    for (row, request) in requests {
+      let currents = try await matrixProduct(request)
+      values.replaceSubrange(row * columns..<(row + 1) * columns, with: currents.map { $0 / voltage })
     }
     return values
   }

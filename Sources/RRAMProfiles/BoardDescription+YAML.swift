@@ -178,7 +178,7 @@ extension BoardDescription.ClosedLoop {
         "amplifierBandwidth", "embeddingInjection", "embeddingChannels", "embedding", "coefficient", "coefficientUnit",
         "outputAmplifier", "noise", "noiseGain", "preset", "readOut", "runTime", "tick", "maximumTicks", "presetTime",
         "readOutTime", "imperfections",
-      ], optional: ["offset", "secondLayerMacros", "power", "overRangeAbort"])
+      ], optional: ["offset", "secondLayerMacros", "power", "overRangeAbort", "rowRouting", "rowAttenuation"])
     typealias Converter = BoardDescription.Converter
     unitVoltage = try section.volts("unitVoltage")
     layerMacros = try section.numbers("layerMacros", .count).map { Int($0) }
@@ -187,6 +187,8 @@ extension BoardDescription.ClosedLoop {
     rowClamp = try section.volts("rowClamp")
     overRangeAbort = section.has("overRangeAbort") ? try section.count("overRangeAbort") : nil
     if let overRangeAbort { try section.require(overRangeAbort, in: 1...1_000_000, "overRangeAbort") }
+    rowRouting = section.has("rowRouting") ? try section.choice("rowRouting", RowRouting.self) : .fixed
+    rowAttenuation = section.has("rowAttenuation") ? try section.numbers("rowAttenuation", .ratio) : [1]
     amplifierRail = try section.volts("amplifierRail")
     integratorRail = try section.volts("integratorRail")
     columnGain = try section.ohmsRange("columnGain")
@@ -219,6 +221,9 @@ extension BoardDescription.ClosedLoop {
     }
     try section.reader.require(
       rowClamp <= amplifierRail, "closedLoop.rowClamp", "\(rowClamp) is above amplifierRail \(amplifierRail)")
+    try section.reader.require(
+      rowAttenuation.first == 1 && rowAttenuation.allSatisfy { $0 > 0 && $0 <= 1 } && rowAttenuation.count <= 256,
+      "closedLoop.rowAttenuation", "is not 1, then factors above 0 and up to 1")
     try section.reader.require(
       columnGain.lowerBound > .zero && columnGain.lowerBound < columnGain.upperBound, "closedLoop.columnGain",
       "is empty or reaches 0 Ω")

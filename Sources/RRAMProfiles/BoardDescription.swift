@@ -134,6 +134,16 @@ public struct BoardDescription: Sendable {
     public var rowClamp: Volts
     /// Samples in a row at a row clamp or an integrator's rail after which the board ends a run; `nil`: it never does.
     public var overRangeAbort: Int?
+    /// What may drive a row.
+    public enum RowRouting: String, Sendable, Hashable, CaseIterable {
+      /// Row r of a layer's block is driven by input r, the last one with one unit.
+      case fixed
+      /// Every row has a switch to every input, to one unit and to ground.
+      case any
+    }
+    public var rowRouting: RowRouting
+    /// Factors by which a row may be driven, behind its clamp; the first is 1.
+    public var rowAttenuation: [Double]
     /// Supply rails of amplifiers and integrators.
     public var amplifierRail: Volts
     public var integratorRail: Volts

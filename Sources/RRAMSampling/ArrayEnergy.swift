@@ -21,12 +21,16 @@ extension SampleEnergy {
     let network = program.model.network
     let unit = loop.unitVoltage.rawValue
     let clamp = Float(loop.rowClamp.rawValue / unit)
-    // ΣG of every row, siemens; the last one is the bias row.
+    // ΣG of the rows that each input drives, siemens, by the square of the factor it drives them with; the last one is the bias.
     func rows(_ layers: [MappingPlan.LayerPlacement]) -> [[Float]] {
       layers.map { layer in
-        (0..<layer.block.shape.rows).map { row in
-          layer.targets[row * layer.block.shape.columns..<(row + 1) * layer.block.shape.columns].reduce(0, +)
+        var sums = [Float](repeating: 0, count: layer.inputs + 1)
+        for (row, drive) in layer.rows.enumerated() {
+          guard let input = drive.input else { continue }
+          let cells = layer.targets[row * layer.block.shape.columns..<(row + 1) * layer.block.shape.columns]
+          sums[input] += Float(drive.factor * drive.factor) * cells.reduce(0, +)
         }
+        return sums
       }
     }
     let (firstRows, secondRows) = (rows(plan.first), rows(plan.second))

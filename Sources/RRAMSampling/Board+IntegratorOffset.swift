@@ -24,7 +24,7 @@ extension Board {
         ? []
         : [loop.coefficient] + [BoardDescription.Converter](repeating: loop.embedding, count: loop.embeddingChannels))
     let codes = converters.map { UInt16($0.code(nearest: Volts(0))?.rawValue ?? 0) }
-    try await configureLoop(plan.first.map { LoopLayer(block: $0.block, columnGain: $0.columnGainCodes) })
+    try await configureLoop(plan.first.map(\.loopLayer))
     try await uploadSchedule(
       LoopSchedule(
         id: Self.offsetSchedule, tick: tick, ticks: ticks, codes: (0..<ticks).flatMap { _ in codes }))

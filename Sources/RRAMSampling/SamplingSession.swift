@@ -66,11 +66,8 @@ public struct SamplingSession: Sendable {
 
   /// Connects the layers and uploads the tables: what a board forgets when it starts anew.
   private func prepare() async throws {
-    func layers(_ placements: [MappingPlan.LayerPlacement]) -> [LoopLayer] {
-      placements.map { LoopLayer(block: $0.block, columnGain: $0.columnGainCodes) }
-    }
     try await board.configureLoop(
-      layers(record.plan.first), second: isGuidedAtOnce ? layers(record.plan.second) : [])
+      record.plan.first.map(\.loopLayer), second: isGuidedAtOnce ? record.plan.second.map(\.loopLayer) : [])
     try await board.uploadSchedule(
       LoopSchedule(
         id: scheduleID, tick: schedule.tick, ticks: schedule.ticks, codes: schedule.codes, noise: schedule.noise))

@@ -46,6 +46,9 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
   /// as cells may be off from what the tables were made for (0.35 % of the range costs a quarter of the ring's KL2d).
   public static let farthestMovement = 0.35
 
+  /// Chip time that an emulated board lets pass for the fit, seconds.
+  static let computing = 0.5
+
   public var schema = ScheduleCalibration.currentSchema
   /// Begins with its time, so that names sort by age.
   public var id: String
@@ -127,6 +130,7 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     let fit = goal.fit(
       weights: record.weights(of: readBack), integratorOffset: integratorOffset, loop: loop, settings: settings)
     let result = fit.run { progress?(.fitting(done: $0)) }
+    try await board.passComputingTime(.seconds(Self.computing))
     predicted =
       predicting > 0 ? try fit.prediction(goal, corrections: result.corrections, count: predicting) : nil
 

@@ -14,6 +14,8 @@ public struct ScheduleTracking: Sendable {
     public var reads = 16
     /// Steps of the fit.
     public var iterations = 60
+    /// Chip time that an emulated board lets pass for the fit, seconds.
+    public var computing = 0.2
 
     public init() {}
   }
@@ -70,24 +72,26 @@ public struct ScheduleTracking: Sendable {
     on board: Board, record: ProgramRecord, firstSample: UInt32, count: Int
   ) async throws -> Update {
     let begin = ContinuousClock.now
+    let chip = await board.boardTime
     let now = try await board.readBack(record.plan, reads: settings.reads, method: readBack.method)
     let movement = now.movementPercent(since: readBack, plan: record.plan)
     readBack = now
     fit = fit.replacing(weights: record.weights(of: now))
     let result = fit.run(from: [correction])
     correction = result.corrections[0]
+    try await board.passComputingTime(.seconds(settings.computing))
     return Update(
       firstSample: firstSample, count: count, movementPercent: movement, firstLoss: result.firstLoss,
-      lastLoss: result.lastLoss, chipSeconds: now.chipSeconds, hostSeconds: (ContinuousClock.now - begin).seconds)
+      lastLoss: result.lastLoss, chipSeconds: (await board.boardTime - chip).seconds,
+      hostSeconds: (ContinuousClock.now - begin).seconds)
   }
 }
 
 extension ReadBack {
-  /// Root mean square change of the cells since `earlier`, % of the plan's conductance window, without the noise of both reads.
+  /// ``changePercent(since:plan:)`` without the noise of both reads.
   func movementPercent(since earlier: ReadBack, plan: MappingPlan) -> Double {
-    let window = (plan.window.upperBound - plan.window.lowerBound).microsiemens
     func square(_ value: Double) -> Double { value * value }
-    let noise = [earlier, self].reduce(0.0) { $0 + square(100 * ($1.standardError ?? 0) / window) }
+    let noise = [earlier, self].reduce(0.0) { $0 + square($1.standardErrorPercent(plan: plan)) }
     return max(0, square(changePercent(since: earlier, plan: plan)) - noise).squareRoot()
   }
 }

@@ -222,11 +222,17 @@ private struct Writer {
   ) {
     let columns = layer.block.shape.columns
     lines.append("* layer \(index): \(layer.inputs) inputs and bias, \(layer.outputs) outputs, at \(layer.block)")
-    for row in 0..<layer.inputs {
-      let from = index == 0 ? axes[row] : "h\(index - 1)_\(row)"
-      lines.append("Br\(index)_\(row) r\(index)_\(row) 0 V=max(min(v(\(from)),{clamp}),-{clamp})")
+    for (row, drive) in layer.rows.enumerated() {
+      let node = "r\(index)_\(row)"
+      let factor = drive.factor == 1 ? "" : "\(drive.factor)*"
+      switch drive.input {
+      case nil: lines.append("V\(node) \(node) 0 0")
+      case layer.inputs: lines.append("V\(node) \(node) 0 \(drive.factor == 1 ? "{unit}" : "{\(factor)unit}")")
+      case .some(let input):
+        let from = index == 0 ? axes[input] : "h\(index - 1)_\(input)"
+        lines.append("B\(node) \(node) 0 V=\(factor)max(min(v(\(from)),{clamp}),-{clamp})")
+      }
     }
-    lines.append("Vr\(index)_\(layer.inputs) r\(index)_\(layer.inputs) 0 {unit}")
     for column in 0..<columns { lines.append("Vc\(index)_\(column) c\(index)_\(column) 0 0") }
     for (cell, conductance) in values.enumerated() {
       let (row, column) = (cell / columns, cell % columns)

@@ -35,8 +35,8 @@ extension ScoreModel {
   }
 
   /// Where this model goes on a board, away from cells that are known to be bad.
-  func plan(for board: Board, known: KnownCells) throws -> MappingPlan {
+  func plan(for board: Board, mapping: MappingOptions = MappingOptions(), known: KnownCells) throws -> MappingPlan {
     try MappingPlan(
-      network, on: board.boardDescription, window: board.limits.conductance, avoiding: known.unusable)
+      network, on: board.boardDescription, window: board.limits.conductance, options: mapping, known: known)
   }
 }

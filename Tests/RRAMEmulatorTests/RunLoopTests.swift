@@ -143,6 +143,67 @@ struct RunLoopTests {
     _ = try await host.request(ConfigureLoop(layers: layers))
   }
 
+  // Two replicas of a layer and a row that is not driven: what the routed rows compute is what plain rows of the sums compute.
+  @Test func routedRowsAddUp() async throws {
+    let host = try BoardHost()
+    let network = Network()
+    try await program(host, network)
+    let loop = try loop()
+    let starts = starts(32)
+    let request = RunLoop(scheduleID: 1, samples: 32, preset: try preset(starts), seed: 1, credit: 8)
+    _ = try await host.request(network.schedule(loop, stochastic: false))
+    let plain = try await run(host, request).flatMap(\.x)
+    // The same cells, driven explicitly; then with the first layer's inputs exchanged, which is another network.
+    let gain = UInt16(try #require(loop.columnGainCode(nearest: Ohms(1 / Network.scale))))
+    func layers(_ first: [LoopRow]) -> [LoopLayer] {
+      (0..<3).map { layer in
+        let widths = Network.widths
+        let rows: [LoopRow] = (0..<widths[layer]).map { .input($0) } + [.bias]
+        return LoopLayer(
+          block: network.block(layer), columnGain: [UInt16](repeating: gain, count: widths[layer + 1]),
+          rows: layer == 0 ? first : rows)
+      }
+    }
+    _ = try await host.request(ConfigureLoop(layers: layers([.input(0), .input(1), .bias])))
+    #expect(try await run(host, request).flatMap(\.x) == plain)
+    _ = try await host.request(ConfigureLoop(layers: layers([.input(1), .input(0), .bias])))
+    let exchanged = try await run(host, request).flatMap(\.x)
+    #expect(exchanged != plain)
+    // One row more, of pristine cells, driven by an input or by nothing: both change next to nothing.
+    for row in [LoopRow.ground, .input(0)] {
+      var routed = layers([.input(0), .input(1), .bias, row])
+      let block = routed[0].block
+      routed[0].block = CellBlock(
+        macro: block.macro, firstRow: block.firstRow, firstColumn: block.firstColumn,
+        shape: MacroShape(rows: block.shape.rows + 1, columns: block.shape.columns))
+      _ = try await host.request(ConfigureLoop(layers: routed))
+      let (a, b) = (try units(try await run(host, request).flatMap(\.x)), try units(plain))
+      #expect(zip(a, b).allSatisfy { abs($0 - $1) < 0.02 })
+    }
+    // A row driven by a quarter of the bias is another bias.
+    _ = try await host.request(
+      ConfigureLoop(layers: layers([.input(0), .input(1), LoopRow(.bias, attenuation: 1)])))
+    #expect(try await run(host, request).flatMap(\.x) != plain)
+    await host.board.close()
+  }
+
+  @Test func rowSourcesMustExist() async throws {
+    let host = try BoardHost()
+    try await host.hello()
+    func refusal(_ rows: [LoopRow]) async throws -> String {
+      let layer = LoopLayer(
+        block: CellBlock(macro: 0, shape: MacroShape(rows: 3, columns: 4)), columnGain: [0, 0], rows: rows)
+      return try await host.failure(.configureLoop(ConfigureLoop(layers: [layer]))).detail
+    }
+    #expect(
+      try await refusal([.input(0), .input(2), .bias])
+        == "row 1 is driven by input 2, 2 arrive: configure_loop.layers[0].row_source")
+    #expect(
+      try await refusal([.input(0), .input(1), LoopRow(.bias, attenuation: 3)])
+        == "row 2 asks for attenuation 3, the last is 2: configure_loop.layers[0].row_attenuation")
+    await host.board.close()
+  }
+
   private func starts(_ count: Int) -> [SIMD2<Double>] {
     let values = SamplingNoise.start(seed: 21, count: count)
     return (0..<count).map { SIMD2(Double(values[2 * $0]), Double(values[2 * $0 + 1])) }

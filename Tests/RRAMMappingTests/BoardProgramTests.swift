@@ -31,7 +31,7 @@ import Testing
       let model = try ModelLibrary.scoreModel("ring")
       var known = KnownCells()
       let first = try chip.plan(model)
-      let (plan, report) = try await chip.board.form(
+      let (plan, report, _) = try await chip.board.form(
         for: model.network, window: chip.board.limits.conductance, options: FormOptions(chip.profile), known: &known)
       #expect(report.failures.contains { $0.reason == "stuck high" })
       #expect(plan != first && plan.layers.allSatisfy { $0.masked.isEmpty })
@@ -57,7 +57,7 @@ import Testing
       var formed = 0
       for name in ["letters", "ring", "letters"] {
         let model = try ModelLibrary.scoreModel(name)
-        let (plan, report) = try await chip.board.form(
+        let (plan, report, _) = try await chip.board.form(
           for: model.network, window: chip.board.limits.conductance, options: FormOptions(chip.profile), known: &known)
         #expect(formed == 0 || report.formed == 0, "\(report.formed) cells of \(name) were formed again")
         formed += report.formed

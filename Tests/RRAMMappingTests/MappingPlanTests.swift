@@ -2,6 +2,7 @@ import RRAMMapping
 import RRAMModel
 import RRAMProfiles
 import RRAMUnits
+import RRAMWire
 import Testing
 
 @Suite("MappingPlan") struct MappingPlanTests {
@@ -37,7 +38,7 @@ import Testing
       for out in 0..<layer.outputs {
         for row in 0...layer.inputs {
           // float32 targets of up to 90 µS carry 2⁻²⁴ of their value: 2·5.4e-12 S over the scale.
-          let bound = 1.1e-11 / placement.scale
+          let bound = 1.1e-11 / placement.scales[out]
           let expected = Double(weight(layer, out, row))
           #expect(abs(realised[out * (layer.inputs + 1) + row] - expected) <= bound, "out \(out) row \(row)")
         }
@@ -58,14 +59,14 @@ import Testing
     #expect(placement.block.shape == MacroShape(rows: 3, columns: 8))
     func cell(_ row: Int, _ column: Int) -> Double { Double(placement.targets[row * 8 + column]) * 1e6 }
     // w(out 1, in 0) = 3: positive cell of pair 1 in row 0.
-    #expect(abs(cell(0, 2) - (10 + 3 * placement.scale * 1e6)) < 1e-5)
+    #expect(abs(cell(0, 2) - (10 + 3 * placement.scales[0] * 1e6)) < 1e-5)
     #expect(abs(cell(0, 3) - 10) < 1e-5)
     // w(out 1, in 1) = −4: negative cell of pair 1 in row 1.
     #expect(abs(cell(1, 2) - 10) < 1e-5)
-    #expect(abs(cell(1, 3) - (10 + 4 * placement.scale * 1e6)) < 1e-5)
+    #expect(abs(cell(1, 3) - (10 + 4 * placement.scales[0] * 1e6)) < 1e-5)
     // biases 0.5, −0.5, 0 and 8, the largest of all.
-    #expect(abs(cell(2, 0) - (10 + 0.5 * placement.scale * 1e6)) < 1e-5)
-    #expect(abs(cell(2, 3) - (10 + 0.5 * placement.scale * 1e6)) < 1e-5)
+    #expect(abs(cell(2, 0) - (10 + 0.5 * placement.scales[0] * 1e6)) < 1e-5)
+    #expect(abs(cell(2, 3) - (10 + 0.5 * placement.scales[0] * 1e6)) < 1e-5)
     #expect(abs(cell(2, 4) - 10) < 1e-5 && abs(cell(2, 5) - 10) < 1e-5)
     #expect(cell(2, 6) > 89.9 && cell(2, 6) <= 90.000_01)
   }
@@ -92,12 +93,12 @@ import Testing
       #expect(placement.columnGainCodes.count == placement.outputs)
       for (code, ohms) in zip(placement.columnGainCodes, placement.columnGain) {
         #expect(abs(loop.columnGain(code: UInt32(code)).rawValue / ohms - 1) < 1e-12)
-        #expect(abs(ohms * placement.scale - 1) < 1e-12)
+        #expect(abs(ohms * placement.scales[0] - 1) < 1e-12)
       }
       // The window is used up to one step of the gain.
       let full = 80e-6 / placement.maximumWeight
-      #expect(placement.scale <= full * (1 + 1e-12))
-      #expect(placement.scale > full * (1 - loop.columnGainStep.rawValue / (1 / full)))
+      #expect(placement.scales[0] <= full * (1 + 1e-12))
+      #expect(placement.scales[0] > full * (1 - loop.columnGainStep.rawValue / (1 / full)))
     }
     #expect(plan.notes.isEmpty)
   }
@@ -108,7 +109,7 @@ import Testing
     let plan = try MappingPlan(Self.network(gain: 1e-3), on: board, window: Self.window)
     #expect(plan.layers.allSatisfy { $0.columnGainCodes.allSatisfy { $0 == 0 } })
     #expect(plan.notes.count == 3)
-    #expect(plan.notes[0].hasPrefix("layer 0: column gain at its lower end of 5 kΩ, so the scale is 200 µS"))
+    #expect(plan.notes[0].hasPrefix("layer 0: column gain at its lower end of 500 Ω, so the scale is 2 mS"))
   }
 
   @Test("weights too large for the highest gain are refused")
@@ -117,7 +118,7 @@ import Testing
       try MappingPlan(Self.network(gain: 1000), on: Self.board(), window: Self.window)
     }
     #expect(error.code == .gainOutOfRange)
-    #expect(error.description.contains("the board has 5 kΩ to 1 MΩ"))
+    #expect(error.description.contains("the board has 500 Ω to 1 MΩ"))
   }
 
   @Test("a board that injects embeddings before the gain, and an empty window, are refused")
@@ -184,6 +185,163 @@ import Testing
     #expect(plan.layers.allSatisfy { $0.columnGainCodes.isEmpty })
     let (first, third) = (plan.layers[0].block, plan.layers[2].block)
     #expect(!(first.rowRange.overlaps(third.rowRange) && first.columnRange.overlaps(third.columnRange)))
+  }
+
+  @Test(
+    "every scheme realises the weights, and its targets lie in the window",
+    arguments: MappingOptions.Pairs.allCases, [MappingOptions.Replicas.rows(1), .rows(4), .most])
+  func schemes(pairs: MappingOptions.Pairs, replicas: MappingOptions.Replicas) throws {
+    let network = try ModelLibrary.scoreModel("ring").network
+    for scale in MappingOptions.Scale.allCases {
+      var options = MappingOptions()
+      (options.pairs, options.replicas, options.scale) = (pairs, replicas, scale)
+      let plan = try MappingPlan(network, on: Self.board(), window: Self.window, options: options)
+      for (placement, layer) in zip(plan.layers, network.layers) {
+        let written = placement.written
+        let lowest = Float(Self.window.lowerBound.rawValue)
+        let highest = Float(Self.window.upperBound.rawValue)
+        for (target, isWritten) in zip(placement.targets, written) {
+          #expect(isWritten ? target >= lowest && target <= highest : target == 0)
+        }
+        let rows = replicas == .rows(1) ? 1 : replicas == .rows(4) ? 4 : 64 / (layer.inputs + 1)
+        #expect((0...layer.inputs).allSatisfy { placement.rows(of: $0).count == rows })
+        let realised = placement.weights(of: placement.targets)
+        for out in 0..<layer.outputs {
+          // A weight below the lowest conductance is rounded to it or to nothing; others are exact to float32 targets.
+          let rounding = pairs == .sparse ? 5e-6 : 0
+          for row in 0...layer.inputs {
+            let error = abs(realised[out * (layer.inputs + 1) + row] - Double(weight(layer, out, row)))
+            #expect(error * placement.scales[out] <= rounding + Double(rows) * 1.1e-11, "out \(out) row \(row)")
+          }
+        }
+      }
+    }
+  }
+
+  @Test("a scale a column spreads every column over the window")
+  func columnScale() throws {
+    var options = MappingOptions()
+    options.scale = .column
+    let plan = try MappingPlan(Self.network(hidden: 14), on: Self.board(), window: Self.window, options: options)
+    for placement in plan.layers {
+      let columns = placement.block.shape.columns
+      for out in 0..<placement.outputs {
+        let values = placement.block.shape.rows
+        let highest = (0..<values).map {
+          max(placement.targets[$0 * columns + 2 * out], placement.targets[$0 * columns + 2 * out + 1])
+        }
+        #expect((highest.max() ?? 0) > 89e-6)
+      }
+    }
+  }
+
+  @Test("sparse pairs use few cells, the quietest that there are, and none that is unusable")
+  func sparse() throws {
+    var options = MappingOptions()
+    (options.pairs, options.replicas) = (.sparse, .rows(4))
+    let network = Self.network(hidden: 14)
+    let board = try Self.board()
+    // Rows of the last replica are quiet, those of the second unusable in column 0.
+    var noise: [CellAddress: Siemens] = [:]
+    for row in 0..<60 {
+      for column in 0..<28 {
+        noise[CellAddress(macro: 1, row: row, column: column)] = .microsiemens(row >= 45 ? 0.1 : 1)
+      }
+    }
+    let bad = Set((0..<64).flatMap { row in (0..<19).map { CellAddress(macro: 1, row: row, column: 2 * $0) } })
+    let placement = try MappingPlan(
+      network, on: board, window: Self.window, options: options, noise: noise
+    ).layers[1]
+    let written = placement.written
+    #expect(written.count { $0 } < 15 * 14 * 2, "a one-sided plan of four replicas has 1680")
+    let quiet = written.indices.count { written[$0] && $0 / 28 >= 45 }
+    #expect(quiet * 4 > written.count { $0 } * 3)
+    let avoiding = try MappingPlan(
+      network, on: board, window: Self.window, options: options, avoiding: bad
+    ).layers[1]
+    #expect(!avoiding.masked.isEmpty)
+    let cells = avoiding.written
+    #expect(avoiding.masked.allSatisfy { !cells[$0] })
+    #expect(avoiding.bare.allSatisfy { !cells[$0] && !avoiding.masked.contains($0) })
+  }
+
+  @Test("what a cell conducts of its own is made good by the others of its weight")
+  func conducting() throws {
+    var options = MappingOptions()
+    (options.pairs, options.replicas) = (.sparse, .rows(4))
+    let network = Self.network(hidden: 14)
+    let board = try Self.board()
+    // One cell of the first row on either side, at 60 µS, and a leak of 5 µS.
+    let conducting: [CellAddress: Siemens] = [
+      CellAddress(macro: 1, row: 0, column: 0): .microsiemens(60),
+      CellAddress(macro: 1, row: 1, column: 3): .microsiemens(60),
+      CellAddress(macro: 1, row: 2, column: 4): .microsiemens(5),
+    ]
+    let placement = try MappingPlan(
+      network, on: board, window: Self.window, options: options, conducting: conducting
+    ).layers[1]
+    var read = placement.targets
+    for (cell, conductance) in conducting {
+      let index = (cell.row - placement.block.firstRow) * 28 + cell.column - placement.block.firstColumn
+      #expect(read[index] == 0)
+      read[index] = Float(conductance.rawValue)
+    }
+    let layer = network.layers[1]
+    let realised = placement.weights(of: read)
+    for out in 0..<layer.outputs {
+      for row in 0...layer.inputs {
+        let error = realised[out * (layer.inputs + 1) + row] - Double(weight(layer, out, row))
+        #expect(abs(error) * placement.scales[out] <= 5.001e-6, "out \(out) row \(row)")
+      }
+    }
+  }
+
+  @Test("rows with the most unusable cells are left out where the board routes any row")
+  func choosesRows() throws {
+    var options = MappingOptions()
+    options.replicas = .rows(4)
+    let bad = Set((0..<64).map { CellAddress(macro: 1, row: 7, column: $0) })
+    let placement = try MappingPlan(
+      Self.network(hidden: 14), on: Self.board(), window: Self.window, options: options, avoiding: bad
+    ).layers[1]
+    #expect(placement.masked.isEmpty)
+    let unused = placement.rows.indices.filter { placement.rows[$0].input == nil }
+    #expect(unused.map { placement.block.firstRow + $0 }.contains(7))
+    #expect(placement.loopLayer.rows.count == placement.block.shape.rows)
+    #expect(unused.allSatisfy { placement.loopLayer.rows[$0].source == .ground })
+  }
+
+  @Test("levels: every target is one of them")
+  func levels() throws {
+    var options = MappingOptions()
+    options.levels = 9
+    let plan = try MappingPlan(Self.network(), on: Self.board(), window: Self.window, options: options)
+    for target in plan.layers.flatMap(\.targets) {
+      let level = (Double(target) * 1e6 - 10) / 10
+      #expect(abs(level - level.rounded()) < 1e-4, "\(target)")
+    }
+  }
+
+  @Test("more rows than there are, and rows that a board cannot route, are refused with numbers")
+  func refusesReplicas() throws {
+    var options = MappingOptions()
+    options.replicas = .rows(5)
+    let error = try #require(throws: MappingError.self) {
+      try MappingPlan(Self.network(hidden: 14), on: Self.board(), window: Self.window, options: options)
+    }
+    #expect(error.description.contains("needs 75×28 cells of a 64×64 macro: 11 rows missing"))
+    let fixed = try #require(throws: MappingError.self) {
+      try MappingPlan(Self.network(), on: Self.board("multiplexed"), window: Self.window, options: options)
+    }
+    #expect(fixed.code == .unsupportedBoard)
+    options.replicas = .rows(1)
+    options.residuals = [0.3]
+    let residual = try #require(throws: MappingError.self) {
+      try MappingPlan(Self.network(), on: Self.board(), window: Self.window, options: options)
+    }
+    #expect(
+      residual.description.contains(
+        "residual rows driven by 0.3: board 'parallel' has the row attenuations 1.0, 0.25, 0.0625"))
   }
 
   @Test("weight and conductance errors are those of the cells")

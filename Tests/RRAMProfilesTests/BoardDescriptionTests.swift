@@ -26,10 +26,10 @@ import Testing
     // ±4 σ of g/√Δτ at g = 1, 200 ticks: 57 units at the integrator.
     let fullScale = loop.noise.range.upperBound * loop.noiseGain / loop.unitVoltage
     #expect(fullScale > 4 * 200.0.squareRoot())
-    // Gains for 1 … 200 µS a unit.
+    // Gains for 1 µS … 2 mS a unit.
     #expect(loop.columnGainCode(nearest: Ohms(1 / 1e-6)) == 65_535)
-    #expect(loop.columnGainCode(nearest: Ohms(1 / 200e-6)) == 0)
-    #expect(loop.columnGainCode(nearest: Ohms(4_900)) == nil)
+    #expect(loop.columnGainCode(nearest: Ohms(1 / 2e-3)) == 0)
+    #expect(loop.columnGainCode(nearest: Ohms(490)) == nil)
   }
 
   /// The published board's converters and timing: 12 bit, 5 ms ticks, 241 of them, 9600 baud.

@@ -86,7 +86,7 @@ private let ngspice: String? = (ProcessInfo.processInfo.environment["PATH"] ?? "
       let starts: [[Float]] = [[1, -1], [-2.5, 0.5], [0.1, 2.2], [3, 1.5]]
       let loop = try #require(board.boardDescription.closedLoop)
       try await board.configureLoop(
-        record.plan.layers.map { LoopLayer(block: $0.block, columnGain: $0.columnGainCodes) })
+        record.plan.layers.map(\.loopLayer))
       for (index, start) in starts.enumerated() {
         let program = try SamplingProgram(
           model, equation: equation, classLabel: label, seed: 7, firstSample: UInt32(index))

@@ -94,6 +94,17 @@ import Testing
           runID: 0x0123_4567_89AB_CDEF
         ).body
       ),
+      (
+        "configure-loop-rows",
+        ConfigureLoop(layers: [
+          LoopLayer(
+            block: block(6, 8), columnGain: [100, 200, 300, 400],
+            rows: [
+              .input(0), .input(1), .bias, .ground, LoopRow(.input(1), attenuation: 1),
+              LoopRow(.input(0), attenuation: 2),
+            ])
+        ]).body
+      ),
       ("upload-schedule", schedule.body),
       (
         "run-loop",

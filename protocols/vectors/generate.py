@@ -106,6 +106,11 @@ def requests():
     yield "run-loop-start", 0, s.Request(operation_id=OPERATION, run_loop=s.RunLoop(
         schedule_id=3, samples=100_000, seed=7, first_sample=12, credit=4, start_deviation_v=0.125,
         run_id=0x0123456789ABCDEF))
+    yield "configure-loop-rows", 0, s.Request(configure_loop=s.ConfigureLoop(layers=[
+        s.LoopLayer(
+            block=block(6, 8), column_gain=words([100, 200, 300, 400]), row_source=bytes([2, 3, 1, 0, 3, 2]),
+            row_attenuation=bytes([0, 0, 0, 0, 1, 2])),
+    ]))
 
 
 def responses():

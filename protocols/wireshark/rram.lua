@@ -200,6 +200,8 @@ local messages = {
   LoopLayer = { filter = "loop_layer", fields = {
     [1] = { name = "block", kind = "message", message = "CellBlock" },
     [2] = { name = "column_gain", kind = "bytes" },
+    [3] = { name = "row_source", kind = "bytes" },
+    [4] = { name = "row_attenuation", kind = "bytes" },
   } },
   MatrixProduct = { filter = "matrix_product", fields = {
     [1] = { name = "block", kind = "message", message = "CellBlock" },

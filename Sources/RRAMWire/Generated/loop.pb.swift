@@ -27,7 +27,7 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
-/// Connects layers in order. The last row of a layer's block is its bias row, driven with one unit.
+/// Connects layers in order. Without row_source the last row of a layer's block is its bias row, driven with one unit.
 nonisolated struct Rram_Board_V1_ConfigureLoop: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -49,7 +49,7 @@ nonisolated struct Rram_Board_V1_LoopLayer: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// rows = inputs + 1, columns = 2 * outputs; orientation of the pairs as in the board description.
+  /// columns = 2 * outputs; orientation of the pairs as in the board description. rows = inputs + 1 without row_source.
   var block: Rram_Board_V1_CellBlock {
     get {_block ?? Rram_Board_V1_CellBlock()}
     set {_block = newValue}
@@ -61,6 +61,14 @@ nonisolated struct Rram_Board_V1_LoopLayer: Sendable {
 
   /// uint16 a column pair: code of its transimpedance; code 0 is the lower end of columnGain, 2^bits - 1 the upper.
   var columnGain: Data = Data()
+
+  /// uint8 a row of the block: what drives it, 0 ground, 1 one unit (the bias), 2 + i input i. One input may drive many rows: their currents
+  /// add up. Empty: row r is driven by input r and the last row by one unit. Only where the board description says rowRouting: any.
+  var rowSource: Data = Data()
+
+  /// uint8 a row of the block: place in the description's rowAttenuation of the factor by which the row is driven, behind the row clamp.
+  /// Empty: the first one for all.
+  var rowAttenuation: Data = Data()
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -233,7 +241,7 @@ nonisolated extension Rram_Board_V1_ConfigureLoop: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Rram_Board_V1_LoopLayer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".LoopLayer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{3}column_gain\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}block\0\u{3}column_gain\0\u{3}row_source\0\u{3}row_attenuation\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -243,6 +251,8 @@ nonisolated extension Rram_Board_V1_LoopLayer: SwiftProtobuf.Message, SwiftProto
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._block) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.columnGain) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.rowSource) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.rowAttenuation) }()
       default: break
       }
     }
@@ -259,12 +269,20 @@ nonisolated extension Rram_Board_V1_LoopLayer: SwiftProtobuf.Message, SwiftProto
     if !self.columnGain.isEmpty {
       try visitor.visitSingularBytesField(value: self.columnGain, fieldNumber: 2)
     }
+    if !self.rowSource.isEmpty {
+      try visitor.visitSingularBytesField(value: self.rowSource, fieldNumber: 3)
+    }
+    if !self.rowAttenuation.isEmpty {
+      try visitor.visitSingularBytesField(value: self.rowAttenuation, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: Rram_Board_V1_LoopLayer, rhs: Rram_Board_V1_LoopLayer) -> Bool {
     if lhs._block != rhs._block {return false}
     if lhs.columnGain != rhs.columnGain {return false}
+    if lhs.rowSource != rhs.rowSource {return false}
+    if lhs.rowAttenuation != rhs.rowAttenuation {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

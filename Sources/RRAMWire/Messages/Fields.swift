@@ -3,6 +3,14 @@ internal import RRAMUnits
 
 // Conversions between our value types and protobuf fields. Each checks the range and names the field when it refuses.
 
+/// An index as a byte of a packed field.
+func wire8(_ value: Int, _ field: @autoclosure () -> String) throws(WireError) -> UInt8 {
+  guard let result = UInt8(exactly: value) else {
+    throw WireError(.outOfRange, field: field(), "\(value) is not in 0 ... \(UInt8.max)")
+  }
+  return result
+}
+
 /// A count, index or address as a 32-bit field.
 func wire32(_ value: Int, _ field: @autoclosure () -> String) throws(WireError) -> UInt32 {
   guard let result = UInt32(exactly: value) else {

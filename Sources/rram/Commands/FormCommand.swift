@@ -13,9 +13,22 @@ struct FormCommand: AsyncParsableCommand {
   @Option(name: .customLong("for"), help: "Only the cells of this model's placement: ring, letters, … or a file.")
   var model: String?
 
+  @Flag(
+    help:
+      "Read the formed cells 50 times in 5 s of chip time, and move weights off those that fluctuate most: with --pairs sparse to pristine cells of the same weight."
+  )
+  var screen = false
+
+  @OptionGroup var mapping: MappingArguments
   @OptionGroup var chip: ChipOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var runOptions: RunOptions
+
+  func validate() throws {
+    if model == nil, screen || mapping.isGiven {
+      throw ValidationError("mapping and screening belong to a model: --for MODEL is needed")
+    }
+  }
 
   func run() async throws {
     let address = try options.address()
@@ -31,10 +44,12 @@ struct FormCommand: AsyncParsableCommand {
       var known = try KnownCells.load(chip: board.info.chipID, home: home)
       let formOptions = FormOptions(profile)
       let report: FormReport
+      var screened: ScreenReport?
       if let model {
-        report = try await board.form(
-          for: model.network, window: board.limits.conductance, options: formOptions, known: &known
-        ) { progress.show($0) }.report
+        (_, report, screened) = try await board.form(
+          for: model.network, window: board.limits.conductance, mapping: mapping.options, options: formOptions,
+          screening: screen ? Screening() : nil, known: &known
+        ) { progress.show($0) }
       } else {
         report = try await board.form(board.allCells, options: formOptions, excluding: known.unusable) {
           progress.show($0)
@@ -51,7 +66,7 @@ struct FormCommand: AsyncParsableCommand {
               reads: report.reads,
               detail: "\(report.formed) cells formed")
           ])
-      return FormOutput(report: report)
+      return FormOutput(report: report, screened: screened)
     }
     try answer(output, json: options.common.json)
   }
@@ -59,8 +74,39 @@ struct FormCommand: AsyncParsableCommand {
 
 struct FormOutput: CommandOutput {
   var report: FormReport
+  var screened: ScreenReport?
 
-  func encode(to encoder: any Encoder) throws { try report.encode(to: encoder) }
+  enum CodingKeys: String, CodingKey { case screened }
+
+  private struct Screened: Encodable {
+    var cells: Int
+    var medianDeviation, p90Deviation, maximumDeviation: Double?
+    var reads: Int
+    var chipSeconds: Double
+
+    init(_ report: ScreenReport) {
+      cells = report.cells
+      medianDeviation = report.deviation(quantile: 0.5)
+      p90Deviation = report.deviation(quantile: 0.9)
+      maximumDeviation = report.deviation(quantile: 1)
+      reads = report.reads
+      chipSeconds = report.chipSeconds
+    }
+
+    enum CodingKeys: String, CodingKey {
+      case cells
+      case medianDeviation = "medianDeviation_uS"
+      case p90Deviation = "p90Deviation_uS"
+      case maximumDeviation = "maximumDeviation_uS"
+      case reads, chipSeconds
+    }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    try report.encode(to: encoder)
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(screened.map(Screened.init), forKey: .screened)
+  }
 
   var text: String {
     var text = "\(report.formed) of \(report.cells) cells formed"
@@ -74,6 +120,17 @@ struct FormOutput: CommandOutput {
     text += "; \(report.chipSeconds.formatted(digits: 3)) s of chip time"
     if report.moves == 1 { text += "; the placement moved once off cells that cannot be used" }
     if report.moves > 1 { text += "; the placement moved \(report.moves) times off cells that cannot be used" }
+    if let screened {
+      text +=
+        "\n\(screened.cells) cells screened in \(screened.chipSeconds.formatted(digits: 3)) s of chip time"
+      if let median = screened.deviation(quantile: 0.5), let high = screened.deviation(quantile: 0.9),
+        let most = screened.deviation(quantile: 1)
+      {
+        text +=
+          ": reads scatter by \(median.formatted(digits: 2)) µS (median), \(high.formatted(digits: 2)) µS (90 %), "
+          + "\(most.formatted(digits: 2)) µS (most)"
+      }
+    }
     return text + failureList(report.failures)
   }
 }
@@ -95,6 +152,8 @@ extension ProgressLine {
       show(
         "writing layer \(layer + 1)/\(count)", finished: progress.finished, total: progress.total,
         detail: "\(progress.pulses) pulses, round \(progress.rounds)")
+    case .screening(let done, let count): show("screening", finished: done, total: count)
+    case .retiring(let left, let count): show("resetting unused cells", finished: count - left, total: count)
     case .checking, .labelled, .waiting, .followed:
       break
     }

@@ -35,6 +35,7 @@ struct ProgramCommand: AsyncParsableCommand {
   @Option(help: "Exit with 3 if less than this share of the usable cells is in tolerance, %.")
   var minInTolerance = 99.0
 
+  @OptionGroup var mapping: MappingArguments
   @OptionGroup var chip: ChipOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var runOptions: RunOptions
@@ -115,7 +116,7 @@ struct ProgramCommand: AsyncParsableCommand {
       let profile = try named ?? ChipOptions.profile(of: board)
       let home = RecordsHome()
       var known = try KnownCells.load(chip: board.info.chipID, home: home)
-      let plan = try model.plan(for: board, known: known)
+      let plan = try model.plan(for: board, mapping: mapping.options, known: known)
       var programOptions = ProgramOptions(profile)
       if let tolerance {
         programOptions.tolerance = .microsiemens(tolerance)
@@ -129,6 +130,7 @@ struct ProgramCommand: AsyncParsableCommand {
       if let maximumPulses { programOptions.maximumPulses = maximumPulses }
       if let maximumReversals { programOptions.maximumReversals = maximumReversals }
       programOptions.followUp = follow
+      for (name, value) in mapping.settings { try record.note(setting: name, value) }
       try record.note(setting: "tolerance_uS", "\(programOptions.tolerance.microsiemens)")
       try record.note(setting: "maximumPulses", "\(programOptions.maximumPulses)")
       try record.note(setting: "maximumReversals", "\(programOptions.maximumReversals)")
@@ -231,7 +233,7 @@ extension ProgramReport {
       return
         "\(statistics.mean.formatted(digits: 2)) ± \(statistics.std.formatted(digits: 3)) µS, 99 % within \(statistics.p99.formatted(digits: 3)) µS"
     }
-    return [
+    var rows = [
       [
         "cells in tolerance",
         String(
@@ -251,6 +253,13 @@ extension ProgramReport {
         "chip \(chipSeconds.formatted(digits: 3)) s, bus \(busSeconds.formatted(digits: 3)) s, host \(hostSeconds.formatted(digits: 3)) s",
       ],
     ]
+    if let retired {
+      rows.append([
+        "unused formed cells",
+        "\(retired.cells) reset with \(retired.pulses) pulses; \(retired.left) of them came back above the lowest target",
+      ])
+    }
+    return rows
   }
 }
 
