@@ -43,6 +43,8 @@ let package = Package(
     .target(
       name: "RRAMWire",
       dependencies: ["RRAMUnits", "CZlib", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+    // How cells are written: what firmware and host share.
+    .target(name: "RRAMWriting", dependencies: ["RRAMUnits", "RRAMWire", "RRAMProfiles"]),
     .target(name: "RRAMTransport", dependencies: ["RRAMUnits"]),
     .target(name: "RRAMUSB", dependencies: ["RRAMUnits", "RRAMTransport", "CLibUSB", "CLibudev", logging]),
     // Device layer and the emulated device.
@@ -58,7 +60,9 @@ let package = Package(
     .target(name: "RRAMPhysics", dependencies: ["RRAMUnits", "RRAMProfiles", "CAnalogKernel", "CKLU"]),
     .target(
       name: "RRAMEmulator",
-      dependencies: ["RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMPhysics", "RRAMProfiles", "RRAMFiles", logging]),
+      dependencies: [
+        "RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMWriting", "RRAMPhysics", "RRAMProfiles", "RRAMFiles", logging,
+      ]),
     .target(
       name: "RRAMEmulatorUSB",
       dependencies: ["RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMEmulator", "CUSBRedir", logging]),
@@ -76,8 +80,8 @@ let package = Package(
     .target(
       name: "RRAMMapping",
       dependencies: [
-        "RRAMUnits", "RRAMWire", "RRAMBoard", "RRAMModel", "RRAMProfiles", "CAnalogKernel", "RRAMRecords", logging,
-        crypto,
+        "RRAMUnits", "RRAMWire", "RRAMWriting", "RRAMBoard", "RRAMModel", "RRAMProfiles", "CAnalogKernel",
+        "RRAMRecords", logging, crypto,
       ]),
     .target(
       name: "RRAMSampling",
@@ -98,8 +102,8 @@ let package = Package(
       name: "RRAMKit",
       dependencies: [
         "RRAMUnits", "RRAMFiles", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMUSB", "RRAMBoard",
-        "RRAMPhysics", "RRAMEmulator", "RRAMEmulatorUSB", "RRAMModel", "RRAMRecords", "RRAMMapping", "RRAMSampling",
-        "RRAMCharacterization", "RRAMConformance", "HDPMBoard", logging,
+        "RRAMPhysics", "RRAMEmulator", "RRAMEmulatorUSB", "RRAMModel", "RRAMRecords", "RRAMWriting", "RRAMMapping",
+        "RRAMSampling", "RRAMCharacterization", "RRAMConformance", "HDPMBoard", logging,
       ]),
     .executableTarget(
       name: "rram",
@@ -131,6 +135,8 @@ let package = Package(
     .testTarget(
       name: "RRAMWireTests",
       dependencies: ["RRAMUnits", "RRAMWire", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+    .testTarget(
+      name: "RRAMWritingTests", dependencies: ["RRAMUnits", "RRAMWire", "RRAMProfiles", "RRAMPhysics", "RRAMWriting"]),
     .testTarget(
       name: "RRAMConformanceTests",
       dependencies: [

@@ -111,7 +111,7 @@ extension Board {
     }
   }
 
-  /// Writes targets by board-run incremental step pulse programming with verification.
+  /// Writes targets by board-run write-verify.
   ///
   /// Cells that do not converge are results with a reason, not errors. A request that is too large for the board is split;
   /// each part is an operation of its own, and the report and the progress are sums.
@@ -119,13 +119,15 @@ extension Board {
     _ request: WriteVerify, progress: (@Sendable (OperationProgress) -> Void)? = nil
   ) async throws -> CellReport {
     try require(.writeVerify, for: "write-verify")
+    if request.needsStrategies { try require(.writeStrategies, for: "write-verify by another strategy") }
     try check.check(request)
     try await checkWear(request.cells, pulses: request.maximumPulses)
-    let targets = Dictionary(uniqueKeysWithValues: zip(request.cells.indices, request.targets))
+    let places = Dictionary(uniqueKeysWithValues: request.cells.indices.enumerated().map { ($1, $0) })
     var before: [WrittenCell] = []
     var mask = CellMask(cellCount: request.cells.block.cellCount)
     for (index, target) in zip(request.cells.indices, request.targets) {
-      if let known = configuration.writtenBefore?(request.cells.block.address(at: index), target) {
+      // Of a pair only the difference counts: what one of its cells was written to before says nothing.
+      if !request.pairs, let known = configuration.writtenBefore?(request.cells.block.address(at: index), target) {
         before.append(known)
       } else {
         mask[index] = true
@@ -136,16 +138,20 @@ extension Board {
     guard mask.selectedCount > 0 else { return report }
     let open = before.isEmpty ? request.cells : CellSelection(block: request.cells.block, mask: mask)
     let found = try await working(on: open) { board, cells in
-      let all = cells.indices.compactMap { targets[$0] }
+      let left = cells.indices.compactMap { places[$0] }
       var first = 0
-      let requests = board.parts(cells, bytesPerCell: MemoryLayout<Float>.size).map { part in
-        var piece = request
-        piece.cells = part
-        piece.targets = Array(all[first..<first + part.count])
-        first += part.count
-        return (part, piece)
+      let requests = board.parts(cells, bytesPerCell: request.bytesPerCell).map { part in
+        defer { first += part.count }
+        return (part, request.part(left[first..<first + part.count], cells: part))
       }
-      return try await board.reportStreaming(cells, requests, forming: false, targets: all, progress: progress)
+      if request.pairs, let odd = requests.first(where: { !$0.0.count.isMultiple(of: 2) }) {
+        throw BoardError(
+          .badArgument,
+          "\(odd.0.count) cells of \(odd.0.block) in one request: its limit of \(board.info.maximumRequestBytes) bytes cuts a pair",
+          address: board.address)
+      }
+      return try await board.reportStreaming(
+        cells, requests, forming: false, targets: left.map { request.targets[$0] }, progress: progress)
     }
     guard !before.isEmpty else { return found }
     report.merge(found)

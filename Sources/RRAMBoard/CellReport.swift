@@ -13,6 +13,9 @@ public struct CellReport: Sendable, Hashable {
   public var reasons: [CellReason]
   /// Volts at which the cell formed, NaN elsewhere.
   public var formingVoltage: [Float]
+  /// Three a cell, ``PulseResponse/offsets`` as the pulses have shown them, NaN where they have not; empty unless written by a
+  /// ``PulseResponse``.
+  public var offsets: [Float] = []
   /// Pulse rounds, summed over the parts.
   public var rounds = 0
   /// The operations it took, in order.
@@ -56,6 +59,10 @@ public struct CellReport: Sendable, Hashable {
     put(results.reads, into: &reads)
     put(results.reasons, into: &reasons)
     put(results.formingVoltage, into: &formingVoltage)
+    if !results.offsets.isEmpty {
+      if offsets.isEmpty { offsets = Array(repeating: .nan, count: 3 * reasons.count) }
+      offsets.replaceSubrange(3 * start..<3 * start + results.offsets.count, with: results.offsets)
+    }
     return true
   }
 

@@ -206,6 +206,24 @@ public struct LimitCheck: Sendable {
       throw BoardError(
         .badArgument, "writing \(block): tolerance \(request.tolerance) is not above 0", address: address)
     }
+    if case .gateRamp(let ramp) = request.strategy {
+      try check(ramp.stop, .wordLine, limits.wordLine, drivers.wordLine, block)
+      guard ramp.first.count == request.cells.count else {
+        throw BoardError(
+          .badArgument, "\(ramp.first.count) gate voltages for \(request.cells.count) cells of \(block)",
+          address: address)
+      }
+    }
+    guard request.windows.isEmpty || request.windows.count == request.cells.count else {
+      throw BoardError(
+        .badArgument, "\(request.windows.count) windows for \(request.cells.count) cells of \(block)", address: address)
+    }
+    if let index = request.windows.indices.first(where: { !request.windows[$0].contains(request.targets[$0]) }) {
+      throw BoardError(
+        .badArgument,
+        "writing \(block.address(at: request.cells.indices[index])): its target \(Siemens(Double(request.targets[index]))) lies outside "
+          + "of its window", address: address)
+    }
     // Float is how targets travel: the ends of the window are rounded the same way.
     let low = Float(limits.conductance.lowerBound.rawValue)
     let high = Float(limits.conductance.upperBound.rawValue)

@@ -184,11 +184,6 @@ struct LimitCheck {
 }
 
 extension PulseRamp {
-  /// Amplitude of pulse `index` of the ramp: it stays at `stop` once there.
-  func amplitude(_ index: Int) -> Double {
-    min(start.rawValue + Double(index) * step.rawValue, stop.rawValue)
-  }
-
   /// Pulses until `stop` is reached, that one included; rounding of the decimals must not add one.
   var count: Int {
     guard step.rawValue > 0 else { return 1 }

@@ -247,7 +247,9 @@ final class VirtualFirmware {
   }
 
   private func greeting(level: Int) -> HelloResult {
-    var capabilities: Set<Capability> = [.advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters]
+    var capabilities: Set<Capability> = [
+      .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies,
+    ]
     if loop != nil { capabilities.formUnion([.closedLoop, .loopNoise, .loopTrajectory, .loopStart]) }
     return HelloResult(
       protocolLevel: level, firmwareVersion: Self.version, serial: serial, board: String(board.name.prefix(32)),
@@ -312,7 +314,7 @@ final class VirtualFirmware {
     case .form(let form): return try FormOperation(form, chip, frameBytes: frameBytes)
     case .pulse(let pulse): return try PulseOperation(pulse, chip, frameBytes: frameBytes)
     case .readCells(let read): return try ReadOperation(read, chip, frameBytes: frameBytes)
-    case .writeVerify(let write): return try WriteVerifyOperation(write, chip, frameBytes: frameBytes)
+    case .writeVerify(let write): return try write.operation(chip, frameBytes: frameBytes)
     case .setDAC(let set): return try lines.setOperation(set, chip) { [unowned self] in lines[$0] = $1 }
     case .readADC(let read):
       return try lines.readOperation(read, chip, integrators: loop?.integrators) { [unowned self] in lines }

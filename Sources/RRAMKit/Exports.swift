@@ -16,3 +16,4 @@
 @_exported public import RRAMUSB
 @_exported public import RRAMUnits
 @_exported public import RRAMWire
+@_exported public import RRAMWriting

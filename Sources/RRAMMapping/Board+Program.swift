@@ -20,7 +20,8 @@ extension Board {
     progress: (@Sendable (MappingEvent) -> Void)? = nil
   ) async throws -> ProgramRecord {
     let tally = await Tally(self)
-    let bias = defaultReadBias(averages: options.averages)
+    let bias = defaultReadBias(averages: options.method.averages)
+    var history = try home.map { try ResponseHistory.load(chip: info.chipID, home: $0) } ?? ResponseHistory()
     var reads = try await checkFormed(plan, options: options, progress: progress)
     let retired = try await retire(plan, options: options, progress: progress)
     reads += retired.reads
@@ -37,12 +38,14 @@ extension Board {
         failures.append(CellFailure(layer.block.address(at: cell), reason: CellReason.masked.description))
       }
       let selection = CellSelection(block: layer.block, mask: mask.selectedCount == layer.block.cellCount ? nil : mask)
-      let request = WriteVerify(
-        cells: selection, targets: selection.indices.map { layer.targets[$0] }, tolerance: options.tolerance,
-        set: options.set, reset: options.reset, verify: bias, confirmReads: options.confirmReads,
-        maximumPulses: options.maximumPulses, maximumReversals: options.maximumReversals, credit: 0)
-      let report = try await writeVerify(request) {
+      let request = try options.method.request(
+        selection, targets: selection.indices.map { layer.targets[$0] }, tolerance: options.tolerance, verify: bias,
+        history: history)
+      let report = try await write(request, runner: options.method.runner) {
         progress?(.writing(layer: index, count: plan.layers.count, $0))
+      }
+      if case .response(let response) = request.strategy {
+        history.enter(report, sent: response, base: options.method.response)
       }
       var values = [Float](repeating: .nan, count: layer.block.cellCount)
       // They do not conduct, or are read at the next age.
@@ -54,6 +57,14 @@ extension Board {
       inTolerance += report.convergedCount
       failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
     }
+    var retried: RetryReport?
+    if let retry = options.retry, retry.epochs > 0 {
+      retried = try await self.retry(
+        plan, retry, options: options, conductances: &conductances, history: &history, end: await boardTime,
+        progress: progress)
+      reads += retried?.reads ?? 0
+    }
+    if let home, history.count > 0 { try history.save(chip: info.chipID, home: home) }
     let end = await boardTime
     let written = await BoardMoment(self)
 
@@ -67,9 +78,10 @@ extension Board {
     let passed = try await tally.passed()
 
     var report = ProgramReport(
-      cells: pulses.count, inTolerance: inTolerance, tolerance: options.tolerance.microsiemens,
+      cells: pulses.count, inTolerance: inTolerance, strategy: options.method.strategy,
+      tolerance: options.tolerance.microsiemens,
       pulses: CountStatistics(pulses), reads: reads, error: ByAge(), age: ByAge(),
-      weightErrorPercent: plan.weightErrorPercent(of: conductances), requests: passed.requests,
+      weightErrorPercent: plan.weightErrorPercent(of: conductances), retry: retried, requests: passed.requests,
       chipSeconds: passed.chipSeconds, busSeconds: passed.busSeconds, hostSeconds: passed.hostSeconds,
       masked: plan.layers.reduce(0) { $0 + $1.masked.count }, retired: retired.cells > 0 ? retired : nil,
       failures: failures)
@@ -86,7 +98,7 @@ extension Board {
     for age in options.followUp?.upToHere ?? [] {
       progress?(.waiting(age))
       try await wait(until: end + age.age)
-      let values = try await read(plan, averages: options.averages)
+      let values = try await read(plan, averages: options.method.averages)
       record.report.reads += plan.cellCount
       record.report.error[age] = plan.errorStatistics(of: values)
       record.report.age[age] = (await boardTime - begin).seconds

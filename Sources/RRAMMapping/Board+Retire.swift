@@ -36,7 +36,7 @@ extension Board {
     progress: (@Sendable (MappingEvent) -> Void)? = nil
   ) async throws -> RetireReport {
     let tally = await Tally(self)
-    let bias = defaultReadBias(averages: options.averages)
+    let bias = defaultReadBias(averages: options.method.averages)
     var selections: [CellSelection] = []
     for layer in plan.layers {
       var mask = CellMask(cellCount: layer.block.cellCount)
@@ -63,7 +63,7 @@ extension Board {
         let high = CellSelection(block: cells.block, mask: mask)
         report.left += high.count
         guard high.count > 0, round < retirement.pauses.count else { continue }
-        let ramp = options.reset
+        let ramp = options.method.reset
         let given = try await pulse(
           Pulse(
             cells: high, kind: .reset, wordLine: ramp.wordLine, sourceLine: ramp.stop, width: ramp.width,

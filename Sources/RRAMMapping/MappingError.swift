@@ -13,6 +13,8 @@ public struct MappingError: Error, Sendable, CustomStringConvertible {
     public static let gainOutOfRange = Code(rawValue: "gainOutOfRange")
     /// The board injects embeddings in a way this mapping does not serve.
     public static let unsupportedBoard = Code(rawValue: "unsupportedBoard")
+    /// The chip's cells cannot be written that way.
+    public static let unsupported = Code(rawValue: "unsupported")
     /// Cells that should be written have not been formed.
     public static let notFormed = Code(rawValue: "notFormed")
     /// No macro carries a label.

@@ -3,7 +3,8 @@ public import RRAMWire
 
 /// What forming, programming and verifying report on the way.
 ///
-/// Order: forming `forming…`, `screening…`; programming `checking`, `retiring…`, for each layer `writing…`, then `labelled`, and for each age `waiting`,
+/// Order: forming `forming…`, `screening…`; programming `checking`, `retiring…`, for each layer `writing…`, `retrying…`, then `labelled`,
+/// and for each age `waiting`,
 /// `followed`.
 public enum MappingEvent: Sendable {
   /// Cells of a block are being formed; block `index` of `count`.
@@ -16,6 +17,8 @@ public enum MappingEvent: Sendable {
   case retiring(left: Int, of: Int)
   /// A layer is being written.
   case writing(layer: Int, count: Int, OperationProgress)
+  /// Cells that have drifted off are written again.
+  case retrying(epoch: Int, of: Int)
   /// All macros carry the label, 32 hexadecimal digits.
   case labelled(String)
   /// Chip time passes until every cell has this age.

@@ -7,16 +7,10 @@ public import RRAMWire
 public struct ProgramOptions: Sendable, Hashable {
   /// Half width of the verify window: |G − target| ≤ tolerance.
   public var tolerance: Siemens
-  /// Ramps of the SET and RESET pulses.
-  public var set: PulseRamp
-  public var reset: PulseRamp
-  /// Conversions averaged in a verify read.
-  public var averages: Int
-  /// Further reads that must all pass before a cell is accepted.
-  public var confirmReads: Int
-  /// Pulses and changes of direction a cell may take.
-  public var maximumPulses: Int
-  public var maximumReversals: Int
+  /// Strategy, verification and caps.
+  public var method: WriteMethod
+  /// Writes what has drifted off again; nil: once is all.
+  public var retry: WriteRetry?
   /// Cells are read again at all ages up to this one; nil: not at all.
   public var followUp: FollowUp?
   /// A cell that conducts less has not been formed, unless the board knows better.
@@ -24,14 +18,8 @@ public struct ProgramOptions: Sendable, Hashable {
 
   /// The profile's own procedure, followed for one second.
   public init(_ profile: ChipProfile) {
-    let programming = profile.programming
-    tolerance = programming.tolerance
-    set = PulseRamp(programming.set)
-    reset = PulseRamp(programming.reset)
-    averages = 1
-    confirmReads = 0
-    maximumPulses = programming.maximumPulses
-    maximumReversals = programming.maximumReversals
+    tolerance = profile.programming.tolerance
+    method = WriteMethod(profile)
     followUp = .oneSecond
     formedAbove = profile.formedAbove
   }
@@ -63,12 +51,6 @@ extension Board.Readings {
   /// conducting less than that, so the read alone is what boards without such books must do with.
   func isFormed(_ cell: Int, above threshold: Siemens) -> Bool {
     !formed.isEmpty && formed[cell] || Double(conductance[cell]) >= threshold.rawValue
-  }
-}
-
-extension PulseRamp {
-  init(_ bias: ChipProfile.Programming.Bias) {
-    self.init(wordLine: bias.wordLine, start: bias.start, step: bias.step, stop: bias.stop, width: bias.width)
   }
 }
 

@@ -84,6 +84,8 @@ public struct ProgramReport: Sendable, Hashable, Codable {
   public var cells: Int
   /// Of these, accepted by the procedure.
   public var inTolerance: Int
+  /// nil in records older than strategies.
+  public var strategy: WriteStrategyName?
   /// Half width of the verify window, µS.
   public var tolerance: Double
   /// Pulses a written cell.
@@ -96,6 +98,8 @@ public struct ProgramReport: Sendable, Hashable, Codable {
   public var age: ByAge<Double>
   /// Root mean square of realised − ideal weight in % of the layer's max|w|, all layers pooled, from the latest read.
   public var weightErrorPercent: Double?
+  /// What writing again did; its pulses are not among those above. nil: cells were written once.
+  public var retry: RetryReport?
   public var requests: Int
   /// Chip time of writing, without the waits of the later reads.
   public var chipSeconds: Double
@@ -108,12 +112,12 @@ public struct ProgramReport: Sendable, Hashable, Codable {
   public var failures: [CellFailure]
 
   enum CodingKeys: String, CodingKey {
-    case cells, inTolerance
+    case cells, inTolerance, strategy
     case tolerance = "tolerance_uS"
     case pulses, reads
     case error = "error_uS"
     case age = "age_s"
-    case weightErrorPercent, requests, chipSeconds, busSeconds, hostSeconds, masked, retired, failures
+    case weightErrorPercent, retry, requests, chipSeconds, busSeconds, hostSeconds, masked, retired, failures
   }
 
   /// Share of the written cells that are in tolerance; 1 if there are none.
@@ -123,12 +127,14 @@ public struct ProgramReport: Sendable, Hashable, Codable {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(cells, forKey: .cells)
     try container.encode(inTolerance, forKey: .inTolerance)
+    try container.encode(strategy, forKey: .strategy)
     try container.encode(tolerance, forKey: .tolerance)
     try container.encode(pulses, forKey: .pulses)
     try container.encode(reads, forKey: .reads)
     try container.encode(error, forKey: .error)
     try container.encode(age, forKey: .age)
     try container.encode(weightErrorPercent, forKey: .weightErrorPercent)
+    try container.encode(retry, forKey: .retry)
     try container.encode(requests, forKey: .requests)
     try container.encode(chipSeconds, forKey: .chipSeconds)
     try container.encode(busSeconds, forKey: .busSeconds)

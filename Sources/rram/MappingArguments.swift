@@ -72,6 +72,15 @@ struct MappingArguments: ParsableArguments {
   /// True if any of them differs from its default.
   var isGiven: Bool { options != MappingOptions() }
 
+  /// Takes the settings of an interrupted run.
+  mutating func adopt(_ settings: [String: String]) {
+    replicas = settings["replicas"].flatMap(Replicas.init(argument:)) ?? replicas
+    scale = settings["scale"].flatMap(MappingOptions.Scale.init(rawValue:)) ?? scale
+    pairs = settings["pairs"].flatMap(MappingOptions.Pairs.init(rawValue:)) ?? pairs
+    residual = settings["residual"]?.split(separator: " ").compactMap { Double($0) } ?? []
+    levels = settings["levels"].flatMap { Int($0) }
+  }
+
   /// As a run's manifest keeps them.
   var settings: [(String, String)] {
     [

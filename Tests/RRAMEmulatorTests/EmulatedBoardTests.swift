@@ -21,8 +21,8 @@ struct EmulatedBoardTests {
       firmwareVersion: "rram-emulator 1", serial: "EMU-2a", board: "parallel", chipID: "EMU-ideal-42",
       chipProfile: "ideal",
       capabilities: [
-        .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .closedLoop, .loopNoise, .loopTrajectory,
-        .loopStart,
+        .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies, .closedLoop, .loopNoise,
+        .loopTrajectory, .loopStart,
       ],
       maximumRequestBytes: board.link.maximumRequestBytes, maximumResponseBytes: board.link.maximumResponseBytes,
       maximumInFlight: board.link.maximumInFlight, maximumScheduleTicks: 512, watchdog: .seconds(2),

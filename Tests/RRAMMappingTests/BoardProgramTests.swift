@@ -67,8 +67,8 @@ import Testing
         for layer in plan.layers {
           _ = try await chip.board.pulse(
             Pulse(
-              cells: CellSelection(block: layer.block), kind: .reset, wordLine: options.reset.wordLine,
-              sourceLine: options.reset.stop, width: options.reset.width, count: 20))
+              cells: CellSelection(block: layer.block), kind: .reset, wordLine: options.method.reset.wordLine,
+              sourceLine: options.method.reset.stop, width: options.method.reset.width, count: 20))
         }
       }
       let again = try await chip.board.form(

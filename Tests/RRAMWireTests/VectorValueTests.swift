@@ -33,6 +33,29 @@ import Testing
     request.targets = (0..<7).map(conductance)
     return request
   }()
+  static let gateRampWriteVerify: WriteVerify = {
+    var request = writeVerify
+    request.windows = (0..<15).map { conductance($0)...1.25e-4 }
+    request.confirmMean = true
+    request.maximumEnergy = Joules(2e-6)
+    request.maximumCycles = 100
+    request.strategy = .gateRamp(
+      GateRamp(first: (0..<15).map { $0 % 4 == 0 ? .nan : 0.875 }, step: Volts(0.1), stop: Volts(3)))
+    return request
+  }()
+  static let responseWriteVerify: WriteVerify = {
+    var request = writeVerify
+    request.cells = CellSelection(block: block(1, 2))
+    request.targets = [conductance(3), conductance(4)]
+    request.pairs = true
+    request.strategy = .response(
+      PulseResponse(
+        set: Volts(1.8), setGoal: Siemens(2.4e-4), reset: Volts(2), resetGoal: Siemens(1.15e-5),
+        voltsPerDecade: Volts(0.2), referenceWidth: .microseconds(1), rateSpread: 0.3, cellSpread: Volts(0.08),
+        gateThreshold: Volts(0.6), gateSlope: 1e-4, gatePulseSpread: 0.07, gateCellSpread: 0.13, readSpread: 0.0125,
+        grid: Volts(0.01), offsets: [0.0625, -0.125, .nan, 0.03125, .nan, 0.25]))
+    return request
+  }()
   static let schedule = UploadSchedule(
     scheduleID: 3, ticks: 200, tick: .nanoseconds(100), firstTick: 8, count: 4,
     codes: (0..<64).map { UInt16($0 * 977 % 65536) }, noise: [0.5, 0.4, 0.3, 0.2])
@@ -114,7 +137,11 @@ import Testing
         ).body
       ),
     ].map { ($0.0, RequestMessage(operationID: $0.1.needsOperationID ? operation : 0, body: $0.1)) }
-    + [("write-verify-masked", RequestMessage(operationID: .max, body: maskedWriteVerify.body))]
+    + [
+      ("write-verify-masked", RequestMessage(operationID: .max, body: maskedWriteVerify.body)),
+      ("write-verify-gate-ramp", RequestMessage(operationID: operation, body: gateRampWriteVerify.body)),
+      ("write-verify-response", RequestMessage(operationID: operation, body: responseWriteVerify.body)),
+    ]
 
   static let progress = OperationProgress(finished: 12, total: 15, pulses: 96, reads: 111, rounds: 8)
   static let results = CellResults(

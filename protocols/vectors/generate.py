@@ -96,6 +96,26 @@ def requests():
     body.cells.CopyFrom(some)
     body.targets = floats([conductance(i) for i in range(7)])
     yield "write-verify-masked", 0, s.Request(operation_id=2**64 - 1, write_verify=body)
+    body = s.WriteVerify()
+    body.CopyFrom(touching["write-verify"])
+    body.lower = floats([conductance(i) for i in range(15)])
+    body.upper = floats([1.25e-4] * 15)
+    body.confirm_mean = True
+    body.max_energy_j = 2e-6
+    body.max_cycles = 100
+    body.gate_ramp.CopyFrom(s.GateRamp(
+        first_v=floats([0.875 if i % 4 else float("nan") for i in range(15)]), step_v=0.1, stop_v=3))
+    yield "write-verify-gate-ramp", 0, s.Request(operation_id=OPERATION, write_verify=body)
+    body = s.WriteVerify()
+    body.CopyFrom(touching["write-verify"])
+    body.cells.CopyFrom(s.CellSelection(block=block(1, 2)))
+    body.targets = floats([conductance(3), conductance(4)])
+    body.pairs = True
+    body.response.CopyFrom(s.PulseResponse(
+        set_v=1.8, set_goal_s=2.4e-4, reset_v=2, reset_goal_s=1.15e-5, volts_per_decade=0.2, reference_width_ns=1000, rate_spread=0.3,
+        cell_spread_v=0.08, gate_threshold_v=0.6, gate_slope_s_per_v=1e-4, gate_pulse_spread=0.07, gate_cell_spread=0.13,
+        read_spread=0.0125, grid_v=0.01, offsets=floats([0.0625, -0.125, float("nan"), 0.03125, float("nan"), 0.25])))
+    yield "write-verify-response", 0, s.Request(operation_id=OPERATION, write_verify=body)
     body = s.UploadSchedule()
     body.CopyFrom(plain["upload-schedule"])
     body.noise = b""

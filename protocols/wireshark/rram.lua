@@ -8,7 +8,7 @@
 
 local enums = {
   ["AdcKind"] = { [0] = "ADC_KIND_UNSPECIFIED", [1] = "COLUMN_ADC", [2] = "INTEGRATOR_ADC", [3] = "TEMPERATURE_ADC" },
-  ["Capability"] = { [0] = "CAPABILITY_UNSPECIFIED", [1] = "ADVANCE_TIME", [2] = "FORM", [3] = "WRITE_VERIFY", [4] = "MATRIX_PRODUCT", [5] = "CLOSED_LOOP", [6] = "LOOP_NOISE", [7] = "LOOP_TRAJECTORY", [8] = "RAW_CONVERTERS", [10] = "LOOP_START" },
+  ["Capability"] = { [0] = "CAPABILITY_UNSPECIFIED", [1] = "ADVANCE_TIME", [2] = "FORM", [3] = "WRITE_VERIFY", [4] = "MATRIX_PRODUCT", [5] = "CLOSED_LOOP", [6] = "LOOP_NOISE", [7] = "LOOP_TRAJECTORY", [8] = "RAW_CONVERTERS", [9] = "WRITE_STRATEGIES", [10] = "LOOP_START" },
   ["CellReason"] = { [0] = "CELL_REASON_UNSPECIFIED", [1] = "CONVERGED", [2] = "STUCK_LOW", [3] = "STUCK_HIGH", [4] = "OSCILLATING", [5] = "PULSE_LIMIT", [6] = "MASKED", [7] = "LIMIT", [8] = "NOT_FORMED", [9] = "NOT_REACHED" },
   ["DacKind"] = { [0] = "DAC_KIND_UNSPECIFIED", [1] = "WORD_LINE_DAC", [2] = "BIT_LINE_DAC", [3] = "SOURCE_LINE_DAC", [4] = "EMBEDDING_DAC", [5] = "COEFFICIENT_DAC", [6] = "OFFSET_DAC", [7] = "PRESET_DAC" },
   ["OperationState.State"] = { [0] = "STATE_UNSPECIFIED", [1] = "UNKNOWN", [2] = "QUEUED", [3] = "RUNNING", [4] = "DONE", [5] = "ABORTED_STATE", [6] = "FAILED_STATE" },
@@ -54,6 +54,7 @@ local messages = {
     [6] = { name = "reason", kind = "bytes" },
     [7] = { name = "forming_voltage", kind = "bytes" },
     [8] = { name = "progress", kind = "message", message = "Progress" },
+    [9] = { name = "offsets", kind = "bytes" },
     [10] = { name = "indices", kind = "bytes" },
   } },
   CellSelection = { filter = "cell_selection", fields = {
@@ -122,6 +123,11 @@ local messages = {
     [3] = { name = "read", kind = "message", message = "ReadBias" },
     [4] = { name = "stop_conductance_s", kind = "float" },
     [5] = { name = "credit", kind = "uint32" },
+  } },
+  GateRamp = { filter = "gate_ramp", fields = {
+    [1] = { name = "first_v", kind = "bytes" },
+    [2] = { name = "step_v", kind = "float" },
+    [3] = { name = "stop_v", kind = "float" },
   } },
   GetCounters = { filter = "get_counters", fields = {
   } },
@@ -239,6 +245,23 @@ local messages = {
     [3] = { name = "step_v", kind = "float" },
     [4] = { name = "stop_v", kind = "float" },
     [5] = { name = "width_ns", kind = "uint32" },
+  } },
+  PulseResponse = { filter = "pulse_response", fields = {
+    [1] = { name = "set_v", kind = "float" },
+    [2] = { name = "set_goal_s", kind = "float" },
+    [3] = { name = "reset_v", kind = "float" },
+    [4] = { name = "reset_goal_s", kind = "float" },
+    [5] = { name = "volts_per_decade", kind = "float" },
+    [6] = { name = "reference_width_ns", kind = "uint32" },
+    [7] = { name = "rate_spread", kind = "float" },
+    [8] = { name = "cell_spread_v", kind = "float" },
+    [9] = { name = "gate_threshold_v", kind = "float" },
+    [10] = { name = "gate_slope_s_per_v", kind = "float" },
+    [11] = { name = "gate_pulse_spread", kind = "float" },
+    [12] = { name = "gate_cell_spread", kind = "float" },
+    [13] = { name = "read_spread", kind = "float" },
+    [14] = { name = "grid_v", kind = "float" },
+    [15] = { name = "offsets", kind = "bytes" },
   } },
   ReadAdc = { filter = "read_adc", fields = {
     [1] = { name = "kind", kind = "enum", enum = "AdcKind" },
@@ -373,6 +396,14 @@ local messages = {
     [8] = { name = "max_pulses", kind = "uint32" },
     [9] = { name = "max_reversals", kind = "uint32" },
     [10] = { name = "credit", kind = "uint32" },
+    [11] = { name = "lower", kind = "bytes" },
+    [12] = { name = "upper", kind = "bytes" },
+    [13] = { name = "confirm_mean", kind = "bool" },
+    [14] = { name = "pairs", kind = "bool" },
+    [15] = { name = "max_energy_j", kind = "float" },
+    [16] = { name = "max_cycles", kind = "float" },
+    [17] = { name = "gate_ramp", kind = "message", message = "GateRamp", body = true },
+    [18] = { name = "response", kind = "message", message = "PulseResponse", body = true },
   } },
 }
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import letters
 import metrics
+import noise
 import sampling
 import vae
 from files import load_safetensors
@@ -52,7 +53,23 @@ def programmed(p: Parameters, error: float, seed: int) -> Parameters:
     return result
 
 
-def ring(name: str, p: Parameters, scale: float, flow: bool, count: int, chips: int, data: np.ndarray) -> None:
+def noisy(p: Parameters, cells: noise.CellNoise, replicas: int, seed: int) -> Parameters:
+    """The network as one chip with such cells holds it, some time after writing."""
+    random = torch.Generator().manual_seed(seed)
+    result = dict(p)
+    for layer in (0, 2, 4):
+        names = [f"linears.{layer}.{part}" for part in ("weight", "bias")]
+        largest = torch.stack([p[name].abs().max() for name in names]).max()
+        for name in names:
+            draw = torch.randn(p[name].shape, generator=random, dtype=torch.float64)
+            result[name] = p[name] + cells.weight_sigma(p[name].float(), largest.float(), replicas) * draw
+    return result
+
+
+def ring(
+    name: str, p: Parameters, scale: float, flow: bool, count: int, chips: int, data: np.ndarray,
+    cells: noise.CellNoise | None, replicas: int,
+) -> None:
     run = sampling.sample(p, count, scale, stochastic=False, flow=flow)
     report(name, metrics.compare(run.x.numpy(), data, *metrics.RING_GRID), run)
     if not chips:
@@ -63,6 +80,11 @@ def ring(name: str, p: Parameters, scale: float, flow: bool, count: int, chips: 
         return metrics.kl_2d(metrics.finite(points), data, *metrics.RING_GRID)
 
     print(f"  KL2d of {chips} chips, median/90th:  none {kl(p):.2f}", end="")
+    if cells:
+        values = [kl(noisy(p, cells, replicas, 100 + chip)) for chip in range(chips)]
+        pairs = "1 pair" if replicas == 1 else f"{replicas} pairs"
+        print(f"  {cells.name}, {pairs} a weight {np.median(values):.2f}/{np.percentile(values, 90):.2f}")
+        return
     for error in PROGRAMMING_ERRORS:
         values = [kl(programmed(p, error, 100 + chip)) for chip in range(chips)]
         print(f"  {error:.1%} {np.median(values):.2f}/{np.percentile(values, 90):.2f}", end="", flush=True)
@@ -104,7 +126,16 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=50_000, help="ring samples; letters draw 20 000 a class at most")
     parser.add_argument("--chips", type=int, default=0, help="ring networks: also on this many chips with errors")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="writes a grid of decoded letters here")
+    parser.add_argument("--noise", type=Path, metavar="FILE", help="chips have the cells of this file, as in training; needs --chips")
+    parser.add_argument("--noise-age", type=float, metavar="SECONDS", help="age of the cells, with measurements")
+    parser.add_argument("--replicas", type=int, default=1, help="row replicas of every pair")
     options = parser.parse_args()
+    if options.noise and not options.chips:
+        parser.error("--noise needs --chips")
+    try:
+        cells = noise.load(options.noise, options.noise_age) if options.noise else None
+    except (OSError, ValueError) as error:
+        parser.error(f"--noise: {error}")
     torch.set_num_threads(1)
     reference = np.load(RESOURCES / "data/ring-reference.npy")
     heads = "".join(f"{head:>10}" for head in ("KL1d", "KL2d", "SWD", "energy", "radius", "± std"))
@@ -113,7 +144,7 @@ def main() -> None:
         p, metadata = load(path)
         scale, flow = float(metadata.get("rram.scale", "0")), metadata.get("rram.sde") == "flow"
         if metadata.get("rram.data") == "ring":
-            ring(path.stem, p, scale, flow, options.n, options.chips, reference)
+            ring(path.stem, p, scale, flow, options.n, options.chips, reference, cells, options.replicas)
         elif metadata.get("rram.data") == "letters":
             letter_classes(path.stem, options.folder, p, scale, flow, min(options.n, 20_000), options.pictures)
 

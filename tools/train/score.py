@@ -7,6 +7,7 @@ from torch import Tensor
 
 import network
 from network import Parameters
+from noise import CellNoise
 
 CHUNK = 1000
 SMALLEST_TIME = 1e-5
@@ -27,6 +28,9 @@ class Recipe:
     batch: int = 512
     relative_noise: float = 0.0
     additive_noise: float = 0.0
+    # Instead of the additive noise: what the cells of a chip do, with so many row replicas of each pair.
+    cell_noise: CellNoise | None = None
+    replicas: int = 1
     weight_bound: float | None = None
     drop_class: float = 0.1
     # Flow matching: the network learns z − x₀ on the straight path between data x₀ and noise z.
@@ -42,7 +46,8 @@ def weight_noise(recipe: Recipe, count: int, sizes: list[int], random: torch.Gen
     bound = 2 * recipe.relative_noise
     uniform = bound * (2 * torch.rand(shape, generator=random) - 1)
     relative = torch.where(relative.abs() > bound, uniform, relative)
-    return 1 + relative, recipe.additive_noise * torch.randn(shape, generator=random)
+    scale = recipe.additive_noise if recipe.cell_noise is None else 1.0
+    return 1 + relative, scale * torch.randn(shape, generator=random)
 
 
 def radial_partners(points: Tensor) -> Tensor:
@@ -104,10 +109,14 @@ def train(
 
         array, rest = weights.split([factors.shape[1], len(weights) - factors.shape[1]])
         array = array * factors[i]
-        if recipe.additive_noise:
+        if recipe.additive_noise or recipe.cell_noise:
             # Weight and bias of a layer share the scale of the layer's largest weight, as on the chip.
-            largest = [v.detach().abs().max() for v in weights.split(sizes)[:on_array:2]]
+            held = [v.detach() for v in weights.split(sizes)[:on_array]]
+            largest = [v.abs().max() for v in held[::2]]
             spread = [v for v in largest for _ in (0, 1)]
+            if recipe.cell_noise:
+                layers = [flat.flatten() for flat in held]
+                spread = [recipe.cell_noise.weight_sigma(w, m, recipe.replicas) for w, m in zip(layers, spread, strict=True)]
             noise = zip(additions[i].split(sizes[:on_array]), spread, strict=True)
             array = array + torch.cat([n * s for n, s in noise])
         p = named(torch.cat([array, rest]))

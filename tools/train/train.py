@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 import classifier
 import letters
 import network
+import noise
 import score
 import twin
 import vae
@@ -117,15 +119,17 @@ def save_network(path: Path, parameters: Parameters, recipe: score.Recipe, extra
         "rram.amplitude": f"{network.AMPLITUDE:g}",
         "rram.provenance": f"tools/train {path.stem}, seed {recipe.seed}",
     }
+    if recipe.cell_noise:
+        metadata["rram.trainingNoise"] = f"{recipe.cell_noise.name}, {recipe.replicas} pairs a weight"
     save_safetensors(path, {k: v.numpy() for k, v in parameters.items()}, metadata | extra)
 
 
-def train_ring(name: str, models: Path) -> None:
-    parameters = score.train(RECIPES[name], ring_points())
+def train_ring(name: str, recipe: score.Recipe, models: Path) -> None:
+    parameters = score.train(recipe, ring_points())
     extra = {"rram.solver": "ode", "rram.data": "ring"}
-    if not RECIPES[name].flow:
+    if not recipe.flow:
         extra["rram.scale"] = "2"
-    save_network(models / f"{name}.safetensors", parameters, RECIPES[name], extra)
+    save_network(models / f"{name}.safetensors", parameters, recipe, extra)
 
 
 def train_vae(models: Path, latents: Path, emnist: Path | None) -> None:
@@ -144,12 +148,11 @@ def train_vae(models: Path, latents: Path, emnist: Path | None) -> None:
     np.savez_compressed(latents, x=points.numpy(), label=labels.numpy())
 
 
-def train_letters(name: str, models: Path, latents: Path) -> None:
+def train_letters(name: str, recipe: score.Recipe, models: Path, latents: Path) -> None:
     if not latents.exists():
         sys.exit(f"error: no {latents}: the letter network learns the latents of letters-vae, so train that too")
     with np.load(latents) as data:
         points, labels = torch.from_numpy(data["x"]), torch.from_numpy(data["label"])
-    recipe = RECIPES[name]
     parameters = score.train(recipe, points, labels, len(letters.CLASSES))
     extra = {
         "rram.solver": "ode" if recipe.flow else "sde",
@@ -214,12 +217,37 @@ def main() -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"any of {', '.join(MODELS)}; none: all")
     parser.add_argument("--output", type=Path, default=RESOURCES, help="writes models/ and data/ here (the package)")
     parser.add_argument("--emnist", type=Path, metavar="DIR", help="folder of the EMNIST by-class training files")
+    parser.add_argument("--noise", type=Path, metavar="FILE", help="train score networks for the cells of a chip: what 'rram profile "
+                        "noise PROFILE --age 600s --json' prints, or NN-relaxation.npz of a characterization")
+    parser.add_argument("--noise-age", type=float, metavar="SECONDS", help="age of the cells, with measurements")
+    parser.add_argument("--replicas", type=int, default=1, help="row replicas of every pair that the noise is averaged over")
+    parser.add_argument("--steps", type=int, help="steps of score networks, instead of the recipe's")
     options = parser.parse_args()
     wanted = options.models or list(MODELS)
     if unknown := sorted(set(wanted) - set(MODELS)):
         parser.error(f"no model {', '.join(unknown)}; choose from {', '.join(MODELS)}")
     if options.emnist and not any(options.emnist.glob("emnist-byclass-train-images-idx3-ubyte*")):
         parser.error(f"no emnist-byclass-train-images-idx3-ubyte in {options.emnist}")
+    changes = {}
+    if options.noise:
+        if options.output.resolve() == RESOURCES.resolve():
+            parser.error("--noise: a network for one chip does not belong among the shipped ones; name another --output")
+        if others := sorted(set(wanted) - set(RECIPES)):
+            parser.error(f"--noise does not apply to {', '.join(others)}")
+        if options.replicas < 1:
+            parser.error(f"--replicas {options.replicas}: 1 or more")
+        try:
+            changes["cell_noise"] = noise.load(options.noise, options.noise_age)
+        except (OSError, ValueError) as error:
+            parser.error(f"--noise: {error}")
+        changes["replicas"] = options.replicas
+    elif options.noise_age is not None or options.replicas != 1:
+        parser.error("--noise-age and --replicas belong to --noise")
+    if options.steps is not None:
+        if options.steps < 1:
+            parser.error(f"--steps {options.steps}: 1 or more")
+        changes["steps"] = options.steps
+    recipes = {name: replace(recipe, **changes) for name, recipe in RECIPES.items()}
     needs_fonts = "letters-classifier" in wanted or ("letters-vae" in wanted and not options.emnist)
     if needs_fonts and (missing := missing_fonts()):
         print("error: fonts to draw the letters from are missing; install them with", file=sys.stderr)
@@ -241,9 +269,9 @@ def main() -> None:
         elif name == "twin":
             save_twin(models, data, twin.train(TWIN_RECIPE))
         elif name.startswith("letters"):
-            train_letters(name, models, latents)
+            train_letters(name, recipes[name], models, latents)
         else:
-            train_ring(name, models)
+            train_ring(name, recipes[name], models)
         print(f"{name}: {time.process_time() - start:.0f} CPU s", file=sys.stderr)
     for folder in (models, data):
         write_sums(folder)

@@ -137,9 +137,9 @@ extension Site {
   func writing(_ cells: CellSelection, _ targets: [Float]) -> WriteVerify {
     let options = ProgramOptions(profile)
     return WriteVerify(
-      cells: cells, targets: targets, tolerance: options.tolerance, set: options.set, reset: options.reset,
-      verify: board.defaultReadBias(averages: options.averages), confirmReads: options.confirmReads,
-      maximumPulses: options.maximumPulses, maximumReversals: options.maximumReversals, credit: 0)
+      cells: cells, targets: targets, tolerance: options.tolerance, set: options.method.set,
+      reset: options.method.reset, verify: board.defaultReadBias(averages: options.method.averages),
+      maximumPulses: options.method.maximumPulses, maximumReversals: options.method.maximumReversals, credit: 0)
   }
 
   func write(_ cells: CellSelection, _ targets: [Float], as event: String) async throws -> CellReport {

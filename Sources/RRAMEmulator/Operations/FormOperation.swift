@@ -1,6 +1,7 @@
 internal import RRAMProfiles
 internal import RRAMUnits
 internal import RRAMWire
+internal import RRAMWriting
 
 /// Forms cells one by one: a ramp, a read after each pulse, stop at a conductance.
 final class FormOperation: Operation {
@@ -36,7 +37,9 @@ final class FormOperation: Operation {
     }
     self.request = request
     cellsPerFrame = min(
-      CellResultPages(frameBytes: frameBytes, withFormingVoltage: true).cellsPerPage, Self.progressCells)
+      CellResultPages(
+        frameBytes: frameBytes, bytesPerCell: CellResultPages.bytesPerCell + CellResultPages.formingVoltageBytes
+      ).cellsPerPage, Self.progressCells)
     account = OperationAccount(total: cells.count)
   }
 
@@ -60,7 +63,7 @@ final class FormOperation: Operation {
     var voltage = Float.nan
     // A cell that conducts already is formed: another pulse could only harm it.
     for pulse in 0..<request.ramp.count where !(conductance >= stop) {
-      let amplitude = request.ramp.amplitude(pulse)
+      let amplitude = request.ramp.amplitude(pulse).rawValue
       if account.pulses == 0 { chip.willWrite(macro: cells.macro) }
       try chip.pulse(
         macro: cells.macro, cell,

@@ -43,7 +43,7 @@ final class PulseOperation: Operation {
     pulse = CellPulse(
       kind: request.kind, amplitude: driven.rawValue, wordLine: request.wordLine.rawValue, width: request.width)
     count = request.count
-    results = CellResultPages(frameBytes: frameBytes, withFormingVoltage: false)
+    results = CellResultPages(frameBytes: frameBytes)
     account = OperationAccount(total: cells.count)
     given = [UInt32](repeating: 0, count: cells.count)
   }
@@ -92,7 +92,13 @@ final class PulseOperation: Operation {
 struct CellResultPages {
   let cellsPerPage: Int
 
-  /// - Parameter frameBytes: bytes of a response that bulk data may take: 4 conductance, 4 pulses, 4 reads, 1 reason, and
-  ///   4 forming voltage or number of the cell.
-  init(frameBytes: Int, withFormingVoltage: Bool) { cellsPerPage = frameBytes / (withFormingVoltage ? 17 : 13) }
+  /// 4 conductance, 4 pulses, 4 reads, 1 reason.
+  static let bytesPerCell = 13
+  static let formingVoltageBytes = 4
+  static let offsetBytes = 12
+  /// The number of a cell that is told out of order.
+  static let indexBytes = 4
+
+  /// - Parameter frameBytes: bytes of a response that bulk data may take.
+  init(frameBytes: Int, bytesPerCell: Int = Self.bytesPerCell) { cellsPerPage = frameBytes / bytesPerCell }
 }

@@ -1,43 +1,21 @@
 internal import RRAMProfiles
 internal import RRAMUnits
 internal import RRAMWire
+internal import RRAMWriting
 
-/// Board-run write-verify by incremental step pulse programming.
+/// Board-run write-verify: a ``WriteProcess`` fed with this chip's reads.
 ///
-/// A round pulses every open cell towards its target, SET cells first, then reads them. A cell's ramp climbs from pulse to
-/// pulse and begins again when the direction changes. Each cell that passes is read again `confirm_reads` times.
-final class WriteVerifyOperation: Operation {
-  /// Pulses at the top of a ramp that leave a cell where it was before it counts as stuck.
-  private static let stuckPulses = 12
-
-  private enum Phase { case read, set, reset, results }
-
-  /// What the firmware keeps of a cell.
-  private struct CellState {
-    var reason = CellReason(rawValue: 0)
-    var pulses: UInt32 = 0
-    var reads: UInt32 = 0
-    var reversals = 0
-    /// −1 RESET, 1 SET, 0 before the first pulse.
-    var direction = 0
-    var rampIndex = 0
-    var conductance = Float.nan
-    /// Extremes of all reads, and pulses given at the top of the ramp.
-    var lowest = Float.infinity
-    var highest = -Float.infinity
-    var pulsesAtStop = 0
-  }
+/// A round reads every open cell, then gives the pulses that the strategy asks for, SET groups first.
+final class WriteVerifyOperation<Strategy: WriteStrategy>: Operation {
+  private enum Phase { case read, pulse, results }
 
   private let cells: CellList
   private let request: WriteVerify
-  private let notFormedBelow: Float
   private let pages: CellResultPages
   private(set) var account: OperationAccount
-  private var states: [CellState]
-  /// Selected cells that are still worked on.
-  private var open: [Int]
-  /// Those of `open` that the phase under way works on.
-  private var batch: [Int]
+  private var process: WriteProcess<Strategy>
+  private var groups: [WriteProcess<Strategy>.Group] = []
+  /// Into the open cells, the cells of the first group, or the results.
   private var cursor = 0
   private var phase = Phase.read
   private var hasWritten = false
@@ -46,8 +24,21 @@ final class WriteVerifyOperation: Operation {
   /// They did not all fit into the round's frame.
   private var hasMoreToSay = false
 
-  init(_ request: WriteVerify, _ chip: Chip, frameBytes: Int) throws(RequestFailure) {
+  init(_ request: WriteVerify, _ strategy: Strategy, _ chip: Chip, frameBytes: Int) throws(RequestFailure) {
     cells = try CellList(request.cells, chip)
+    try Self.check(request, cells, chip)
+    self.request = request
+    let window = chip.limits.conductance
+    // What conducts so little and was never seen to conduct more is pristine.
+    process = WriteProcess(request, strategy, permitted: window, notFormedBelow: window.lowerBound / 8)
+    // Between rounds a cell takes its number as well.
+    var bytes = CellResultPages.bytesPerCell + CellResultPages.indexBytes
+    if case .response = request.strategy { bytes += CellResultPages.offsetBytes }
+    pages = CellResultPages(frameBytes: frameBytes, bytesPerCell: bytes)
+    account = OperationAccount(total: cells.count)
+  }
+
+  private static func check(_ request: WriteVerify, _ cells: CellList, _ chip: Chip) throws(RequestFailure) {
     let cell = cells.cell(0)
     let check = chip.check
     try check.ramp(
@@ -56,6 +47,7 @@ final class WriteVerifyOperation: Operation {
       request.reset, .reset, name: "write_verify.reset", columns: cells.blockColumns, celsius: chip.celsius, cell: cell)
     try check.read(request.verify, cell: cell)
     try check.pulses(request.maximumPulses, cell: cell)
+    if case .gateRamp(let ramp) = request.strategy { try check.wordLine(ramp.stop, cell: cell) }
     guard request.tolerance.rawValue > 0 else {
       throw RequestFailure(.badArgument, "a tolerance of \(request.tolerance): write_verify.tolerance_s")
     }
@@ -76,15 +68,11 @@ final class WriteVerifyOperation: Operation {
           limit: .conductance, asked: Double(target), minimum: window.lowerBound.rawValue,
           maximum: window.upperBound.rawValue, cell: cells.cell(k)))
     }
-    self.request = request
-    // What conducts so little and was never seen to conduct more is pristine.
-    notFormedBelow = low / 8
-    // Between rounds a cell takes its number as well.
-    pages = CellResultPages(frameBytes: frameBytes, withFormingVoltage: true)
-    account = OperationAccount(total: cells.count)
-    states = [CellState](repeating: CellState(), count: cells.count)
-    open = Array(0..<cells.count)
-    batch = open
+    for (k, window) in request.windows.enumerated() where !window.contains(request.targets[k]) {
+      throw RequestFailure(
+        .badArgument, "a target of \(Siemens(Double(request.targets[k]))) outside of its own window: write_verify.lower"
+      )
+    }
   }
 
   var macros: MacroSet { MacroSet(CollectionOfOne(cells.macro)) }
@@ -93,137 +81,69 @@ final class WriteVerifyOperation: Operation {
     if phase == .results { return nextPage() }
     // What did not fit into the round's frame.
     if hasMoreToSay { return .part(progressFrame()) }
-    let step = phase == .read ? readsPerStep(request.verify, times: request.confirmReads + 1) : cellsPerStep
-    let part = batch[cursor..<min(cursor + step, batch.count)]
-    if !part.isEmpty {
-      switch phase {
-      case .read: try read(part, chip)
-      case .set: try pulse(part, .set, request.set, chip)
-      case .reset: try pulse(part, .reset, request.reset, chip)
-      case .results: break
-      }
-    }
-    cursor += part.count
-    if cursor < batch.count { return .working }
-    cursor = 0
     switch phase {
-    case .read:
-      unsaid += open.filter { states[$0].reason.rawValue != 0 }
-      open.removeAll { states[$0].reason.rawValue != 0 }
-      account.finished = cells.count - open.count
-      if open.isEmpty {
-        phase = .results
-        unsaid = []
-        return nextPage()
-      }
-      phase = .set
-      batch = open.filter { states[$0].direction > 0 }
+    case .read: return try readStep(chip)
+    case .pulse: return try pulseStep(chip)
+    case .results: return nextPage()
+    }
+  }
+
+  private func readStep(_ chip: Chip) throws(RequestFailure) -> OperationStep {
+    let open = process.open
+    let part = open[cursor..<min(cursor + readsPerStep(request.verify), open.count)]
+    let indices = part.map { cells.indices[$0] }[...]
+    let reading = try chip.read(macro: cells.macro, indices, request.verify)
+    let formed = chip.knownFormed(macro: cells.macro, indices)
+    for (position, k) in part.enumerated() {
+      process.note(k, reading.conductance[position], isFormed: formed[position])
+    }
+    account.reads += part.count
+    cursor += part.count
+    guard cursor == open.count else { return .working }
+    cursor = 0
+    groups = process.endRound().reversed()
+    let converged = open.filter { process.reason($0) == .converged }.map { cells.indices[$0] }
+    chip.noteFormed(macro: cells.macro, converged[...])
+    account.finished = process.finished
+    let stillOpen = Set(process.open)
+    unsaid += open.filter { !stillOpen.contains($0) }
+    guard !process.open.isEmpty else {
+      phase = .results
+      unsaid = []
+      return nextPage()
+    }
+    guard groups.isEmpty else {
+      phase = .pulse
       // A frame tells how far it is and which cells are done; waiting for its credit is where a slow host slows the board.
       return account.rounds == 0 ? .working : .part(progressFrame())
-    case .set:
-      phase = .reset
-      batch = open.filter { states[$0].direction < 0 }
-    case .reset:
-      account.rounds += 1
-      phase = .read
-      batch = open
-    case .results: break
     }
+    // Confirming reads alone.
     return .working
   }
 
-  private func read(_ part: ArraySlice<Int>, _ chip: Chip) throws(RequestFailure) {
-    let reading = try chip.read(macro: cells.macro, part.map { cells.indices[$0] }[...], request.verify)
-    account.reads += part.count
-    for (k, conductance) in zip(part, reading.conductance) {
-      note(k, conductance)
-      if passes(k), try confirm(k, chip) {
-        states[k].reason = .converged
-        chip.noteFormed(macro: cells.macro, cells.indices[k..<k + 1])
-      } else {
-        decide(k, isFormed: chip.knownFormed(macro: cells.macro, cells.indices[k..<k + 1])[0])
-      }
+  private func pulseStep(_ chip: Chip) throws(RequestFailure) -> OperationStep {
+    guard let group = groups.last else {
+      phase = .read
+      return .working
     }
-  }
-
-  private func note(_ k: Int, _ conductance: Float) {
-    states[k].conductance = conductance
-    states[k].reads += 1
-    states[k].lowest = min(states[k].lowest, conductance)
-    states[k].highest = max(states[k].highest, conductance)
-  }
-
-  private func passes(_ k: Int) -> Bool {
-    abs(Double(states[k].conductance) - Double(request.targets[k])) <= request.tolerance.rawValue
-  }
-
-  /// Reads a passing cell again; false at the first read that fails.
-  private func confirm(_ k: Int, _ chip: Chip) throws(RequestFailure) -> Bool {
-    for _ in 0..<request.confirmReads {
-      let reading = try chip.read(macro: cells.macro, cells.indices[k..<k + 1], request.verify)
-      account.reads += 1
-      note(k, reading.conductance[0])
-      if !passes(k) { return false }
-    }
-    return true
-  }
-
-  /// The next pulse of an open cell, or why there is none.
-  private func decide(_ k: Int, isFormed: Bool) {
-    var state = states[k]
-    defer { states[k] = state }
-    if state.pulses == 0, !isFormed, !(state.conductance >= notFormedBelow) {
-      state.reason = .notFormed
-      return
-    }
-    let direction = state.conductance < request.targets[k] ? 1 : -1
-    if state.pulses >= UInt32(clamping: request.maximumPulses) {
-      state.reason = stuckReason(state) ?? .pulseLimit
-      return
-    }
-    if state.direction == direction {
-      state.rampIndex += 1
-    } else {
-      if state.direction != 0 { state.reversals += 1 }
-      state.direction = direction
-      state.rampIndex = 0
-      state.pulsesAtStop = 0
-      if state.reversals > request.maximumReversals {
-        state.reason = .oscillating
-        return
-      }
-    }
-    let ramp = direction > 0 ? request.set : request.reset
-    if ramp.amplitude(state.rampIndex) >= ramp.stop.rawValue {
-      if state.pulsesAtStop >= Self.stuckPulses, let reason = stuckReason(state) {
-        state.reason = reason
-        return
-      }
-      state.pulsesAtStop += 1
-    }
-  }
-
-  /// Stuck if pulses in one direction, some of them at the top of the ramp, have not moved the cell by more than reads differ.
-  private func stuckReason(_ state: CellState) -> CellReason? {
-    guard state.reversals == 0, state.pulsesAtStop > 0,
-      Double(state.highest - state.lowest) <= 4 * request.tolerance.rawValue
-    else { return nil }
-    return state.direction > 0 ? .stuckLow : .stuckHigh
-  }
-
-  private func pulse(
-    _ part: ArraySlice<Int>, _ kind: PulseKind, _ ramp: PulseRamp, _ chip: Chip
-  ) throws(RequestFailure) {
+    let range = cursor..<min(cursor + cellsPerStep, group.cells.count)
     if !hasWritten {
       hasWritten = true
       chip.willWrite(macro: cells.macro)
     }
-    let amplitudes = part.map { ramp.amplitude(states[$0].rampIndex) }
     try chip.pulse(
-      macro: cells.macro, part.map { cells.indices[$0] }[...], kind: kind, amplitudes: amplitudes,
-      wordLine: ramp.wordLine.rawValue, width: ramp.width)
-    for k in part { states[k].pulses += 1 }
-    account.pulses += part.count
+      macro: cells.macro, group.cells[range].map { cells.indices[$0] }[...], kind: group.kind,
+      amplitudes: group.amplitudes[range].map(\.rawValue), wordLine: group.wordLine.rawValue, width: group.width)
+    account.pulses += range.count
+    cursor = range.upperBound
+    guard cursor == group.cells.count else { return .working }
+    cursor = 0
+    groups.removeLast()
+    if groups.isEmpty {
+      account.rounds += 1
+      phase = .read
+    }
+    return .working
   }
 
   /// How far it is, and the cells that finished since the frame before, as many as one frame holds.
@@ -233,9 +153,8 @@ final class WriteVerifyOperation: Operation {
     hasMoreToSay = !unsaid.isEmpty
     return .cellResults(
       CellResults(
-        firstIndex: 0, count: 0, conductance: said.map { states[$0].conductance },
-        pulses: said.map { states[$0].pulses },
-        reads: said.map { states[$0].reads }, reasons: said.map { states[$0].reason }, progress: account.progress,
+        firstIndex: 0, count: 0, conductance: said.map(process.conductance), pulses: said.map(process.pulses),
+        reads: said.map(process.reads), reasons: said.map(process.reason), progress: account.progress,
         indices: said.map { UInt32($0) }))
   }
 
@@ -245,23 +164,40 @@ final class WriteVerifyOperation: Operation {
     return cursor == cells.count ? .finished(.cellResults(page)) : .part(.cellResults(page))
   }
 
-  private func page(from first: Int) -> CellResults {
+  /// Cells whose pulse was decided on but not given yet, where the operation ends early.
+  private var notYetPulsed: Set<Int> {
+    guard phase == .pulse, let group = groups.last else { return [] }
+    return Set(groups.dropLast().flatMap(\.cells) + group.cells[cursor...])
+  }
+
+  private func page(from first: Int, notYetPulsed: Set<Int> = []) -> CellResults {
     let range = first..<min(first + pages.cellsPerPage, cells.count)
-    let part = states[range]
     return CellResults(
-      firstIndex: first, count: range.count, conductance: part.map(\.conductance), pulses: part.map(\.pulses),
-      reads: part.map(\.reads), reasons: part.map { $0.reason.rawValue == 0 ? .notReached : $0.reason },
-      progress: account.progress)
+      firstIndex: first, count: range.count, conductance: range.map(process.conductance),
+      pulses: range.map { process.pulses($0) - (notYetPulsed.contains($0) ? 1 : 0) }, reads: range.map(process.reads),
+      reasons: range.map(process.reason),
+      offsets: range.flatMap(process.offsets), progress: account.progress)
   }
 
   func partialResults() -> [ResponseBody] {
     var bodies: [ResponseBody] = []
     var first = phase == .results ? cursor : 0
+    let notYetPulsed = notYetPulsed
     while first < cells.count {
-      let page = page(from: first)
+      let page = page(from: first, notYetPulsed: notYetPulsed)
       first += page.count
       bodies.append(.cellResults(page))
     }
     return bodies
+  }
+}
+
+extension WriteVerify {
+  /// The operation that carries the request out with the strategy it names.
+  func operation(_ chip: Chip, frameBytes: Int) throws(RequestFailure) -> any Operation {
+    func make<Strategy: WriteStrategy>(_ strategy: Strategy) throws(RequestFailure) -> any Operation {
+      try WriteVerifyOperation(self, strategy, chip, frameBytes: frameBytes)
+    }
+    return try make(makeStrategy())
   }
 }

@@ -331,8 +331,8 @@ nonisolated struct Rram_Board_V1_ReadCells: Sendable {
   fileprivate var _bias: Rram_Board_V1_ReadBias? = nil
 }
 
-/// Board-run write-verify by incremental step pulse programming: read, pulse towards the target, repeat until |G - target| <= tolerance.
-/// Every round pulses all open cells of the selection, then reads them; passing cells drop out.
+/// Board-run write-verify: read, pulse by `strategy`, repeat until the cell lies in its window.
+/// Every round reads all open cells of the selection, then pulses them; passing cells drop out.
 nonisolated struct Rram_Board_V1_WriteVerify: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -353,12 +353,13 @@ nonisolated struct Rram_Board_V1_WriteVerify: @unchecked Sendable {
     set {_uniqueStorage()._targets = newValue}
   }
 
-  /// Half width of the window, S.
+  /// Half width of the window, S: |G - target| <= tolerance.
   var toleranceS: Float {
     get {_storage._toleranceS}
     set {_uniqueStorage()._toleranceS = newValue}
   }
 
+  /// No SET or RESET pulse exceeds the stop of its ramp, whatever the strategy.
   var set: Rram_Board_V1_PulseRamp {
     get {_storage._set ?? Rram_Board_V1_PulseRamp()}
     set {_uniqueStorage()._set = newValue}
@@ -386,7 +387,7 @@ nonisolated struct Rram_Board_V1_WriteVerify: @unchecked Sendable {
   /// Clears the value of `verify`. Subsequent reads from it will return its default value.
   mutating func clearVerify() {_uniqueStorage()._verify = nil}
 
-  /// Further reads that must all pass before a cell is accepted.
+  /// Further reads before a cell is accepted, one a round, without a pulse between.
   var confirmReads: UInt32 {
     get {_storage._confirmReads}
     set {_uniqueStorage()._confirmReads = newValue}
@@ -408,11 +409,147 @@ nonisolated struct Rram_Board_V1_WriteVerify: @unchecked Sendable {
     set {_uniqueStorage()._credit = newValue}
   }
 
+  /// float32, S, one a selected cell each: the window of each cell, ends included, instead of target +- tolerance. Both or none.
+  var lower: Data {
+    get {_storage._lower}
+    set {_uniqueStorage()._lower = newValue}
+  }
+
+  var upper: Data {
+    get {_storage._upper}
+    set {_uniqueStorage()._upper = newValue}
+  }
+
+  /// false: the first read and every confirming one must lie in the window. true: their mean must.
+  var confirmMean: Bool {
+    get {_storage._confirmMean}
+    set {_uniqueStorage()._confirmMean = newValue}
+  }
+
+  /// Selected cells 2k and 2k + 1 are a pair of which only the difference counts: |(G0 - G1) - (target0 - target1)| <= tolerance.
+  /// The cell with more room is moved. Not together with lower and upper.
+  var pairs: Bool {
+    get {_storage._pairs}
+    set {_uniqueStorage()._pairs = newValue}
+  }
+
+  /// The most energy a cell may take, J, estimated as V^2 G width from its last read. 0: no such cap.
+  var maxEnergyJ: Float {
+    get {_storage._maxEnergyJ}
+    set {_uniqueStorage()._maxEnergyJ = newValue}
+  }
+
+  /// The most SET-RESET cycles a cell may take: reads count, a way through the whole permitted window is half a cycle. 0: no such cap.
+  var maxCycles: Float {
+    get {_storage._maxCycles}
+    set {_uniqueStorage()._maxCycles = newValue}
+  }
+
+  /// None: incremental step pulse programming. The ramp climbs from pulse to pulse and begins again when the direction changes.
+  var strategy: OneOf_Strategy? {
+    get {return _storage._strategy}
+    set {_uniqueStorage()._strategy = newValue}
+  }
+
+  var gateRamp: Rram_Board_V1_GateRamp {
+    get {
+      if case .gateRamp(let v)? = _storage._strategy {return v}
+      return Rram_Board_V1_GateRamp()
+    }
+    set {_uniqueStorage()._strategy = .gateRamp(newValue)}
+  }
+
+  var response: Rram_Board_V1_PulseResponse {
+    get {
+      if case .response(let v)? = _storage._strategy {return v}
+      return Rram_Board_V1_PulseResponse()
+    }
+    set {_uniqueStorage()._strategy = .response(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  /// None: incremental step pulse programming. The ramp climbs from pulse to pulse and begins again when the direction changes.
+  nonisolated enum OneOf_Strategy: Equatable, Sendable {
+    case gateRamp(Rram_Board_V1_GateRamp)
+    case response(Rram_Board_V1_PulseResponse)
+
+  }
 
   init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// Attempts that begin with a RESET of reset.stop_v; then SET pulses of set.stop_v whose word line climbs. A cell above its window, or
+/// below it at the end of the ramp, begins another attempt.
+nonisolated struct Rram_Board_V1_GateRamp: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// float32, V, one a selected cell: word line of the first SET of an attempt. NaN: RESET alone reaches the target; a cell that
+  /// stays above its window gets a SET at stop_v between.
+  var firstV: Data = Data()
+
+  /// 0: one SET an attempt.
+  var stepV: Float = 0
+
+  var stopV: Float = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Pulses computed from a response, which is corrected for each cell by what its pulses did. A SET or RESET of V volts and w ns moves a
+/// cell by (goal - G) (1 - exp(-(w / reference_width_ns) 10^((V - v1) / volts_per_decade))).
+nonisolated struct Rram_Board_V1_PulseResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// v1 and goal of SET and of RESET.
+  var setV: Float = 0
+
+  var setGoalS: Float = 0
+
+  var resetV: Float = 0
+
+  var resetGoalS: Float = 0
+
+  var voltsPerDecade: Float = 0
+
+  var referenceWidthNs: UInt32 = 0
+
+  /// Standard deviation of ln(rate) from pulse to pulse, and of v1 from cell to cell.
+  var rateSpread: Float = 0
+
+  var cellSpreadV: Float = 0
+
+  /// A SET of set.stop_v with V volts on the word line leaves slope (V - threshold). Slope 0: the gate is not used.
+  var gateThresholdV: Float = 0
+
+  var gateSlopeSPerV: Float = 0
+
+  /// Standard deviation of ln(G) after such a SET from pulse to pulse, and from cell to cell.
+  var gatePulseSpread: Float = 0
+
+  var gateCellSpread: Float = 0
+
+  /// Standard deviation of a verify read / G.
+  var readSpread: Float = 0
+
+  /// Amplitudes and word lines are multiples of this.
+  var gridV: Float = 0
+
+  /// float32, three a selected cell: what is known of it, added to v1 of SET and of RESET (V) and to ln(G) after a gate SET; NaN where
+  /// nothing is. Empty: nothing of any cell.
+  var offsets: Data = Data()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
 }
 
 /// Part of the answer to Form, Pulse and WriteVerify: `count` selected cells from `first_index` on. Each array holds `count` values,
@@ -449,6 +586,9 @@ nonisolated struct Rram_Board_V1_CellResults: Sendable {
   var hasProgress: Bool {self._progress != nil}
   /// Clears the value of `progress`. Subsequent reads from it will return its default value.
   mutating func clearProgress() {self._progress = nil}
+
+  /// float32, three a cell: PulseResponse.offsets as its pulses have shown them, NaN where they have not; PulseResponse only.
+  var offsets: Data = Data()
 
   /// WriteVerify, in the frames between its rounds: cells that are finished now, so that a host that dies has their results. uint32 a
   /// cell, their numbers among the selected ones; the arrays above hold one value each for these cells then, and count is 0. The last
@@ -860,7 +1000,7 @@ nonisolated extension Rram_Board_V1_ReadCells: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Rram_Board_V1_WriteVerify: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".WriteVerify"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}cells\0\u{1}targets\0\u{3}tolerance_s\0\u{1}set\0\u{1}reset\0\u{1}verify\0\u{3}confirm_reads\0\u{3}max_pulses\0\u{3}max_reversals\0\u{1}credit\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}cells\0\u{1}targets\0\u{3}tolerance_s\0\u{1}set\0\u{1}reset\0\u{1}verify\0\u{3}confirm_reads\0\u{3}max_pulses\0\u{3}max_reversals\0\u{1}credit\0\u{1}lower\0\u{1}upper\0\u{3}confirm_mean\0\u{1}pairs\0\u{3}max_energy_j\0\u{3}max_cycles\0\u{3}gate_ramp\0\u{1}response\0")
 
   fileprivate class _StorageClass {
     var _cells: Rram_Board_V1_CellSelection? = nil
@@ -873,6 +1013,13 @@ nonisolated extension Rram_Board_V1_WriteVerify: SwiftProtobuf.Message, SwiftPro
     var _maxPulses: UInt32 = 0
     var _maxReversals: UInt32 = 0
     var _credit: UInt32 = 0
+    var _lower: Data = Data()
+    var _upper: Data = Data()
+    var _confirmMean: Bool = false
+    var _pairs: Bool = false
+    var _maxEnergyJ: Float = 0
+    var _maxCycles: Float = 0
+    var _strategy: Rram_Board_V1_WriteVerify.OneOf_Strategy?
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -893,6 +1040,13 @@ nonisolated extension Rram_Board_V1_WriteVerify: SwiftProtobuf.Message, SwiftPro
       _maxPulses = source._maxPulses
       _maxReversals = source._maxReversals
       _credit = source._credit
+      _lower = source._lower
+      _upper = source._upper
+      _confirmMean = source._confirmMean
+      _pairs = source._pairs
+      _maxEnergyJ = source._maxEnergyJ
+      _maxCycles = source._maxCycles
+      _strategy = source._strategy
     }
   }
 
@@ -921,6 +1075,38 @@ nonisolated extension Rram_Board_V1_WriteVerify: SwiftProtobuf.Message, SwiftPro
         case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._maxPulses) }()
         case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._maxReversals) }()
         case 10: try { try decoder.decodeSingularUInt32Field(value: &_storage._credit) }()
+        case 11: try { try decoder.decodeSingularBytesField(value: &_storage._lower) }()
+        case 12: try { try decoder.decodeSingularBytesField(value: &_storage._upper) }()
+        case 13: try { try decoder.decodeSingularBoolField(value: &_storage._confirmMean) }()
+        case 14: try { try decoder.decodeSingularBoolField(value: &_storage._pairs) }()
+        case 15: try { try decoder.decodeSingularFloatField(value: &_storage._maxEnergyJ) }()
+        case 16: try { try decoder.decodeSingularFloatField(value: &_storage._maxCycles) }()
+        case 17: try {
+          var v: Rram_Board_V1_GateRamp?
+          var hadOneofValue = false
+          if let current = _storage._strategy {
+            hadOneofValue = true
+            if case .gateRamp(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._strategy = .gateRamp(v)
+          }
+        }()
+        case 18: try {
+          var v: Rram_Board_V1_PulseResponse?
+          var hadOneofValue = false
+          if let current = _storage._strategy {
+            hadOneofValue = true
+            if case .response(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._strategy = .response(v)
+          }
+        }()
         default: break
         }
       }
@@ -963,6 +1149,35 @@ nonisolated extension Rram_Board_V1_WriteVerify: SwiftProtobuf.Message, SwiftPro
       if _storage._credit != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._credit, fieldNumber: 10)
       }
+      if !_storage._lower.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._lower, fieldNumber: 11)
+      }
+      if !_storage._upper.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._upper, fieldNumber: 12)
+      }
+      if _storage._confirmMean != false {
+        try visitor.visitSingularBoolField(value: _storage._confirmMean, fieldNumber: 13)
+      }
+      if _storage._pairs != false {
+        try visitor.visitSingularBoolField(value: _storage._pairs, fieldNumber: 14)
+      }
+      if _storage._maxEnergyJ.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._maxEnergyJ, fieldNumber: 15)
+      }
+      if _storage._maxCycles.bitPattern != 0 {
+        try visitor.visitSingularFloatField(value: _storage._maxCycles, fieldNumber: 16)
+      }
+      switch _storage._strategy {
+      case .gateRamp?: try {
+        guard case .gateRamp(let v)? = _storage._strategy else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .response?: try {
+        guard case .response(let v)? = _storage._strategy else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+      }()
+      case nil: break
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -982,6 +1197,13 @@ nonisolated extension Rram_Board_V1_WriteVerify: SwiftProtobuf.Message, SwiftPro
         if _storage._maxPulses != rhs_storage._maxPulses {return false}
         if _storage._maxReversals != rhs_storage._maxReversals {return false}
         if _storage._credit != rhs_storage._credit {return false}
+        if _storage._lower != rhs_storage._lower {return false}
+        if _storage._upper != rhs_storage._upper {return false}
+        if _storage._confirmMean != rhs_storage._confirmMean {return false}
+        if _storage._pairs != rhs_storage._pairs {return false}
+        if _storage._maxEnergyJ != rhs_storage._maxEnergyJ {return false}
+        if _storage._maxCycles != rhs_storage._maxCycles {return false}
+        if _storage._strategy != rhs_storage._strategy {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -991,9 +1213,149 @@ nonisolated extension Rram_Board_V1_WriteVerify: SwiftProtobuf.Message, SwiftPro
   }
 }
 
+nonisolated extension Rram_Board_V1_GateRamp: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".GateRamp"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_v\0\u{3}step_v\0\u{3}stop_v\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.firstV) }()
+      case 2: try { try decoder.decodeSingularFloatField(value: &self.stepV) }()
+      case 3: try { try decoder.decodeSingularFloatField(value: &self.stopV) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.firstV.isEmpty {
+      try visitor.visitSingularBytesField(value: self.firstV, fieldNumber: 1)
+    }
+    if self.stepV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.stepV, fieldNumber: 2)
+    }
+    if self.stopV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.stopV, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Rram_Board_V1_GateRamp, rhs: Rram_Board_V1_GateRamp) -> Bool {
+    if lhs.firstV != rhs.firstV {return false}
+    if lhs.stepV != rhs.stepV {return false}
+    if lhs.stopV != rhs.stopV {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Rram_Board_V1_PulseResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PulseResponse"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}set_v\0\u{3}set_goal_s\0\u{3}reset_v\0\u{3}reset_goal_s\0\u{3}volts_per_decade\0\u{3}reference_width_ns\0\u{3}rate_spread\0\u{3}cell_spread_v\0\u{3}gate_threshold_v\0\u{3}gate_slope_s_per_v\0\u{3}gate_pulse_spread\0\u{3}gate_cell_spread\0\u{3}read_spread\0\u{3}grid_v\0\u{1}offsets\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFloatField(value: &self.setV) }()
+      case 2: try { try decoder.decodeSingularFloatField(value: &self.setGoalS) }()
+      case 3: try { try decoder.decodeSingularFloatField(value: &self.resetV) }()
+      case 4: try { try decoder.decodeSingularFloatField(value: &self.resetGoalS) }()
+      case 5: try { try decoder.decodeSingularFloatField(value: &self.voltsPerDecade) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.referenceWidthNs) }()
+      case 7: try { try decoder.decodeSingularFloatField(value: &self.rateSpread) }()
+      case 8: try { try decoder.decodeSingularFloatField(value: &self.cellSpreadV) }()
+      case 9: try { try decoder.decodeSingularFloatField(value: &self.gateThresholdV) }()
+      case 10: try { try decoder.decodeSingularFloatField(value: &self.gateSlopeSPerV) }()
+      case 11: try { try decoder.decodeSingularFloatField(value: &self.gatePulseSpread) }()
+      case 12: try { try decoder.decodeSingularFloatField(value: &self.gateCellSpread) }()
+      case 13: try { try decoder.decodeSingularFloatField(value: &self.readSpread) }()
+      case 14: try { try decoder.decodeSingularFloatField(value: &self.gridV) }()
+      case 15: try { try decoder.decodeSingularBytesField(value: &self.offsets) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.setV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.setV, fieldNumber: 1)
+    }
+    if self.setGoalS.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.setGoalS, fieldNumber: 2)
+    }
+    if self.resetV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.resetV, fieldNumber: 3)
+    }
+    if self.resetGoalS.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.resetGoalS, fieldNumber: 4)
+    }
+    if self.voltsPerDecade.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.voltsPerDecade, fieldNumber: 5)
+    }
+    if self.referenceWidthNs != 0 {
+      try visitor.visitSingularUInt32Field(value: self.referenceWidthNs, fieldNumber: 6)
+    }
+    if self.rateSpread.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.rateSpread, fieldNumber: 7)
+    }
+    if self.cellSpreadV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.cellSpreadV, fieldNumber: 8)
+    }
+    if self.gateThresholdV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.gateThresholdV, fieldNumber: 9)
+    }
+    if self.gateSlopeSPerV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.gateSlopeSPerV, fieldNumber: 10)
+    }
+    if self.gatePulseSpread.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.gatePulseSpread, fieldNumber: 11)
+    }
+    if self.gateCellSpread.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.gateCellSpread, fieldNumber: 12)
+    }
+    if self.readSpread.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.readSpread, fieldNumber: 13)
+    }
+    if self.gridV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.gridV, fieldNumber: 14)
+    }
+    if !self.offsets.isEmpty {
+      try visitor.visitSingularBytesField(value: self.offsets, fieldNumber: 15)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Rram_Board_V1_PulseResponse, rhs: Rram_Board_V1_PulseResponse) -> Bool {
+    if lhs.setV != rhs.setV {return false}
+    if lhs.setGoalS != rhs.setGoalS {return false}
+    if lhs.resetV != rhs.resetV {return false}
+    if lhs.resetGoalS != rhs.resetGoalS {return false}
+    if lhs.voltsPerDecade != rhs.voltsPerDecade {return false}
+    if lhs.referenceWidthNs != rhs.referenceWidthNs {return false}
+    if lhs.rateSpread != rhs.rateSpread {return false}
+    if lhs.cellSpreadV != rhs.cellSpreadV {return false}
+    if lhs.gateThresholdV != rhs.gateThresholdV {return false}
+    if lhs.gateSlopeSPerV != rhs.gateSlopeSPerV {return false}
+    if lhs.gatePulseSpread != rhs.gatePulseSpread {return false}
+    if lhs.gateCellSpread != rhs.gateCellSpread {return false}
+    if lhs.readSpread != rhs.readSpread {return false}
+    if lhs.gridV != rhs.gridV {return false}
+    if lhs.offsets != rhs.offsets {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Rram_Board_V1_CellResults: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".CellResults"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_index\0\u{1}count\0\u{1}conductance\0\u{1}pulses\0\u{1}reads\0\u{1}reason\0\u{3}forming_voltage\0\u{1}progress\0\u{2}\u{2}indices\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_index\0\u{1}count\0\u{1}conductance\0\u{1}pulses\0\u{1}reads\0\u{1}reason\0\u{3}forming_voltage\0\u{1}progress\0\u{1}offsets\0\u{1}indices\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1009,6 +1371,7 @@ nonisolated extension Rram_Board_V1_CellResults: SwiftProtobuf.Message, SwiftPro
       case 6: try { try decoder.decodeSingularBytesField(value: &self.reason) }()
       case 7: try { try decoder.decodeSingularBytesField(value: &self.formingVoltage) }()
       case 8: try { try decoder.decodeSingularMessageField(value: &self._progress) }()
+      case 9: try { try decoder.decodeSingularBytesField(value: &self.offsets) }()
       case 10: try { try decoder.decodeSingularBytesField(value: &self.indices) }()
       default: break
       }
@@ -1044,6 +1407,9 @@ nonisolated extension Rram_Board_V1_CellResults: SwiftProtobuf.Message, SwiftPro
     try { if let v = self._progress {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     } }()
+    if !self.offsets.isEmpty {
+      try visitor.visitSingularBytesField(value: self.offsets, fieldNumber: 9)
+    }
     if !self.indices.isEmpty {
       try visitor.visitSingularBytesField(value: self.indices, fieldNumber: 10)
     }
@@ -1059,6 +1425,7 @@ nonisolated extension Rram_Board_V1_CellResults: SwiftProtobuf.Message, SwiftPro
     if lhs.reason != rhs.reason {return false}
     if lhs.formingVoltage != rhs.formingVoltage {return false}
     if lhs._progress != rhs._progress {return false}
+    if lhs.offsets != rhs.offsets {return false}
     if lhs.indices != rhs.indices {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

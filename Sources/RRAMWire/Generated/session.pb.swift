@@ -41,6 +41,9 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
   case loopTrajectory // = 7
   case rawConverters // = 8
 
+  /// WriteVerify with lower and upper, confirm_mean, pairs, max_energy_j, max_cycles or a strategy.
+  case writeStrategies // = 9
+
   /// RunLoop.start_deviation_v.
   case loopStart // = 10
   case UNRECOGNIZED(Int)
@@ -60,6 +63,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     case 6: self = .loopNoise
     case 7: self = .loopTrajectory
     case 8: self = .rawConverters
+    case 9: self = .writeStrategies
     case 10: self = .loopStart
     default: self = .UNRECOGNIZED(rawValue)
     }
@@ -76,6 +80,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     case .loopNoise: return 6
     case .loopTrajectory: return 7
     case .rawConverters: return 8
+    case .writeStrategies: return 9
     case .loopStart: return 10
     case .UNRECOGNIZED(let i): return i
     }
@@ -92,6 +97,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     .loopNoise,
     .loopTrajectory,
     .rawConverters,
+    .writeStrategies,
     .loopStart,
   ]
 
@@ -754,7 +760,7 @@ nonisolated struct Rram_Board_V1_Label: Sendable {
 fileprivate nonisolated let _protobuf_package = "rram.board.v1"
 
 nonisolated extension Rram_Board_V1_Capability: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CAPABILITY_UNSPECIFIED\0\u{1}ADVANCE_TIME\0\u{1}FORM\0\u{1}WRITE_VERIFY\0\u{1}MATRIX_PRODUCT\0\u{1}CLOSED_LOOP\0\u{1}LOOP_NOISE\0\u{1}LOOP_TRAJECTORY\0\u{1}RAW_CONVERTERS\0\u{2}\u{2}LOOP_START\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CAPABILITY_UNSPECIFIED\0\u{1}ADVANCE_TIME\0\u{1}FORM\0\u{1}WRITE_VERIFY\0\u{1}MATRIX_PRODUCT\0\u{1}CLOSED_LOOP\0\u{1}LOOP_NOISE\0\u{1}LOOP_TRAJECTORY\0\u{1}RAW_CONVERTERS\0\u{1}WRITE_STRATEGIES\0\u{1}LOOP_START\0")
 }
 
 nonisolated extension Rram_Board_V1_SafeCause: SwiftProtobuf._ProtoNameProviding {

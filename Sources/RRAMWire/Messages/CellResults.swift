@@ -76,6 +76,8 @@ public struct CellResults: WireResponse, Hashable {
   public var reasons: [CellReason]
   /// V at which the cell formed, NaN where it did not; only from ``Form``.
   public var formingVoltage: [Float]
+  /// Three a cell, ``PulseResponse/offsets`` as its pulses have shown them; only from a ``WriteVerify`` with a ``PulseResponse``.
+  public var offsets: [Float]
   /// Of the whole operation so far.
   public var progress: OperationProgress
   /// Numbers among the selected cells of those that are finished now; the arrays hold one value for each of them, and `count` is 0.
@@ -83,8 +85,8 @@ public struct CellResults: WireResponse, Hashable {
 
   public init(
     firstIndex: Int, count: Int, conductance: [Float] = [], pulses: [UInt32] = [], reads: [UInt32] = [],
-    reasons: [CellReason] = [], formingVoltage: [Float] = [], progress: OperationProgress = OperationProgress(),
-    indices: [UInt32] = []
+    reasons: [CellReason] = [], formingVoltage: [Float] = [], offsets: [Float] = [],
+    progress: OperationProgress = OperationProgress(), indices: [UInt32] = []
   ) {
     self.firstIndex = firstIndex
     self.count = count
@@ -93,6 +95,7 @@ public struct CellResults: WireResponse, Hashable {
     self.reads = reads
     self.reasons = reasons
     self.formingVoltage = formingVoltage
+    self.offsets = offsets
     self.progress = progress
     self.indices = indices
   }
@@ -140,6 +143,7 @@ extension CellResults {
     let numbers: [UInt8] = try unpackOptional(message.reason, count: values, "cell_results.reason")
     reasons = numbers.map(CellReason.init(rawValue:))
     formingVoltage = try unpackOptional(message.formingVoltage, count: values, "cell_results.forming_voltage")
+    offsets = try unpackOptional(message.offsets, count: 3 * count, "cell_results.offsets")
     progress = try OperationProgress(message.progress)
   }
 
@@ -153,6 +157,7 @@ extension CellResults {
     try check(reads, count: values, orEmpty: true, "cell_results.reads")
     try check(reasons, count: values, orEmpty: true, "cell_results.reason")
     try check(formingVoltage, count: values, orEmpty: true, "cell_results.forming_voltage")
+    try check(offsets, count: 3 * count, orEmpty: true, "cell_results.offsets")
     var message = Rram_Board_V1_CellResults()
     message.firstIndex = try wire32(firstIndex, "cell_results.first_index")
     message.count = try wire32(count, "cell_results.count")
@@ -161,6 +166,7 @@ extension CellResults {
     message.reads = pack(reads)
     message.reason = pack(reasons.map(\.rawValue))
     message.formingVoltage = pack(formingVoltage)
+    message.offsets = pack(offsets)
     message.progress = try progress.message()
     message.indices = pack(indices)
     return message

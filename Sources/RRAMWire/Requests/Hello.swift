@@ -46,6 +46,8 @@ public struct Capability: RawRepresentable, Sendable, Hashable, CustomStringConv
   public static let loopTrajectory = Capability(rawValue: 7)
   /// ``SetDAC`` and ``ReadADC``.
   public static let rawConverters = Capability(rawValue: 8)
+  /// Strategies of a write-verify beyond incremental pulses, windows of single cells, pairs, caps on energy and wear.
+  public static let writeStrategies = Capability(rawValue: 9)
   /// Start points drawn by the board: ``RunLoop/startDeviation``.
   public static let loopStart = Capability(rawValue: 10)
 
@@ -59,6 +61,7 @@ public struct Capability: RawRepresentable, Sendable, Hashable, CustomStringConv
     case .loopNoise: "loop noise"
     case .loopTrajectory: "loop trajectory"
     case .rawConverters: "raw converters"
+    case .writeStrategies: "write strategies"
     case .loopStart: "loop start"
     default: "capability \(rawValue)"
     }

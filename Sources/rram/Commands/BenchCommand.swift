@@ -388,8 +388,9 @@ private struct Bench {
         WriteVerify(
           cells: cells,
           targets: (0..<cells.count).map { Float(15e-6 + 70e-6 * Double($0 * 37 % cells.count) / Double(cells.count)) },
-          tolerance: options.tolerance, set: options.set, reset: options.reset, verify: board.defaultReadBias(),
-          maximumPulses: options.maximumPulses, maximumReversals: options.maximumReversals, credit: 4))
+          tolerance: options.tolerance, set: options.method.set, reset: options.method.reset,
+          verify: board.defaultReadBias(), maximumPulses: options.method.maximumPulses,
+          maximumReversals: options.method.maximumReversals, credit: 4))
       let cost = BenchReport.Cost(
         name: "writeVerify", per: "cell of 4096, host and emulated chip",
         cpuSeconds: (Clocks().cpu - begin.cpu) / Double(cells.count))

@@ -154,6 +154,7 @@ extension ProgressLine {
         detail: "\(progress.pulses) pulses, round \(progress.rounds)")
     case .screening(let done, let count): show("screening", finished: done, total: count)
     case .retiring(let left, let count): show("resetting unused cells", finished: count - left, total: count)
+    case .retrying(let epoch, let count): show("writing again", finished: epoch, total: count)
     case .checking, .labelled, .waiting, .followed:
       break
     }

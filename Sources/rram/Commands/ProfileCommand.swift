@@ -6,7 +6,9 @@ import RRAMKit
 struct ProfileCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "profile", abstract: "List, show and check chip profiles and board descriptions.",
-    subcommands: [ProfileListCommand.self, ProfileShowCommand.self, ProfileCheckCommand.self])
+    subcommands: [
+      ProfileListCommand.self, ProfileShowCommand.self, ProfileNoiseCommand.self, ProfileCheckCommand.self,
+    ])
 }
 
 struct ProfileListCommand: AsyncParsableCommand {

@@ -26,16 +26,22 @@ struct ProgramCommand: AsyncParsableCommand {
   @Option(parsing: .unconditional, help: "Half width of the verify window, µS. Default: the chip profile's.")
   var tolerance: Double?
 
-  @Option(help: "Largest number of pulses a cell. Default: the chip profile's.")
-  var maximumPulses: Int?
+  @Option(
+    help: """
+      What samples shall be like: fast (no promise), standard (KL2d at most 1.25 times the network's in software) or equivalent (1.1 times). \
+      Strategy, retries and calibration are chosen for it; samples are drawn at the end and set beside the forecast.
+      """)
+  var quality: QualityGoal?
 
-  @Option(help: "Largest number of changes of direction a cell. Default: the chip profile's.")
-  var maximumReversals: Int?
+  @Flag(help: "With --quality: print the choice, what it costs and what it promises; write nothing.")
+  var dryRun = false
 
   @Option(help: "Exit with 3 if less than this share of the usable cells is in tolerance, %.")
   var minInTolerance = 99.0
 
   @OptionGroup var mapping: MappingArguments
+  @OptionGroup var writing: WriteArguments
+  @OptionGroup var retry: RetryArguments
   @OptionGroup var chip: ChipOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var runOptions: RunOptions
@@ -47,11 +53,10 @@ struct ProgramCommand: AsyncParsableCommand {
     if let tolerance, !(tolerance > 0 && tolerance.isFinite) {
       throw ValidationError("--tolerance \(tolerance): µS above 0 are needed")
     }
-    if let maximumPulses, maximumPulses < 1 {
-      throw ValidationError("--maximum-pulses \(maximumPulses): at least 1 is needed")
-    }
-    if let maximumReversals, maximumReversals < 0 {
-      throw ValidationError("--maximum-reversals \(maximumReversals): 0 or more are possible")
+    if dryRun, quality == nil { throw ValidationError("--dry-run needs --quality") }
+    if quality != nil, writing.strategy != nil || tolerance != nil || retry.retry > 0 {
+      throw ValidationError(
+        "--quality chooses strategy, tolerance and retries: leave out --strategy, --tolerance and --retry")
     }
     guard (0...100).contains(minInTolerance) else {
       throw ValidationError("--min-in-tolerance \(minInTolerance): a percentage is needed")
@@ -70,8 +75,10 @@ struct ProgramCommand: AsyncParsableCommand {
     var command = self
     (command.model, command.follow, command.minInTolerance) = (file, follow, least)
     command.tolerance = settings["tolerance_uS"].flatMap { Double($0) }
-    command.maximumPulses = settings["maximumPulses"].flatMap { Int($0) }
-    command.maximumReversals = settings["maximumReversals"].flatMap { Int($0) }
+    command.quality = settings["quality"].flatMap(QualityGoal.init(rawValue:))
+    command.mapping.adopt(settings)
+    command.writing.adopt(settings)
+    command.retry.adopt(settings)
     return command
   }
 
@@ -94,6 +101,12 @@ struct ProgramCommand: AsyncParsableCommand {
     let journal = try CellJournal(resuming: earlier?.folder)
     let named = try chip.namedProfile(at: address)
     let progress = ProgressLine(quiet: options.common.quiet)
+    if dryRun, let quality {
+      let recipe = try await RRAM.withBoard(at: address, logger: options.common.logger) { board in
+        try await makeRecipe(quality, model, on: board, profile: named ?? ChipOptions.profile(of: board))
+      }
+      return try answer(RecipeOutput(recipe: recipe, model: model.name), json: options.common.json)
+    }
     let settings = [
       "model": model.name, "modelSHA256": model.sha256, "follow": follow.rawValue,
       "minInTolerance_percent": "\(minInTolerance)", "modelFile": modelName,
@@ -127,14 +140,22 @@ struct ProgramCommand: AsyncParsableCommand {
               + "\(window.lowerBound) to \(window.upperBound) or more", exitCode: ExitStatus.usage)
         }
       }
-      if let maximumPulses { programOptions.maximumPulses = maximumPulses }
-      if let maximumReversals { programOptions.maximumReversals = maximumReversals }
+      programOptions.method = try writing.method(profile)
+      var chosen: QualityRecipe?
+      if let quality {
+        let recipe = try await makeRecipe(quality, model, on: board, profile: profile)
+        programOptions.apply(recipe, profile: profile, runner: writing.decide)
+        if !options.common.quiet { note(RecipeOutput(recipe: recipe, model: model.name).text) }
+        try record.note(setting: "quality", quality.rawValue)
+        chosen = recipe
+      }
       programOptions.followUp = follow
-      for (name, value) in mapping.settings { try record.note(setting: name, value) }
+      if chosen == nil { programOptions.retry = retry.retry(tolerance: programOptions.tolerance) }
+      for (name, value) in mapping.settings + retry.settings + writing.settings(programOptions.method) {
+        try record.note(setting: name, value)
+      }
       try record.note(setting: "tolerance_uS", "\(programOptions.tolerance.microsiemens)")
-      try record.note(setting: "maximumPulses", "\(programOptions.maximumPulses)")
-      try record.note(setting: "maximumReversals", "\(programOptions.maximumReversals)")
-      try await checkUntouched(plan, on: board, record, resumes: earlier != nil)
+      try await checkUntouched(plan, programOptions, on: board, record, resumes: earlier != nil)
       let program = try await board.program(plan, model: model, options: programOptions, home: home) {
         progress.show($0)
       }
@@ -142,7 +163,13 @@ struct ProgramCommand: AsyncParsableCommand {
       known.enter(program.report.failures)
       try known.save(chip: board.info.chipID, home: home)
       try record.keep(program)
-      return ProgramOutput(report: program.report, model: model.name, minInTolerance: minInTolerance)
+      var output = ProgramOutput(report: program.report, model: model.name, minInTolerance: minInTolerance)
+      if let chosen {
+        output.recipe = chosen
+        output.check = try await QualityCheck(
+          chosen.choice.calibration, on: board, record: program, model: model, home: home)
+      }
+      return output
     }
     if !options.common.quiet, output.report.failures.contains(where: { KnownCells.isLasting($0.reason) }) {
       note(
@@ -154,12 +181,20 @@ struct ProgramCommand: AsyncParsableCommand {
 }
 
 extension ProgramCommand {
-  /// Write operations that one run begins on a layer at most: the first, and those after lost answers.
-  private static let writesALayer = 3
+  /// Write operations that one run begins on a layer at most: with the board the first, and those after lost answers; the host begins
+  /// one for each group of pulses.
+  private static func writesALayer(_ options: ProgramOptions) -> Int {
+    let once =
+      switch options.method.runner {
+      case .board: 3
+      case .host: 2 * options.method.maximumPulses
+      }
+    return once * (1 + (options.retry?.epochs ?? 0))
+  }
 
   /// What a run knows of cells holds only while nobody else has written them: labels and write counters tell.
   private func checkUntouched(
-    _ plan: MappingPlan, on board: Board, _ record: RunDirectory, resumes: Bool
+    _ plan: MappingPlan, _ options: ProgramOptions, on board: Board, _ record: RunDirectory, resumes: Bool
   ) async throws {
     for macro in plan.macros {
       let now = try await board.label(macro: macro)
@@ -172,7 +207,7 @@ extension ProgramCommand {
       }
       let attempts = 1 + (record.currentManifest.settings["resumed"].flatMap { Int($0) } ?? 0)
       let layers = plan.layers.count { $0.block.macro == macro }
-      let own = UInt64(layers * Self.writesALayer * attempts)
+      let own = UInt64(layers * Self.writesALayer(options) * attempts)
       guard record.currentManifest.settings[labelKey] == label, now.writeCounter <= before + own else {
         throw CommandError(
           message:
@@ -182,7 +217,68 @@ extension ProgramCommand {
       }
     }
   }
+
+  /// The recipe for this model on this chip as it is, by what its records say of it.
+  private func makeRecipe(
+    _ goal: QualityGoal, _ model: ScoreModel, on board: Board, profile: ChipProfile
+  ) async throws -> QualityRecipe {
+    let home = RecordsHome()
+    let plan = try model.plan(for: board, known: KnownCells.load(chip: board.info.chipID, home: home))
+    // A chip without a record, or with one that does not fit any more, is as its profile says.
+    let earlier = try? await ProgramRecord.find(on: board, home: home)
+    let usable = earlier.flatMap { $0.profile == profile.name ? $0 : nil }
+    return try QualityRecipe(
+      goal, model: model, plan: plan, board: board.boardDescription, profile: profile, age: follow.age,
+      errorScale: usable?.errorScale(profile),
+      pulsesPerCell: usable.flatMap { $0.report.strategy == .response ? $0.report.pulses.mean : nil })
+  }
 }
+
+extension ProgramOptions {
+  /// Writes as a recipe says.
+  fileprivate mutating func apply(_ recipe: QualityRecipe, profile: ChipProfile, runner: WriteRunner) {
+    let (pulses, reversals) = (method.maximumPulses, method.maximumReversals)
+    method = WriteMethod(profile, recipe.strategy)
+    (method.maximumPulses, method.maximumReversals, method.runner) = (pulses, reversals, runner)
+    tolerance = .microsiemens(recipe.tolerance)
+    retry = recipe.retry.map {
+      WriteRetry(epochs: $0.epochs, wait: .seconds($0.wait), tolerance: .microsiemens($0.tolerance))
+    }
+  }
+}
+
+/// What a recipe does, costs and promises.
+struct RecipeOutput: CommandOutput {
+  var recipe: QualityRecipe
+  var model: String
+
+  func encode(to encoder: any Encoder) throws { try recipe.encode(to: encoder) }
+
+  var text: String {
+    func ratios(_ forecast: QualityForecast) -> [String] {
+      [
+        "\(forecast.kl2d.median.formatted(digits: 3)) (worst \(forecast.kl2d.largest.formatted(digits: 3)))",
+        "\(forecast.slicedWasserstein.median.formatted(digits: 3)) (worst \(forecast.slicedWasserstein.largest.formatted(digits: 3)))",
+      ]
+    }
+    let forecast = recipe.choice.forecast
+    let bounds = recipe.goal.bounds
+    let promise =
+      bounds.map {
+        recipe.meetsGoal
+          ? "meets '\(recipe.goal.rawValue)': at most \($0.kl2d) and \($0.slicedWasserstein)"
+          : "does not meet '\(recipe.goal.rawValue)', which asks for at most \($0.kl2d) and \($0.slicedWasserstein); it is the best that was found"
+      } ?? "'\(recipe.goal.rawValue)' promises nothing"
+    let head = ["way", "KL2d / software's", "sliced Wasserstein / software's"]
+    return
+      "'\(model)', \(recipe.goal.rawValue): \(recipe.choice.name); strategy \(recipe.strategy.rawValue), ±\(recipe.tolerance.formatted(digits: 3)) µS\n"
+      + "\(recipe.cells) cells, about \(Int(recipe.pulses.rounded())) pulses and \(recipe.chipSeconds.formatted(digits: 2)) s of chip time; statistics: \(recipe.basis)\(recipe.errorScale == 1 ? "" : ", errors \(recipe.errorScale.formatted(digits: 3)) times the profile's")\n"
+      + "modelled on \(forecast.chips) chips × \(forecast.samples) samples, \(age(forecast.age)) after writing:\n"
+      + table([head] + recipe.considered.map { [$0.name] + ratios($0.forecast) }) + "\n" + promise
+  }
+}
+
+extension QualityGoal: ExpressibleByArgument {}
 
 extension FollowUp: ExpressibleByArgument {}
 
@@ -247,6 +343,12 @@ extension ProgramReport {
       ["error at verify", error(self.error.verify)], ["error after 1 s", error(self.error.after1s)],
       ["error after 60 s", error(self.error.after60s)], ["error after 600 s", error(self.error.after600s)],
       ["weight error", "\(weightErrorPercent.formatted(digits: 3)) % of the largest weight (rms)"],
+      [
+        "written again",
+        retry.map {
+          "\($0.rewritten.map { "\($0)" }.joined(separator: ", ")) cells, \($0.pulses) pulses, \($0.chipSeconds.formatted(digits: 3)) s"
+        } ?? "not measured",
+      ],
       ["requests", "\(requests)"], ["reads", "\(reads)"],
       [
         "time",
@@ -267,8 +369,45 @@ struct ProgramOutput: CommandOutput {
   var report: ProgramReport
   var model: String
   var minInTolerance: Double
+  /// With --quality: what was chosen, and what samples turned out to be.
+  var recipe: QualityRecipe?
+  var check: QualityCheck?
 
-  func encode(to encoder: any Encoder) throws { try report.encode(to: encoder) }
+  enum CodingKeys: String, CodingKey { case recipe, check }
+
+  func encode(to encoder: any Encoder) throws {
+    try report.encode(to: encoder)
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(recipe, forKey: .recipe)
+    try container.encode(check, forKey: .check)
+  }
+
+  /// Forecast and result side by side.
+  private var comparison: String {
+    guard let recipe, let check else { return "" }
+    let forecast = recipe.choice.forecast
+    return "\n"
+      + table([
+        ["\(check.samples) samples, \(age(check.age)) after writing", "forecast", "worst", "found"],
+        [
+          "KL2d / software's", forecast.kl2d.median.formatted(digits: 3), forecast.kl2d.largest.formatted(digits: 3),
+          check.kl2d.formatted(digits: 3),
+        ],
+        [
+          "sliced Wasserstein / software's", forecast.slicedWasserstein.median.formatted(digits: 3),
+          forecast.slicedWasserstein.largest.formatted(digits: 3), check.slicedWasserstein.formatted(digits: 3),
+        ],
+      ]) + "\n" + advice(recipe.choice.calibration)
+  }
+
+  private func advice(_ mode: CalibrationMode) -> String {
+    switch mode {
+    case .none: "sample it as it is: 'rram sample \(model)'"
+    case .once:
+      "'rram sample \(model)' uses the calibration made here; when it warns, 'rram calibrate schedule \(model)' makes a new one"
+    case .tracked: "sample it with 'rram calibrate schedule \(model)' and 'rram sample \(model) --track'"
+    }
+  }
 
   var exitStatus: Int32 {
     report.fractionInTolerance * 100 < minInTolerance ? ExitStatus.outOfTolerance : 0
@@ -282,6 +421,6 @@ struct ProgramOutput: CommandOutput {
     let verdict =
       exitStatus == 0 ? "" : "\nout of tolerance: less than \(minInTolerance.formatted(digits: 4)) % of the cells"
     return "'\(model)' \(exitStatus == 0 ? "is on the chip" : "was written, but not well")\n"
-      + lines.joined(separator: "\n") + failureList(report.failures) + verdict
+      + lines.joined(separator: "\n") + comparison + failureList(report.failures) + verdict
   }
 }
