@@ -135,7 +135,8 @@ static int has_cell_noise(const ak_loop *loop) { return loop->noise == AK_NOISE_
 
 ak_path ak_loop_path(const ak_loop *loop) {
   static const int32_t widths[4] = {2, 14, 14, 2};
-  if (!loop_is_valid(loop) || loop->layer_count != 3 || has_cell_noise(loop)) return AK_PATH_GENERAL;
+  if (!loop_is_valid(loop) || loop->layer_count != 3 || has_cell_noise(loop) || loop->amplifier_pole > 0 || loop->curved)
+    return AK_PATH_GENERAL;
   const int noisy = is_noisy(loop);
   for (int l = 0; l < 3; l++) {
     const ak_layer *layer = &loop->layers[l];
@@ -143,6 +144,51 @@ ak_path ak_loop_path(const ak_loop *loop) {
     if (noisy && !layer->variances) return AK_PATH_GENERAL;
   }
   return AK_PATH_2_14_14_2;
+}
+
+/* How a single pole of time constant `pole` answers a straight line of length `length`: what it keeps of its state and takes of
+ * the line's ends, where the line begins `lag` before the part does, on its own slope. */
+static void answer(double length, double pole, double lag, float *decay, float *start, float *end) {
+  const double keep = exp(-length / pole), last = 1 + expm1(-length / pole) * pole / length, first = 1 - keep - last;
+  const double c = lag / length;
+  *decay = (float)keep;
+  *start = (float)(first / (1 - c));
+  *end = (float)(last - first * c / (1 - c));
+}
+
+/* Parts of a step of length `step`. What converters play jumps where a step begins, and the jump runs through one pole after
+ * the other; so parts get longer as it dies away. In the last one, if that is long, only slow motion is left: every node
+ * runs one time constant behind its input, which itself runs behind x by one for each layer before. */
+static int cut(const ak_loop *loop, double step, ak_part *parts) {
+  static const double lengths[AK_MAX_PARTS - 1] = {1, 1.5, 2.5};
+  const double amplifier = loop->amplifier_pole, multiplier = loop->multiplier_pole;
+  const double pole = fmax(amplifier, multiplier);
+  double done = 0;
+  int count = 0;
+  for (; count < AK_MAX_PARTS; count++) {
+    double length = count + 1 < AK_MAX_PARTS ? lengths[count] * pole : step - done;
+    const int is_last = count + 1 == AK_MAX_PARTS || done + length >= 0.7 * step;
+    if (is_last) length = step - done;
+    ak_part *part = &parts[count];
+    part->length = (float)length;
+    part->is_long = is_last && length > 2 * loop->layer_count * pole;
+    for (int l = 0; l < loop->layer_count; l++)
+      answer(length, amplifier, part->is_long ? l * amplifier : 0, &part->decay, &part->start[l], &part->end[l]);
+    const double lag = part->is_long ? loop->layer_count * amplifier : 0, c = lag / length;
+    answer(length, multiplier, lag, &part->multiplier_decay, &part->multiplier_start, &part->multiplier_end);
+    part->area_start = (float)(length / 2 / (1 - c));
+    part->area_end = (float)(length / 2 * (1 - c / (1 - c)));
+    done += length;
+    if (is_last) return count + 1;
+  }
+  return count;
+}
+
+int ak_step_evaluations(const ak_loop *loop, const ak_schedule *schedule) {
+  if (!(loop->amplifier_pole > 0)) return schedule->euler ? 1 : 2;
+  ak_part parts[AK_MAX_PARTS];
+  const int count = cut(loop, schedule->tick_duration / schedule->substeps, parts);
+  return count + (parts[count - 1].is_long ? count > 1 : 0) + 1;
 }
 
 /* 1 if the weight variances of `layer` are the same for every output. */
@@ -217,10 +263,23 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
   plan.limited = isfinite(loop->row_clamp) || isfinite(loop->amplifier_rail) || isfinite(loop->integrator_rail);
   plan.soft = loop->softness > 0;
   plan.softness2 = loop->softness * loop->softness;
-  const float bias = fmaxf(fminf(loop->bias_level, loop->row_clamp), -loop->row_clamp);
+  float bias = fmaxf(fminf(loop->bias_level, loop->row_clamp), -loop->row_clamp);
   plan.bias_clamped = bias != loop->bias_level;
 
   const double step = schedule->tick_duration / schedule->substeps;
+  if (loop->amplifier_pole != 0 || loop->multiplier_pole != 0) {
+    if (!(loop->amplifier_pole > 0) || !(loop->multiplier_pole > 0) || schedule->euler) return AK_INVALID;
+    plan.part_count = cut(loop, step, plan.parts);
+    plan.multiplier_pole = loop->multiplier_pole;
+  }
+  if (loop->curved) {
+    double curve[AK_CURVE];
+    if (!ak_curve(loop, curve)) return AK_INVALID;
+    plan.curved = 1;
+    plan.polarity = loop->polarity;
+    for (int k = 0; k < AK_CURVE; k++) plan.curve[k] = (float)curve[k];
+    bias = (float)ak_conduct(loop, curve, bias);
+  }
   plan.renewal = 1;
   if (loop->noise == AK_NOISE_BAND_LIMITED) {
     if (!(loop->correlation_time > 0)) return AK_INVALID;
@@ -284,17 +343,18 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
   float *steps = next, *offsets = steps + 3 * ticks;
   plan.steps = steps;
   plan.offsets = offsets;
+  const double unit = plan.part_count ? 1 : step;
   for (size_t tick = 0; tick < ticks; tick++) {
-    steps[3 * tick] = (float)(schedule->a[tick] * step);
-    steps[3 * tick + 1] = (float)((double)schedule->b[tick] * loop->amplitude * step);
-    steps[3 * tick + 2] = schedule->held_gain ? (float)(schedule->held_gain[tick] * step) : 0;
+    steps[3 * tick] = (float)(schedule->a[tick] * unit);
+    steps[3 * tick + 1] = (float)((double)schedule->b[tick] * loop->amplitude * unit);
+    steps[3 * tick + 2] = schedule->held_gain ? (float)(schedule->held_gain[tick] * unit) : 0;
     for (size_t d = 0; d < dimensions; d++)
-      offsets[tick * dimensions + d] = schedule->offset ? (float)(schedule->offset[tick * dimensions + d] * step) : 0;
+      offsets[tick * dimensions + d] = schedule->offset ? (float)(schedule->offset[tick * dimensions + d] * unit) : 0;
   }
   next = offsets + ticks * dimensions;
   if (schedule->b2) {
     plan.steps2 = next;
-    for (size_t tick = 0; tick < ticks; tick++) *next++ = (float)((double)schedule->b2[tick] * loop->amplitude * step);
+    for (size_t tick = 0; tick < ticks; tick++) *next++ = (float)((double)schedule->b2[tick] * loop->amplitude * unit);
   }
 
   int shared = plan.noisy;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "curve.h"
+
 #pragma STDC FP_CONTRACT OFF
 /* No vector crosses a call: every function that takes one is static to its part. */
 #pragma clang diagnostic ignored "-Wpsabi"
@@ -26,6 +28,8 @@ typedef struct aj_plan {
   const void *steps;   /* (ticks, 3): a·h, b·amplitude·h, gain·h */
   const void *offsets; /* (ticks, dimensions): offset·h */
   double row_clamp, amplifier_rail, integrator_rail, softness2;
+  int32_t curved;
+  double curve[AK_CURVE], polarity;
 } aj_plan;
 
 static float aj_held(const aj_plan *plan, const ak_batch *batch, int64_t sample, int tick, int dimension) {
@@ -86,7 +90,7 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
       || schedule->ticks < 1 || schedule->substeps < 1 || schedule->euler || !schedule->a || !schedule->b || begin < 0
       || end <= begin || end > batch->count || !batch->x0 || !target->points || target->interval < 1
       || schedule->ticks % target->interval || !(target->scale > 0) || !(target->path_weight >= 0)
-      || !(target->state_limit > 0) || schedule->embedding_columns < 0)
+      || !(target->state_limit > 0) || schedule->embedding_columns < 0 || loop->amplifier_pole != 0)
     return AK_INVALID;
   if (batch->held_source && (!schedule->held_gain || (batch->held_source == AK_HELD_TABLE && !batch->held))) return AK_INVALID;
   aj_plan plan = {0};
@@ -99,6 +103,11 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
   plan.amplifier_rail = loop->amplifier_rail;
   plan.integrator_rail = loop->integrator_rail;
   plan.softness2 = (double)loop->softness * loop->softness;
+  if (loop->curved) {
+    if (!ak_curve(loop, plan.curve)) return AK_INVALID;
+    plan.curved = 1;
+    plan.polarity = loop->polarity;
+  }
   size_t outputs = 0, products = 0;
   for (int l = 0; l < loop->layer_count; l++) {
     const ak_layer *layer = &loop->layers[l];
@@ -123,7 +132,8 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
 
   char *next = (char *)memory + vectors;
   const double step = schedule->tick_duration / schedule->substeps;
-  const double bias = fmax(fmin(loop->bias_level, loop->row_clamp), -(double)loop->row_clamp);
+  double bias = fmax(fmin(loop->bias_level, loop->row_clamp), -(double)loop->row_clamp);
+  if (plan.curved) bias = ak_conduct(loop, plan.curve, bias);
   void *base = next;
   next += ticks * outputs * width;
   void *rates = next;

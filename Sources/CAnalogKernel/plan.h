@@ -2,11 +2,23 @@
 #define ANALOG_KERNEL_PLAN_H
 
 #include "analog_kernel.h"
+#include "curve.h"
 
 /* Vectors that take turns on the 2→14→14→2 path. */
 enum { AK_GROUPS = 2 };
 /* Ticks of held noise that are drawn at once, and node noise per network at most. */
 enum { AK_HELD_TICKS = 8, AK_MAX_NODES = AK_MAX_WIDTH * AK_MAX_LAYERS };
+/* Parts of a step through poles at most. */
+enum { AK_MAX_PARTS = 4 };
+
+/* A part of a step through poles: what nodes and multipliers keep of their states and take of their inputs at its ends. */
+typedef struct ak_part {
+  float length, decay, multiplier_decay;
+  float start[AK_MAX_LAYERS], end[AK_MAX_LAYERS]; /* by layer */
+  float multiplier_start, multiplier_end;
+  float area_start, area_end; /* of the area under a multiplier's input */
+  int32_t is_long; /* 1: all of the transient is over, so that inputs start where settled nodes put them */
+} ak_part;
 
 typedef struct ak_plan_layer {
   int32_t inputs, outputs, rectified;
@@ -24,9 +36,14 @@ typedef struct ak_plan {
   int32_t networks;       /* 1, or 2: the output of the last layer is two of them */
   int32_t base_stride;
   const float *base;      /* (ticks, base_stride): bias row + embedding of every output */
-  const float *steps;     /* (ticks, 3): a·h, b·amplitude·h, gain·h with h the step */
-  const float *steps2;    /* (ticks): b₂·amplitude·h; NULL for one network */
+  const float *steps;     /* (ticks, 3): a·h, b·amplitude·h, gain·h with h the step; through poles h is 1 */
+  const float *steps2;    /* (ticks): b₂·amplitude·h, through poles h is 1; NULL for one network */
   const float *offsets;   /* (ticks, dimensions): offset·h */
+  ak_part parts[AK_MAX_PARTS];
+  int32_t part_count;     /* 0: no poles */
+  float multiplier_pole;
+  int32_t curved;
+  float curve[AK_CURVE], polarity;
   const float *weights14; /* 2→14→14→2: 14 × {w1[j][0], w1[j][1], w2[0..13][j]}, then 14 × {w3[0][i], w3[1][i]} */
   const float *weights1; /* the same for one sample: w1[:][0], w1[:][1], 14 × w2[:][j], in rows of 16; then pairs of w3 */
   const float *variances14; /* the same layout; with shared variances {s1[2], s2[14], s3[14]} */

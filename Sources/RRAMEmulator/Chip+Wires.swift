@@ -21,36 +21,44 @@ extension Chip {
   /// The block with every word line of the macro on: cells beside it load its rows and columns.
   ///
   /// - Parameters:
-  ///   - averaging: as for `Crossbar.conductances(of:at:averaging:)`.
+  ///   - averaging: as for `Crossbar.conductances(of:at:averaging:bias:)`.
   ///   - time: chip time, s; now if `nil`.
+  ///   - wordLine: gate voltage of all selectors. How the current follows the voltage is left to whoever knows that of the rows.
   func conductances(
-    of block: CellBlock, averaging: Duration?, at time: Double? = nil
+    of block: CellBlock, averaging: Duration?, wordLine: Volts, at time: Double? = nil
   ) throws(PhysicsError) -> BlockConductances {
     let macro = block.macro
     let time = time ?? seconds
+    let bias = CellBias(wordLine: wordLine, voltage: profile.cells.readVoltage)
     guard !wires.isIdeal else {
-      let cells = try crossbars[macro].conductances(of: block, at: time, averaging: averaging).map(\.rawValue)
+      let cells = try crossbars[macro].conductances(of: block, at: time, averaging: averaging, bias: bias)
+        .map(\.rawValue)
       return BlockConductances(cells: cells, effective: cells)
     }
-    let all = try crossbars[macro].conductances(of: whole(macro), at: time, averaging: averaging).map(\.rawValue)
+    let all = try crossbars[macro].conductances(of: whole(macro), at: time, averaging: averaging, bias: bias)
+      .map(\.rawValue)
     let effective = try effective(all, macro: macro)
     let indices = block.rowRange.flatMap { row in block.columnRange.map { row * shape.columns + $0 } }
     return BlockConductances(cells: indices.map { all[$0] }, effective: indices.map { effective[$0] })
   }
 
-  /// A column's conductances to every row, momentary, with the cells closed whose word line is off.
+  /// A column's conductances to every row, momentary, each cell's selector at the gate voltage of its own word line.
   func columnConductances(
-    macro: Int, column: Int, isOpen: (_ row: Int, _ column: Int) -> Bool
+    macro: Int, column: Int, wordLine: (_ row: Int, _ column: Int) -> Volts
   ) throws(PhysicsError) -> [Double] {
     let columns = shape.columns
     if wires.isIdeal {
       let block = CellBlock(
         macro: macro, firstRow: 0, firstColumn: column, shape: MacroShape(rows: shape.rows, columns: 1))
       let cells = try crossbars[macro].conductances(of: block, at: seconds)
-      return cells.indices.map { isOpen($0, column) ? cells[$0].rawValue : 0 }
+      return cells.indices.map {
+        crossbars[macro].conductance(cells[$0], wordLine: wordLine($0, column)).rawValue
+      }
     }
-    var all = try crossbars[macro].conductances(of: whole(macro), at: seconds).map(\.rawValue)
-    for index in all.indices where !isOpen(index / columns, index % columns) { all[index] = 0 }
+    let cells = try crossbars[macro].conductances(of: whole(macro), at: seconds)
+    let all = cells.indices.map {
+      crossbars[macro].conductance(cells[$0], wordLine: wordLine($0 / columns, $0 % columns)).rawValue
+    }
     let effective = try effective(all, macro: macro)
     return (0..<shape.rows).map { effective[$0 * columns + column] }
   }

@@ -281,10 +281,13 @@ final class Chip {
     books.reads += block.shape.columns
     let rows = block.shape.rows
     let columns = block.shape.columns
-    let open = wordLine.atMost(gate) >= profile.cells.selectorThreshold.rawValue
+    let gate = wordLine.atMost(gate)
+    let open = gate >= profile.cells.selectorThreshold.rawValue
+    // Exact where no wire takes a share of a row's voltage.
+    let inputs = inputs.map { $0 * profile.cells.relativeConductance(at: Volts($0)) }
     do {
       let use = sensing.integrationTime * averages
-      let conductances = try conductances(of: block, averaging: use)
+      let conductances = try conductances(of: block, averaging: use, wordLine: Volts(gate))
       // White noise integrated over T is that of a pole at 1/(πT).
       let white = try crossbars[block.macro].nodeNoise(
         of: block, over: .zero, bandwidth: 1 / (.pi * sensing.integrationTime.seconds))
@@ -321,7 +324,6 @@ final class Chip {
     try checkConverter()
     advance(sensing.integrationTime + sensing.conversionTime)
     books.reads += 1
-    let threshold = profile.cells.selectorThreshold.rawValue
     do {
       let conductances = try columnConductances(macro: macro, column: column) { row, column in
         let channel =
@@ -329,7 +331,7 @@ final class Chip {
           case .parallelToBitLines: macro * shape.rows + row
           case .parallelToSourceLines: macro * shape.columns + column
           }
-        return lines[.init(kind: .wordLine, channel: channel)] >= threshold
+        return Volts(lines[.init(kind: .wordLine, channel: channel)])
       }
       var current = 0.0
       for row in 0..<shape.rows {
@@ -337,7 +339,7 @@ final class Chip {
         let across =
           lines[.init(kind: .bitLine, channel: macro * shape.rows + row)]
           - lines[.init(kind: .sourceLine, channel: macro * shape.columns + column)]
-        current += across * conductances[row]
+        current += across * profile.cells.relativeConductance(at: Volts(across)) * conductances[row]
       }
       var draws = drawStream(Self.columnTag, macro: macro)
       let noise = sensing.converterNoise.rawValue * draws.normal()
@@ -487,7 +489,8 @@ final class Chip {
     do {
       return try ClosedLoop(
         network: network, limits: limits,
-        noise: isNoisy ? noise(correlationTime: Float(correlationTime)) : .none)
+        noise: isNoisy ? noise(correlationTime: Float(correlationTime)) : .none, poles: LoopPoles(loop),
+        transport: LoopTransport(profile.cells, unit: loop.unitVoltage))
     } catch {
       throw RequestFailure(.failed, "the loop cannot be run: \(error)")
     }
@@ -503,7 +506,7 @@ final class Chip {
       let conductances: BlockConductances
       let noise: [Double]
       do {
-        conductances = try self.conductances(of: layer.block, averaging: use, at: time)
+        conductances = try self.conductances(of: layer.block, averaging: use, wordLine: loop.wordLine, at: time)
         noise = try crossbars[layer.block.macro].nodeNoise(
           of: layer.block, over: use, bandwidth: loop.amplifierBandwidth)
       } catch {

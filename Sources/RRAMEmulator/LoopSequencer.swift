@@ -108,6 +108,12 @@ final class LoopSequencer {
       throw RequestFailure(
         .badArgument, "\(request.count) layers, this board chains 1 to \(places.count): \(field)")
     }
+    guard description.wordLine <= chip.limits.wordLine else {
+      throw RequestFailure(
+        refusal: Refusal(
+          limit: .wordLine, asked: description.wordLine.rawValue, minimum: 0,
+          maximum: chip.limits.wordLine.rawValue))
+    }
     var layers: [Layer] = []
     for (index, layer) in request.enumerated() {
       let name = "\(field)[\(index)]"

@@ -1,5 +1,5 @@
 import Glibc
-import RRAMProfiles
+public import RRAMProfiles
 public import RRAMUnits
 
 /// Where a cell is used: the selector's gate and the voltage across the cell, positive in the direction of SET.
@@ -34,13 +34,11 @@ struct CellTransport: Sendable {
     let over = max(bias.wordLine.rawValue - threshold, 0.02)
     let reference = cells.readGate.rawValue - threshold
     series = cells.selectorResistance.rawValue * 1e-6 * (reference / over - 1)
-    let curved =
-      Self.chord(bias.voltage.rawValue, cells.curvature) / Self.chord(cells.readVoltage.rawValue, cells.curvature)
-    factor = curved * (bias.voltage < .zero ? cells.polarity : 1)
+    factor = cells.relativeConductance(at: bias.voltage)
   }
 
   /// sinh(cV)/(cV).
-  private static func chord(_ voltage: Double, _ curvature: Double) -> Double {
+  fileprivate static func chord(_ voltage: Double, _ curvature: Double) -> Double {
     let x = abs(voltage * curvature)
     return x < 1e-4 ? 1 + x * x / 6 : sinh(x) / x
   }
@@ -49,5 +47,13 @@ struct CellTransport: Sendable {
   func seen(_ conductance: Double) -> Double {
     guard conductance > 0 else { return conductance }
     return factor / (1 / conductance + series)
+  }
+}
+
+extension ChipProfile.Cells {
+  /// The current at `voltage` over that of an ohmic cell with the conductance that is written down.
+  public func relativeConductance(at voltage: Volts) -> Double {
+    CellTransport.chord(voltage.rawValue, curvature) / CellTransport.chord(readVoltage.rawValue, curvature)
+      * (voltage < .zero ? polarity : 1)
   }
 }

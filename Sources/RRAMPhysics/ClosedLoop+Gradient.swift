@@ -53,6 +53,7 @@ extension ClosedLoop {
   /// The loss of trajectories and its exact derivative by the tables: the adjoint of the Heun steps that ``run`` takes.
   ///
   /// Read noise is left out, held noise is not, but as if no converter played it. Where a clamp or a rail acts the derivative is 0.
+  /// A loop with poles has none.
   ///
   /// - Parameters:
   ///   - x0: starting points in units, (samples, dimensions), row-major.
@@ -65,6 +66,7 @@ extension ClosedLoop {
   ) throws(LoopError) -> LoopGradient {
     let integration = LoopIntegration(substeps: substeps)
     try check(tables, integration)
+    guard poles == .none else { throw LoopError(.value, "the adjoint of a loop with poles is not known") }
     let dimensions = network.dimensions
     let ticks = tables.ticks
     guard !x0.isEmpty, x0.count.isMultiple(of: dimensions), x0.allSatisfy(\.isFinite) else {

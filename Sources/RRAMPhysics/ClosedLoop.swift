@@ -31,12 +31,12 @@ public struct LoopResult: Sendable {
   public var flags: [LoopFlags]
   /// (samples, points, dimensions) with points = ticks / interval + 1, the first one the start; empty if not asked for.
   public var trajectory: [Float]
-  /// Network evaluations done, samples × steps × stages.
+  /// Network evaluations done: samples × steps × ``ClosedLoop/stepEvaluations(_:_:)``.
   public var evaluations: Int
 }
 
 /// The closed loop of macro, amplifiers, multipliers and integrator, in units and in continuous time:
-/// dx/dτ = a·x + b·amplitude·net(x, e) + offset + g·ξ/√Δτ.
+/// dx/dτ = a·x + b·amplitude·net(x, e) + offset + g·ξ/√Δτ, where amplifiers and multipliers may lag behind by a pole each.
 ///
 /// Every input of a layer is a driven row with a clamp, every output an amplifier with a rail, x an integrator with a rail.
 /// The state is never quantised. Samples are independent: results do not depend on how they are cut into runs or on
@@ -53,9 +53,16 @@ public struct ClosedLoop: Sendable {
   public let network: LoopNetwork
   public let limits: LoopLimits
   public let noise: LoopNoise
+  public let poles: LoopPoles
+  public let transport: LoopTransport
 
   /// Makes a loop of a network, or throws `LoopError` if its shapes do not fit together or a number is not finite.
-  public init(network: LoopNetwork, limits: LoopLimits = .none, noise: LoopNoise = .none) throws(LoopError) {
+  ///
+  /// - Parameter transport: where it is not ohmic, rows must have a clamp at no more than 2 of its V₀.
+  public init(
+    network: LoopNetwork, limits: LoopLimits = .none, noise: LoopNoise = .none, poles: LoopPoles = .none,
+    transport: LoopTransport = .ohmic
+  ) throws(LoopError) {
     guard (1...Int(AK_MAX_LAYERS)).contains(network.layers.count) else {
       throw LoopError(.shape, "network of \(network.layers.count) layers: 1 to \(AK_MAX_LAYERS) can be run")
     }
@@ -109,9 +116,25 @@ public struct ClosedLoop: Sendable {
         cells.telegraphTime > 0
       else { throw LoopError(.value, "correlation times of cell noise must be above 0, shares 0 or above and finite") }
     }
+    let constants = [poles.amplifier, poles.multiplier]
+    guard constants.allSatisfy({ $0 >= 0 && $0.isFinite }), (poles.amplifier > 0) == (poles.multiplier > 0) else {
+      throw LoopError(
+        .value, "poles of \(poles.amplifier) and \(poles.multiplier) of a run: both must be above 0, or both 0")
+    }
+    guard transport.polarity > 0, transport.polarity.isFinite, transport.curvature >= 0, transport.readLevel.isFinite,
+      transport.curvature == 0
+        || transport.curvature * max(limits.rowClamp, abs(transport.readLevel)) <= Float(AK_MAX_CURVATURE)
+    else {
+      throw LoopError(
+        .value,
+        "cells of curvature \(transport.curvature) a unit and polarity \(transport.polarity) on rows up to "
+          + "\(limits.rowClamp) units: the curve is known up to curvature × voltage = \(AK_MAX_CURVATURE)")
+    }
     self.network = network
     self.limits = limits
     self.noise = noise
+    self.poles = poles
+    self.transport = transport
   }
 
   /// The code that serves this loop.
@@ -181,7 +204,7 @@ public struct ClosedLoop: Sendable {
       x: [Float](repeating: 0, count: range.count * dimensions),
       flags: [LoopFlags](repeating: [], count: range.count),
       trajectory: [Float](repeating: 0, count: range.count * points * dimensions),
-      evaluations: range.count * ticks * integration.substeps * (integration.method == .heun ? 2 : 1))
+      evaluations: range.count * ticks * integration.substeps * stepEvaluations(tables, integration))
     guard !range.isEmpty else { return result }
 
     batch.count = Int64(range.count)
@@ -288,6 +311,9 @@ public struct ClosedLoop: Sendable {
     ] where !values.allSatisfy(\.isFinite) {
       throw LoopError(.value, "\(name) has a value that is not finite")
     }
+    guard poles == .none || integration.method == .heun else {
+      throw LoopError(.value, "Euler steps of a loop with poles: only Heun's are made")
+    }
     guard integration.substeps > 0, integration.substeps <= Int(Int32.max) else {
       throw LoopError(.value, "\(integration.substeps) steps a tick")
     }
@@ -308,6 +334,13 @@ public struct ClosedLoop: Sendable {
       }
     }
     return statuses
+  }
+
+  /// Network evaluations in one integration step: one or two, more where poles are followed through it.
+  public func stepEvaluations(_ tables: LoopTables, _ integration: LoopIntegration) -> Int {
+    withKernelLoop { loop in
+      withKernelSchedule(tables, integration) { schedule in Int(ak_step_evaluations(loop, schedule)) }
+    }
   }
 
   func withKernelLoop<R>(_ body: (UnsafePointer<ak_loop>) -> R) -> R {
@@ -343,6 +376,14 @@ public struct ClosedLoop: Sendable {
           loop.amplifier_rail = limits.amplifierRail
           loop.integrator_rail = limits.integratorRail
           loop.softness = limits.softness
+          loop.amplifier_pole = poles.amplifier
+          loop.multiplier_pole = poles.multiplier
+          if !transport.isOhmic {
+            loop.curved = 1
+            loop.curvature = transport.curvature
+            loop.read_level = transport.readLevel
+            loop.polarity = transport.polarity
+          }
           switch noise {
           case .none: loop.noise = AK_NOISE_NONE
           case .white: loop.noise = AK_NOISE_WHITE

@@ -364,7 +364,17 @@ public struct Crossbar: Sendable {
     let transport = CellTransport(profile.cells, bias)
     age(cells, to: cellTime(time))
     if dynamics.isAlive { revision &+= 1 }
-    return cells.map { .microsiemens(transport.seen(conductance(of: $0, weights: weights))) }
+    return cells.map { cell in
+      // A closed selector leaves what leaks past it.
+      .microsiemens(
+        transport.isOpen ? transport.seen(conductance(of: cell, weights: weights)) : Double(made.leaks[cell]))
+    }
+  }
+
+  /// What a cell of `conductance` at the read point conducts at another gate voltage; 0 where that closes its selector.
+  public func conductance(_ conductance: Siemens, wordLine: Volts) -> Siemens {
+    let transport = CellTransport(profile.cells, CellBias(wordLine: wordLine, voltage: profile.cells.readVoltage))
+    return transport.isOpen ? .microsiemens(transport.seen(conductance.microsiemens)) : .zero
   }
 
   /// Variance in S² of each cell's conductance noise within a use of length `duration` seen through a single pole at

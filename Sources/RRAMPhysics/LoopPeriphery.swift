@@ -5,8 +5,7 @@ import RRAMUnits
 /// What a closed-loop board's own parts add: offsets, gains, multipliers, integrators, converters and their timing.
 ///
 /// Every part is drawn once from the board's seed. All of it folds into what the loop's kernel takes: rows of the effective matrices,
-/// the bias column, and the tables of a tick. Not folded is the delay of x through the amplifiers' poles, 0.1 % of a run on the
-/// shipped boards.
+/// the bias column, and the tables of a tick. The delay through the stages' poles is ``LoopPoles``.
 public struct LoopPeriphery: Sendable {
   /// Converters with a nonlinearity of their own.
   public enum Converter: UInt32, Sendable, Hashable { case coefficient, embedding, offset, preset, readOut }

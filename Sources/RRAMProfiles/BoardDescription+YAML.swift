@@ -31,7 +31,7 @@ extension BoardDescription {
     macros = try Macros(root)
     drivers = try Drivers(root)
     sensing = try Sensing(root)
-    closedLoop = root.isText("closedLoop", "none") ? nil : try ClosedLoop(root)
+    closedLoop = root.isText("closedLoop", "none") ? nil : try ClosedLoop(root, readWordLine: sensing.readWordLine)
     link = try Link(root)
     provenance = reader.provenance
     documentedValues = reader.documentedValues
@@ -170,7 +170,8 @@ extension BoardDescription.Sensing {
 }
 
 extension BoardDescription.ClosedLoop {
-  init(_ root: ProfileSection) throws(ProfileError) {
+  /// - Parameter readWordLine: gate voltage of reads, that of the loop where it states none.
+  init(_ root: ProfileSection, readWordLine: Volts) throws(ProfileError) {
     let section = try root.section(
       "closedLoop",
       required: [
@@ -178,7 +179,11 @@ extension BoardDescription.ClosedLoop {
         "amplifierBandwidth", "embeddingInjection", "embeddingChannels", "embedding", "coefficient", "coefficientUnit",
         "outputAmplifier", "noise", "noiseGain", "preset", "readOut", "runTime", "tick", "maximumTicks", "presetTime",
         "readOutTime", "imperfections",
-      ], optional: ["offset", "secondLayerMacros", "power", "overRangeAbort", "rowRouting", "rowAttenuation"])
+      ],
+      optional: [
+        "offset", "multiplierBandwidth", "wordLine", "secondLayerMacros", "power", "overRangeAbort", "rowRouting",
+        "rowAttenuation",
+      ])
     typealias Converter = BoardDescription.Converter
     unitVoltage = try section.volts("unitVoltage")
     layerMacros = try section.numbers("layerMacros", .count).map { Int($0) }
@@ -194,6 +199,9 @@ extension BoardDescription.ClosedLoop {
     columnGain = try section.ohmsRange("columnGain")
     columnGainBits = Int(try section.number("columnGainBits", .bits))
     amplifierBandwidth = try section.number("amplifierBandwidth", .frequency)
+    multiplierBandwidth =
+      section.has("multiplierBandwidth") ? try section.number("multiplierBandwidth", .frequency) : amplifierBandwidth
+    wordLine = section.has("wordLine") ? try section.volts("wordLine") : readWordLine
     embeddingInjection = try section.choice("embeddingInjection", EmbeddingInjection.self)
     embeddingChannels = try section.count("embeddingChannels")
     embedding = try Converter.symmetric(section, "embedding")
@@ -229,6 +237,8 @@ extension BoardDescription.ClosedLoop {
       "is empty or reaches 0 Ω")
     try section.require(columnGainBits, in: 1...24, "columnGainBits")
     try section.reader.require(amplifierBandwidth > 0, "closedLoop.amplifierBandwidth", "is not greater than 0")
+    try section.reader.require(multiplierBandwidth > 0, "closedLoop.multiplierBandwidth", "is not greater than 0")
+    try section.requirePositive(wordLine, "wordLine")
     try section.require(embeddingChannels, in: 1...1024, "embeddingChannels")
     try section.reader.require(outputAmplifier > 0, "closedLoop.outputAmplifier", "is not greater than 0")
     try section.reader.require(noiseGain > 0, "closedLoop.noiseGain", "is not greater than 0")

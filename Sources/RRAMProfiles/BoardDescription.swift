@@ -162,8 +162,12 @@ public struct BoardDescription: Sendable {
     }
     /// The gain that `code` sets.
     public func columnGain(code: UInt32) -> Ohms { columnGain.lowerBound + Double(code) * columnGainStep }
-    /// Bandwidth of the column amplifiers: it bounds the white noise that reaches a node.
+    /// Pole of the column amplifiers, Hz: a node lags behind it, and it bounds the white noise that reaches a node.
     public var amplifierBandwidth: Double
+    /// Pole of the multipliers in front of the integrators, Hz.
+    public var multiplierBandwidth: Double
+    /// Gate voltage of the cells' selectors while the loop runs.
+    public var wordLine: Volts
     public enum EmbeddingInjection: String, Sendable, Hashable, CaseIterable {
       /// Added after the column gain: independent of it.
       case afterGain

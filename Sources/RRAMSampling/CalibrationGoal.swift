@@ -108,13 +108,14 @@ public struct CalibrationGoal: Sendable {
     }
   }
 
-  /// The fit for one chip's weights.
+  /// The fit for one chip's weights; a chip whose profile is shipped conducts as that says.
   func fit(
-    weights: [[Double]], integratorOffset: [Double], loop: BoardDescription.ClosedLoop,
+    weights: [[Double]], integratorOffset: [Double], loop: BoardDescription.ClosedLoop, chipProfile: String,
     settings: ScheduleFit.Settings
   ) -> ScheduleFit {
     ScheduleFit(
       weights: weights, model: model, process: process, equation: equation, labels: labels, target: target,
-      integratorOffset: integratorOffset, loop: loop, settings: settings)
+      integratorOffset: integratorOffset, loop: loop, cells: try? ChipProfile.named(chipProfile).cells,
+      settings: settings)
   }
 }

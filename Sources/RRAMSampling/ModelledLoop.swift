@@ -19,13 +19,16 @@ struct ModelledTables: Sendable {
   var ticks: Int { a.count }
 }
 
-/// A board's loop with given weights, as far as the host knows it: clamps and rails, no noise of the cells.
+/// A board's loop with given weights, as far as the host knows it: clamps and rails and how the chip's cells conduct, no noise of
+/// the cells. The stages' poles are left out: on a board that is fast enough for its run time (``LoopFit``) they do not show.
 struct ModelledLoop: Sendable {
   private var layers: [(inputs: Int, outputs: Int, weights: [Float])]
   private let amplitude: Float
   private let rowClamp: Float
   private let amplifierRail: Float
   private let integratorRail: Float
+  private let cells: ChipProfile.Cells?
+  private let unit: Volts
   let hidden: Int
 
   /// The set that `RRAM_ISA` names if this machine runs it, otherwise the fastest.
@@ -36,10 +39,15 @@ struct ModelledLoop: Sendable {
   }()
 
   /// With weights that conductances realise, each (outputs, inputs + 1), biases last.
-  init(weights: [[Double]], _ network: ScoreNetwork, loop: BoardDescription.ClosedLoop) {
+  ///
+  /// - Parameter cells: of the chip's profile; nil where cells are ohmic.
+  init(
+    weights: [[Double]], _ network: ScoreNetwork, loop: BoardDescription.ClosedLoop, cells: ChipProfile.Cells? = nil
+  ) {
+    self.cells = cells
     layers = zip(network.layers, weights).map { ($0.inputs, $0.outputs, $1.map { Float($0) }) }
     hidden = network.hiddenSize
-    let unit = loop.unitVoltage
+    unit = loop.unitVoltage
     amplitude = Float(loop.outputAmplifier)
     rowClamp = Float(loop.rowClamp / unit)
     amplifierRail = Float(loop.amplifierRail / unit)
@@ -83,6 +91,12 @@ struct ModelledLoop: Sendable {
         loop.amplifier_rail = amplifierRail
         loop.integrator_rail = integratorRail
         loop.noise = AK_NOISE_NONE
+        if let cells, cells.curvature != 0 || cells.polarity != 1 {
+          loop.curved = 1
+          loop.curvature = Float(cells.curvature * unit.rawValue)
+          loop.read_level = Float(cells.readVoltage / unit)
+          loop.polarity = Float(cells.polarity)
+        }
         return tables.a.withUnsafeBufferPointer { a in
           tables.b.withUnsafeBufferPointer { b in
             tables.embedding.withUnsafeBufferPointer { embedding in

@@ -15,6 +15,10 @@ public import RRAMUnits
 /// walk, whereas in alternation it is an exact difference along the path that telescopes to its two ends, where b or the
 /// memory of the start is small (rms at w = 1 and 200 slots, letters: 2.5e-3 to 3e-3 symmetrical, 3e-4 to 4e-4 alternating;
 /// for the ODE 2e-4 symmetrical, 1.2e-3 alternating).
+/// A slot must be long beside the poles of amplifiers and multipliers, or what is left of the slot before takes the wrong sign: a
+/// guided run is stretched until a slot has ``slotConstants`` of the slowest pole's time constants, and its rates shrink with it
+/// (letters at w = 1: 3e-3 rms where a slot has 100 of them, 3e-4 with 1 000). So is the run of a neural ODE: a delay around the
+/// loop drives what oscillates (twin: 2e-2 rms with 100 of them a tick of 400, 1e-3 with 1 000).
 ///
 /// Guidance on two networks of one state plays both conditions at once: b is (1 + w)·b and the class's embedding for the first network,
 /// −w·b and that of the null condition for the second. On a board with a second network its channels follow all others, at 0 where it
@@ -90,12 +94,13 @@ public struct Schedule: Sendable, Hashable {
         "the \(name) converter of board '\(board.name)' has \(converter.bits) bits, the wire carries \(UInt16.bitWidth)"
       )
     }
-    let tick = try Self.tick(ticks: ticks, loop: loop, board: board.name)
     let play = play ?? .suited(to: loop)
     guard guidance == 0 || play == .slots || !loop.secondLayerMacros.isEmpty else {
       throw ScheduleError(
         .channels, "guidance at once needs two networks, board '\(board.name)' has one: it can play slots")
     }
+    let tick = try Self.tick(
+      ticks: ticks, settles: (guidance != 0 && play == .slots) || process == .neuralODE, loop: loop, board: board.name)
     precondition(guidance == 0 || label != nil, "guidance needs a class to guide to")
     precondition(guidance == 0 || correction == nil, "a calibration is of one condition, guidance has two")
     let slots = guidance != 0 && play == .slots
@@ -216,15 +221,29 @@ public struct Schedule: Sendable, Hashable {
   /// Name of the second network's coefficient.
   static let secondCoefficient = "b 2"
 
-  /// The length of a tick: the run time divided evenly, in whole nanoseconds.
+  /// The shortest tick of guidance and of a neural ODE in time constants of the slowest pole.
+  public static let slotConstants = 1000
+
+  /// The length of a tick: the run time divided evenly, in whole nanoseconds; if every tick has to settle, no shorter than
+  /// ``slotConstants`` of the poles.
   static func tick(
-    ticks: Int, loop: BoardDescription.ClosedLoop, board: String
+    ticks: Int, settles: Bool = false, loop: BoardDescription.ClosedLoop, board: String
   ) throws(ScheduleError) -> Duration {
     guard (1...loop.maximumTicks).contains(ticks) else {
       throw ScheduleError(.ticks, "\(ticks) ticks asked for, board '\(board)' has 1 to \(loop.maximumTicks)")
     }
     let nanoseconds = (loop.runTime.seconds * 1e9 / Double(ticks)).rounded()
-    let tick = Duration.nanoseconds(Int64(nanoseconds))
+    let even = Duration.nanoseconds(Int64(nanoseconds))
+    let pole = min(loop.amplifierBandwidth, loop.multiplierBandwidth)
+    let settled = Duration.nanoseconds(
+      Int64((Double(slotConstants) * 1e9 / (2 * Double.pi * pole)).rounded(.up)))
+    guard !settles || settled <= loop.tick.upperBound else {
+      throw ScheduleError(
+        .ticks,
+        "guidance or a neural ODE on board '\(board)' takes ticks of at least \(settled), \(slotConstants) time constants of "
+          + "its stages (\(Float(pole)) Hz); its longest is \(loop.tick.upperBound)")
+    }
+    let tick = settles ? max(even, settled) : even
     guard loop.tick.contains(tick) else {
       throw ScheduleError(
         .ticks,

@@ -128,7 +128,8 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     chipSeconds = (await board.boardTime - chip).seconds
 
     let fit = goal.fit(
-      weights: record.weights(of: readBack), integratorOffset: integratorOffset, loop: loop, settings: settings)
+      weights: record.weights(of: readBack), integratorOffset: integratorOffset, loop: loop,
+      chipProfile: board.info.chipProfile, settings: settings)
     let result = fit.run { progress?(.fitting(done: $0)) }
     try await board.passComputingTime(.seconds(Self.computing))
     predicted =

@@ -62,6 +62,7 @@ public struct ScheduleFit: Sendable {
   private let settings: Settings
   private let network: ScoreNetwork
   private let loop: BoardDescription.ClosedLoop
+  private let cells: ChipProfile.Cells?
   private var real: ModelledLoop
   private let ideal: ModelledLoop
   private let conditions: [Condition]
@@ -83,10 +84,11 @@ public struct ScheduleFit: Sendable {
   ///   - weights: what the cells realise, a layer (outputs, inputs + 1), biases last.
   ///   - labels: conditions fitted together: they share what a and b become. nil is the null condition or no condition.
   ///   - integratorOffset: what the integrators add without being told to, units a run, (x, y).
+  ///   - cells: how the chip's cells conduct; nil where they are ohmic.
   public init(
     weights: [[Double]], model: ScoreModel, process: DiffusionProcess, equation: ReverseEquation, labels: [Int?],
     target: Target, integratorOffset: [Double] = [0, 0], loop: BoardDescription.ClosedLoop,
-    settings: Settings = Settings()
+    cells: ChipProfile.Cells? = nil, settings: Settings = Settings()
   ) {
     precondition(!labels.isEmpty && integratorOffset.count == 2, "labels and one offset an axis")
     precondition(settings.ticks.isMultiple(of: settings.points), "\(settings.points) points in \(settings.ticks) ticks")
@@ -95,9 +97,10 @@ public struct ScheduleFit: Sendable {
     self.loop = loop
     self.settings = settings
     self.integratorOffset = integratorOffset
+    self.cells = cells
     let deviation = Float(process.priorStandardDeviation)
     priorStandardDeviation = deviation
-    real = ModelledLoop(weights: weights, network, loop: loop)
+    real = ModelledLoop(weights: weights, network, loop: loop, cells: cells)
     hidden = network.hiddenSize
     let nominal = NominalTables(network, process: process, equation: equation, ticks: settings.ticks, loop: loop)
     self.nominal = nominal
@@ -223,7 +226,7 @@ public struct ScheduleFit: Sendable {
   /// - Parameter weights: what the cells realise now, as in the initializer.
   public func replacing(weights: [[Double]]) -> ScheduleFit {
     var copy = self
-    copy.real = ModelledLoop(weights: weights, network, loop: loop)
+    copy.real = ModelledLoop(weights: weights, network, loop: loop, cells: cells)
     return copy
   }
 

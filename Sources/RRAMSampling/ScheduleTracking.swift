@@ -64,7 +64,7 @@ public struct ScheduleTracking: Sendable {
     numbers.iterations = settings.iterations
     fit = goal.fit(
       weights: record.weights(of: readBack), integratorOffset: calibration.integratorOffset, loop: loop,
-      settings: numbers)
+      chipProfile: board.info.chipProfile, settings: numbers)
   }
 
   /// Reads the cells and updates the tables.

@@ -5,9 +5,11 @@ internal import RRAMUnits
 
 /// One run of the programmed loop as a netlist for ngspice: another program's word on what the board integrates.
 ///
-/// Cells are resistors between clamped row drivers and columns at virtual ground; a column pair's transimpedance, soft
-/// rectifier, multipliers and integrator currents are behavioural sources; converters are piecewise linear sources that play
-/// the schedule's codes, with edges of a thousandth of a tick. Voltages are those on the board, times those of the run.
+/// Cells are resistors between clamped row drivers and columns at virtual ground, or sources of V₀·sinh(V/V₀) each where the chip's
+/// profile is known and not ohmic; a column pair's transimpedance, rectifier, multipliers and integrator currents are behavioural
+/// sources, with one R and C for the pole of each amplifier and multiplier; converters are piecewise linear sources that play the
+/// schedule's codes, with edges of a thousandth of a tick. Voltages are those on the board, times those of the run. It begins at the
+/// operating point with x held at the start.
 ///
 /// It holds what a host knows: placement and gains of the record, conductances read back (or targets), the schedule, and the
 /// board description. Noise of the cells is left out, and so are wires: what a single row's read loses in them is in the
@@ -20,7 +22,7 @@ public struct SpiceNetlist: Sendable {
     case targets
   }
 
-  /// The netlist; `ngspice -b FILE` runs it and prints x and y at the end of every tick.
+  /// The netlist; `ngspice -b FILE` runs it and prints x and y at the start and at the end of every tick.
   public let text: String
   /// Resistors in it.
   public let cells: Int
@@ -60,7 +62,10 @@ public struct SpiceNetlist: Sendable {
           + "to \(Float(reach.upperBound / loop.unitVoltage)) units")
     }
     self.start = preset.realised
-    var writer = Writer(program, schedule: schedule, record: record, board: board, loop: loop, source: source)
+    let known = try? ChipProfile.named(record.profile).cells
+    var writer = Writer(
+      program, schedule: schedule, record: record, board: board, loop: loop, source: source,
+      cellLaw: known.flatMap { $0.curvature == 0 && $0.polarity == 1 ? nil : $0 })
     writer.writeHeader(start: preset.realised)
     writer.writeConverters(program)
     writer.writeIntegrators(start: preset.realised)
@@ -81,8 +86,9 @@ public struct SpiceNetlist: Sendable {
   }
 }
 
-/// Writes the parts in turn. Nodes: x, y the state; rL_I the driven rows of layer L; cL_J its columns; hL_O the outputs of its
-/// column pairs; a, b, eN, ox, oy, nx, ny the converters.
+/// Writes the parts in turn. Nodes: x, y the state; rL_I the driven rows of layer L; cL_J its columns; uL_O the inputs of its
+/// amplifiers, vL_O what their poles leave of them, hL_O their outputs; ux, uy and mx, my the same of the multipliers; a, b, eN, ox,
+/// oy, nx, ny the converters.
 private struct Writer {
   var lines: [String] = []
   var cells = 0
@@ -95,12 +101,15 @@ private struct Writer {
   let board: BoardDescription
   let loop: BoardDescription.ClosedLoop
   let source: SpiceNetlist.Conductances
+  /// How cells conduct; nil: ohmic.
+  let cellLaw: ChipProfile.Cells?
   let axes = ["x", "y"]
 
   init(
     _ program: SamplingProgram, schedule: Schedule, record: ProgramRecord, board: BoardDescription,
-    loop: BoardDescription.ClosedLoop, source: SpiceNetlist.Conductances
+    loop: BoardDescription.ClosedLoop, source: SpiceNetlist.Conductances, cellLaw: ChipProfile.Cells?
   ) {
+    self.cellLaw = cellLaw
     self.program = program
     self.schedule = schedule
     self.record = record
@@ -128,8 +137,8 @@ private struct Writer {
       "* \(program.equation.rawValue.uppercased())\(label), beta scale \(program.process.scale), \(schedule.ticks) ticks of "
         + "\(schedule.tick), from (\(start.map { "\($0)" }.joined(separator: ", "))) units",
       "* cells: \(source == .readBack ? "latest read-back" : "targets"), without noise and without wires",
-      "* 1 unit = \(loop.unitVoltage); C dv/dt = (C/runTime)*(a*v + b*gain*net(v, e) + offset + noise)",
-      "* ngspice -b THISFILE prints v(x) and v(y) at the end of every tick",
+      "* 1 unit = \(loop.unitVoltage); C dv/dt = (C/runTime)*(m + offset + noise), m = a*v + b*gain*net(v, e) behind a pole",
+      "* ngspice -b THISFILE prints v(x) and v(y) at the start and at the end of every tick",
       "",
       ".param unit=\(loop.unitVoltage.rawValue)",
       ".param coefficient=\(loop.coefficientUnit.rawValue)",
@@ -139,8 +148,19 @@ private struct Writer {
       ".param gain=\(loop.outputAmplifier)",
       ".param runtime=\(runTime)",
       ".param cap=1n",
-      "",
+      ".param ramplifier=1k camplifier=\(1e-3 / (2 * Double.pi * loop.amplifierBandwidth))",
+      ".param rmultiplier=1k cmultiplier=\(1e-3 / (2 * Double.pi * loop.multiplierBandwidth))",
     ]
+    if let law = cellLaw {
+      let (c, read) = (law.curvature, law.readVoltage.rawValue)
+      lines += [
+        "* current of a cell, in volts times its conductance at \(law.readVoltage)",
+        c == 0
+          ? ".func cell(v) {v*((v<0) ? \(law.polarity) : 1)}"
+          : ".func cell(v) {\(read)*sinh(\(c)*(v))/sinh(\(c * read))*((v<0) ? \(law.polarity) : 1)}",
+      ]
+    }
+    lines.append("")
   }
 
   mutating func writeConverters(_ program: SamplingProgram) {
@@ -209,9 +229,12 @@ private struct Writer {
       let offset = loop.offset == nil ? "" : " + v(o\(name))"
       let noise = schedule.noise.isEmpty ? "" : " + \(loop.noiseGain)*v(n\(name))"
       lines += [
-        "C\(name) \(name) 0 {cap} IC=\(initial)",
-        "B\(name) 0 \(name) I={cap/runtime}*(v(a)/{coefficient}*v(\(name)) + v(b)/{coefficient}*{gain}*v(h\(last)_\(axis))"
-          + "\(offset)\(noise) - 1000*(max(v(\(name))-{xrail},0) - max(-v(\(name))-{xrail},0)))",
+        "Bu\(name) u\(name) 0 V=v(a)/{coefficient}*v(\(name)) + v(b)/{coefficient}*{gain}*v(h\(last)_\(axis))",
+        "Rm\(name) u\(name) m\(name) {rmultiplier}",
+        "Cm\(name) m\(name) 0 {cmultiplier}",
+        "C\(name) \(name) 0 {cap}",
+        ".ic v(\(name))=\(initial)",
+        "B\(name) 0 \(name) I={cap/runtime}*(v(m\(name))\(offset)\(noise) - 1000*(max(v(\(name))-{xrail},0) - max(-v(\(name))-{xrail},0)))",
       ]
     }
     lines.append("")
@@ -242,24 +265,30 @@ private struct Writer {
         continue
       }
       cells += 1
-      lines.append("Rg\(index)_\(row)_\(column) r\(index)_\(row) c\(index)_\(column) \(1 / conductance)")
+      let ends = "r\(index)_\(row) c\(index)_\(column)"
+      lines.append(
+        cellLaw == nil
+          ? "Rg\(index)_\(row)_\(column) \(ends) \(1 / conductance)"
+          : "Bg\(index)_\(row)_\(column) \(ends) I=\(conductance)*cell(v(r\(index)_\(row),c\(index)_\(column)))")
     }
     for output in 0..<layer.outputs {
       let gain = layer.columnGain[output]
       let sum = "\(gain)*(i(Vc\(index)_\(2 * output)) - i(Vc\(index)_\(2 * output + 1)))"
-      if isLast {
-        lines.append("Bh\(index)_\(output) h\(index)_\(output) 0 V=max(min(\(sum),{rail}),-{rail})")
-        continue
-      }
       var input = sum
-      if output < loop.embeddingChannels {
+      if !isLast, output < loop.embeddingChannels {
         switch loop.embeddingInjection {
         case .afterGain: input += " + v(e\(output))"
         // The current is that of the embedding voltage behind the largest transimpedance.
         case .current: input += " + \(gain / loop.columnGain.upperBound.rawValue)*v(e\(output))"
         }
       }
-      lines.append("Bh\(index)_\(output) h\(index)_\(output) 0 V=max(min(\(input),{rail}),0)")
+      let node = "\(index)_\(output)"
+      lines += [
+        "Bu\(node) u\(node) 0 V=\(input)",
+        "Rv\(node) u\(node) v\(node) {ramplifier}",
+        "Cv\(node) v\(node) 0 {camplifier}",
+        "Bh\(node) h\(node) 0 V=max(min(v(v\(node)),{rail}),\(isLast ? "-{rail}" : "0"))",
+      ]
     }
     lines.append("")
   }
@@ -267,7 +296,7 @@ private struct Writer {
   mutating func writeAnalysis() {
     lines += [
       ".options reltol=1e-5 abstol=1e-15 vntol=1e-9 chgtol=1e-18 interp",
-      ".tran \(tick) \(duration) 0 \(tick / 2) uic",
+      ".tran \(tick) \(duration) 0 \(tick / 2)",
       ".save v(x) v(y)",
       ".print tran v(x) v(y)",
       ".end",

@@ -1,3 +1,4 @@
+import Glibc
 import RRAMEmulator
 import RRAMProfiles
 import RRAMTransport
@@ -452,6 +453,34 @@ struct CellOperationTests {
       .matrixProduct(MatrixProduct(block: cells.block, inputs: [0, 0.31, 0], wordLine: Volts(1.1))))
     #expect(refused.refusal?.limit == .read)
     #expect(refused.refusal?.cell?.firstRow == 1)
+    await host.board.close()
+  }
+
+  @Test("a product follows sinh, polarity and gate of the cells as single reads of each do")
+  func matrixProductOfCellsThatAreNotOhmic() async throws {
+    let host = try BoardHost { profile, _ in
+      profile.cells.curvature = 4
+      profile.cells.polarity = 0.8
+      profile.cells.selectorResistance = Ohms(3000)
+    }
+    try await host.hello()
+    let cells = BoardHost.block(2, 3)
+    try await host.form(cells)
+    _ = try await host.cellResults(.writeVerify(try host.writeVerify(cells, targets: Self.targets(6, 20e-6, 120e-6))))
+    let conductances = try await host.read(cells).map(Double.init)
+    for (gate, inputs) in [(1.1, [0.1, -0.2]), (0.8, [0.25, 0.05]), (2, [-0.05, -0.3])] as [(Double, [Double])] {
+      let result = try await host.request(
+        MatrixProduct(block: cells.block, inputs: inputs.map { Float($0) }, wordLine: Volts(gate)))
+      for (column, current) in result.currents.enumerated() {
+        let expected = (0..<2).reduce(0.0) { sum, row in
+          let seen = 1 / (1 / conductances[row * 3 + column] + 3000 * (0.6 / (gate - 0.5) - 1))
+          let v = inputs[row]
+          return sum + seen * 0.2 * sinh(4 * v) / sinh(0.8) * (v < 0 ? 0.8 : 1)
+        }
+        // As above, and half a percent for the steps of the word line's driver.
+        #expect(abs(Double(current) - expected) < 5e-9 + 5e-3 * abs(expected), "gate \(gate), column \(column)")
+      }
+    }
     await host.board.close()
   }
 

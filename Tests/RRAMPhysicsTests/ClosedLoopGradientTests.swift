@@ -8,6 +8,7 @@ import Testing
     var name: String
     var widths = [2, 14, 14, 2]
     var limits = LoopLimits.none
+    var transport = LoopTransport.ohmic
     var held = false
     var substeps = 1
     var interval = 10
@@ -20,6 +21,9 @@ import Testing
     Case(name: "held noise", held: true), Case(name: "two steps a tick", substeps: 2),
     Case(name: "soft rectifier", limits: LoopLimits(softness: 0.2)),
     Case(name: "limits that are not reached", limits: LoopLimits(rowClamp: 50, amplifierRail: 50, integratorRail: 50)),
+    Case(
+      name: "cells that are not ohmic", limits: LoopLimits(rowClamp: 6),
+      transport: LoopTransport(curvature: 0.3, readLevel: 2, polarity: 0.9)),
     Case(name: "uneven", widths: [3, 7, 9, 3]), Case(name: "one layer", widths: [2, 2]),
     Case(name: "wide", widths: [2, 64, 64, 2]),
   ]
@@ -41,7 +45,7 @@ import Testing
     let x0 = randomPoints(19, dimensions: network.dimensions, seed: 74)
     let points = randomPoints(19 * (ticks / item.interval), dimensions: network.dimensions, seed: 75)
     let target = LoopTarget(interval: item.interval, points: points, pathWeight: item.pathWeight)
-    return (try ClosedLoop(network: network, limits: item.limits), tables, x0, target)
+    return (try ClosedLoop(network: network, limits: item.limits, transport: item.transport), tables, x0, target)
   }
 
   /// Seeds 71 to 75: single derivatives by central differences of the loss in double precision; bound 1e-4 of the norm.

@@ -7,6 +7,7 @@ struct ReferenceLoop {
   var network: LoopNetwork
   var limits = LoopLimits.none
   var noise = LoopNoise.none
+  var transport = LoopTransport.ohmic
 
   struct Outcome {
     var x: [Double]
@@ -60,6 +61,67 @@ struct ReferenceLoop {
     return Outcome(x: x, flags: flags, states: states)
   }
 
+  /// A row's voltage as cells' currents follow it.
+  private func current(_ v: Double) -> Double {
+    let (c, read) = (Double(transport.curvature), Double(transport.readLevel))
+    let curved = c == 0 ? v : read * sinh(c * v) / sinh(c * read)
+    return v < 0 ? curved * Double(transport.polarity) : curved
+  }
+
+  /// The loop with poles as a system of differential equations of all nodes, by the classical Runge–Kutta method; no noise.
+  ///
+  /// - Parameter steps: a tick.
+  func run(x0: [Double], tables: LoopTables, poles: LoopPoles, steps: Int) -> [Double] {
+    let outputs = network.layers.map(\.outputs)
+    let dimensions = x0.count
+    let (clamp, rail) = (Double(limits.rowClamp), Double(limits.amplifierRail))
+    /// Inputs of all amplifiers and of the multipliers, where nodes stand at `v`, or have settled if nil.
+    func inputs(_ x: [Double], _ v: [Double]?, _ tick: Int) -> [Double] {
+      var rows = x
+      var result: [Double] = []
+      for (index, layer) in network.layers.enumerated() {
+        rows = (rows + [Double(network.biasLevel)]).map { current(max(-clamp, min(clamp, $0))) }
+        let sums = (0..<layer.outputs).map { out in
+          rows.indices.reduce(0) { $0 + Double(layer.weights[out * rows.count + $1]) * rows[$1] }
+            + (layer.embeddingColumn.map { Double(tables.embedding[tick * tables.embeddingColumns + $0 + out]) } ?? 0)
+        }
+        let first = result.count
+        result += sums
+        rows = (v.map { Array($0[first..<first + layer.outputs]) } ?? sums).map {
+          max(-rail, min(rail, index + 1 < outputs.count ? max(0, $0) : $0))
+        }
+      }
+      return result
+        + (0..<dimensions).map {
+          Double(tables.a[tick]) * x[$0] + Double(tables.b[tick]) * Double(network.amplitude) * rows[$0]
+        }
+    }
+    let nodes = outputs.reduce(0, +)
+    // x, then amplifiers, then multipliers.
+    var state = x0 + inputs(x0, nil, 0)
+    let h = tables.tickDuration / Double(steps)
+    for tick in 0..<tables.ticks {
+      func slope(_ s: [Double]) -> [Double] {
+        let v = Array(s[dimensions..<dimensions + nodes])
+        let u = inputs(Array(s[..<dimensions]), v, tick)
+        let m = s[(dimensions + nodes)...]
+        return zip(m, 0...).map { $0 + (tables.offset.isEmpty ? 0 : Double(tables.offset[tick * dimensions + $1])) }
+          + zip(u, s[dimensions...]).enumerated().map { index, pair in
+            (pair.0 - pair.1) / Double(index < nodes ? poles.amplifier : poles.multiplier)
+          }
+      }
+      func moved(_ by: [Double], _ h: Double) -> [Double] { zip(state, by).map { $0 + h * $1 } }
+      for _ in 0..<steps {
+        let k1 = slope(state)
+        let k2 = slope(moved(k1, h / 2))
+        let k3 = slope(moved(k2, h / 2))
+        let k4 = slope(moved(k3, h))
+        for i in state.indices { state[i] += h / 6 * (k1[i] + 2 * k2[i] + 2 * k3[i] + k4[i]) }
+      }
+    }
+    return Array(state[..<dimensions])
+  }
+
   private func evaluate(
     _ state: [Double], tables: LoopTables, tick: Int, z: [Double], flags: inout LoopFlags
   ) -> [Double] {
@@ -71,7 +133,7 @@ struct ReferenceLoop {
     for (index, layer) in network.layers.enumerated() {
       rows.append(Double(network.biasLevel))
       if rows.contains(where: { abs($0) > clamp }) { flags.insert(.rowClamp) }
-      rows = rows.map { max(-clamp, min(clamp, $0)) }
+      rows = rows.map { current(max(-clamp, min(clamp, $0))) }
       var outputs: [Double] = []
       for out in 0..<layer.outputs {
         var sum = 0.0

@@ -21,8 +21,8 @@ import Testing
     let fit = try fit(name, label: label)
     #expect(fit.rows.count == 3 && fit.rows.allSatisfy { $0 > 1 && $0 < 10 }, "\(fit.rows)")
     #expect(fit.clamp == 10)
-    // 1/(2π·8 MHz) of 20 µs.
-    #expect(abs(fit.pole - 0.000995) < 1e-5)
+    // 1/(2π·160 MHz) of 20 µs.
+    #expect(abs(fit.pole - 4.97e-5) < 1e-7)
   }
 
   @Test("a unit voltage whose rows would be clamped is refused with the largest that fits")

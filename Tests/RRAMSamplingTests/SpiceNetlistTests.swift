@@ -18,11 +18,12 @@ private let ngspice: String? = (ProcessInfo.processInfo.environment["PATH"] ?? "
 @Suite("SpiceNetlist", .serialized) struct SpiceNetlistTests {
   /// Programs a model on an emulated ideal chip.
   private func withChip<R: Sendable>(
-    _ model: ScoreModel, _ body: (Board, ProgramRecord) async throws -> R
+    _ model: ScoreModel, profile: ChipProfile? = nil, board: BoardDescription? = nil,
+    _ body: (Board, ProgramRecord) async throws -> R
   ) async throws -> R {
-    let profile = try ChipProfile.named("ideal")
+    let profile = try profile ?? ChipProfile.named("ideal")
     let device = try EmulatedBoard(
-      profile: profile, board: try BoardDescription.named("parallel"),
+      profile: profile, board: try board ?? BoardDescription.named("parallel"),
       configuration: .init(seed: 3, clock: LinkClock { .zero }, threads: 1))
     let home = RecordsHome(root: FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)"))
     defer { try? FileManager.default.removeItem(at: home.root) }
@@ -72,8 +73,8 @@ private let ngspice: String? = (ProcessInfo.processInfo.environment["PATH"] ?? "
       let numbers = words.dropFirst().compactMap { Double($0) }
       return numbers.count == 3 ? numbers : nil
     }
-    #expect(!rows.isEmpty, "\(text.suffix(2000))")
-    return rows
+    #expect(rows.first?[0] == 0, "\(text.suffix(2000))")
+    return Array(rows.dropFirst())
   }
 
   @Test(
@@ -81,9 +82,60 @@ private let ngspice: String? = (ProcessInfo.processInfo.environment["PATH"] ?? "
     .enabled(if: ngspice != nil, "ngspice is not installed ('tools/setup test' installs it)"),
     arguments: [("ring", Int?.none, ReverseEquation.ode), ("letters", 1, .ode), ("letters", 2, .sde)])
   func sameTrajectories(name: String, label: Int?, equation: ReverseEquation) async throws {
-    let model = try ModelLibrary.scoreModel(name)
-    try await withChip(model) { board, record in
-      let starts: [[Float]] = [[1, -1], [-2.5, 0.5], [0.1, 2.2], [3, 1.5]]
+    try await compare(
+      try ModelLibrary.scoreModel(name), label, equation, starts: [[1, -1], [-2.5, 0.5], [0.1, 2.2], [3, 1.5]])
+  }
+
+  /// Poles of 5 % of a run.
+  @Test(
+    "with slow amplifiers and multipliers too, whose poles move x by far more",
+    .enabled(if: ngspice != nil, "ngspice is not installed ('tools/setup test' installs it)"))
+  func sameTrajectoriesThroughSlowPoles() async throws {
+    var slow = try BoardDescription(
+      yaml: try BoardDescription.named("parallel").document
+        .replacing("{value: 160, unit: MHz", with: "{value: 160, unit: kHz"), file: "slow.yaml")
+    slow.name = "parallel"
+    let model = try ModelLibrary.scoreModel("ring")
+    let starts: [[Float]] = [[1, -1], [-2.5, 0.5]]
+    let behind = try await compare(model, nil, .ode, starts: starts, board: slow)
+    let fast = try await compare(model, nil, .ode, starts: starts)
+    for (one, other) in zip(behind, fast) {
+      let difference = (zip(one, other).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } / Double(one.count))
+        .squareRoot()
+      #expect(difference > 1.5e-3, "\(difference) V")
+    }
+  }
+
+  /// An otherwise ideal chip whose cells conduct like those of `hfox-analog`, each a sinh of its own in the netlist.
+  @Test(
+    "with cells that are not ohmic too",
+    .enabled(if: ngspice != nil, "ngspice is not installed ('tools/setup test' installs it)"))
+  func sameTrajectoriesWithCellsThatAreNotOhmic() async throws {
+    let text = try ChipProfile.named("ideal").document
+    let cells = try ChipProfile.named("hfox-analog").cells
+    let chip = try ChipProfile(
+      yaml: text.replacing("name: ideal", with: "name: hfox-analog")
+        .replacing("curvature: {value: 0,", with: "curvature: {value: \(cells.curvature),")
+        .replacing("polarity: {value: 1,", with: "polarity: {value: \(cells.polarity),"), file: "curved.yaml")
+    let starts: [[Float]] = [[-2.5, 0.5]]
+    let model = try ModelLibrary.scoreModel("ring")
+    let curved = try await compare(model, nil, .ode, starts: starts, profile: chip)
+    let ohmic = try await compare(model, nil, .ode, starts: starts)
+    for (one, other) in zip(curved, ohmic) {
+      let difference = (zip(one, other).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } / Double(one.count))
+        .squareRoot()
+      #expect(difference > 5e-4, "\(difference) V")
+    }
+  }
+
+  /// Runs a model from start points on the emulator and in ngspice; returns the emulator's trajectories in volts.
+  @discardableResult
+  private func compare(
+    _ model: ScoreModel, _ label: Int?, _ equation: ReverseEquation, starts: [[Float]], profile: ChipProfile? = nil,
+    board: BoardDescription? = nil
+  ) async throws -> [[Double]] {
+    try await withChip(model, profile: profile, board: board) { board, record in
+      var trajectories: [[Double]] = []
       let loop = try #require(board.boardDescription.closedLoop)
       try await board.configureLoop(
         record.plan.layers.map(\.loopLayer))
@@ -122,7 +174,9 @@ private let ngspice: String? = (ProcessInfo.processInfo.environment["PATH"] ?? "
         let rms = (sum / Double(2 * schedule.ticks)).squareRoot()
         #expect(rms <= 1e-3 * range, "start \(start): rms \(rms / range) of the range \(range) V")
         #expect(range > 0.04)
+        trajectories.append(trajectory)
       }
+      return trajectories
     }
   }
 
@@ -146,6 +200,8 @@ private let ngspice: String? = (ProcessInfo.processInfo.environment["PATH"] ?? "
       #expect(!lines.contains { $0.hasPrefix("Rg2_0_3 ") })
       // Two integrators, 30 column pairs, 30 rows that are not the bias.
       #expect(lines.count { $0.hasPrefix("Bh") } == 30 && lines.count { $0.hasPrefix("Br") } == 30)
+      // A pole for each pair and each multiplier.
+      #expect(lines.count { $0.hasPrefix("Cv") } == 30 && lines.count { $0.hasPrefix("Cm") } == 2)
       #expect(lines.count { $0.hasPrefix("Vc") } == 60 && lines.count { $0.hasPrefix("Cx") || $0.hasPrefix("Cy") } == 2)
 
       let targets = try SpiceNetlist(

@@ -16,12 +16,17 @@ extern "C" {
  * Where a schedule has a second coefficient, the last layer has two outputs a dimension, and b₂·amplitude times the second half of
  * them is added: two networks of one state.
  *
+ * With poles every column amplifier follows its input v̇ = (u − v)/amplifier_pole before its rectifier and rail, and the sum
+ * a·x + b·amplitude·net reaches the integrator through one more, multiplier_pole.
+ *
  * All values are in units (1 unit = the board's unit voltage). In a tick a, b, e, offset, gain and ξ are constant.
  * One sample is one lane of a vector; lanes never mix, so a result depends neither on how samples are cut into calls nor
  * on threads. No function keeps state between calls; all may run on several threads at once.
  */
 
 enum { AK_MAX_WIDTH = 64, AK_MAX_LAYERS = 4, AK_MAX_MODES = 4 };
+/* Where the series of sinh ends: 4e-7 of the current are left out here, 1e-10 at half of it. */
+#define AK_MAX_CURVATURE 2.0f
 
 /* Instruction sets. AVX-512 and AVX2 give the same bits; those without fused multiply-add differ in the last bits. */
 typedef enum ak_isa {
@@ -74,6 +79,11 @@ typedef struct ak_loop {
   float mode_times[AK_MAX_MODES];  /* correlation times in units of τ, above 0 */
   float mode_shares[AK_MAX_MODES]; /* of the variance, 0 or above */
   float telegraph_time;   /* correlation time of the two-state process in units of τ; a symmetric one changes every 2× that */
+  float amplifier_pole, multiplier_pole; /* time constants in units of τ, both above 0, or both 0 for none; not with Euler */
+  int32_t curved;         /* 1: cells are not ohmic, the next three hold; 0: they are */
+  float curvature;        /* c in 1/unit of a cell's current, which goes as sinh(c·v)/c; c·(largest |v|) ≤ AK_MAX_CURVATURE */
+  float read_level;       /* |v| in units at which `weights` hold */
+  float polarity;         /* current at −v over that at v */
 } ak_loop;
 
 typedef struct ak_schedule {
@@ -135,6 +145,8 @@ typedef enum ak_status {
 /* Which code serves a loop: AK_PATH_2_14_14_2 has constant trip counts, AK_PATH_GENERAL takes any shape. */
 typedef enum ak_path { AK_PATH_GENERAL = 0, AK_PATH_2_14_14_2 = 1 } ak_path;
 ak_path ak_loop_path(const ak_loop *loop);
+/* Network evaluations in one integration step. */
+int ak_step_evaluations(const ak_loop *loop, const ak_schedule *schedule);
 
 /* Runs samples begin..<end of the batch. */
 ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batch *batch, int64_t begin, int64_t end,

@@ -23,6 +23,8 @@ final class RunLoopOperation: Operation {
   private static let cellNoiseCost = 20
   /// Fewest integration steps in a tick of held noise or of a long table.
   private static let fastStepsPerTick = 2
+  /// How much longer a step takes that follows the stages' poles.
+  private static let poleCost = 4
   /// Network evaluations × products that take some milliseconds on the slowest path.
   private static let sliceProducts = 40_000_000
 
@@ -136,7 +138,7 @@ final class RunLoopOperation: Operation {
     threads = chip.threads
     // Two networks run as one of twice the width.
     let products = layers.reduce(0) { $0 + ($1.inputs + 1) * $1.outputs } * (second.isEmpty ? 1 : 4)
-    let cost = chip.loop.noise == .cells ? Self.cellNoiseCost : 1
+    let cost = Self.poleCost * (chip.loop.noise == .cells ? Self.cellNoiseCost : 1)
     let samples = Self.sliceProducts / (products * schedule.ticks * substeps * 2 * cost)
     let share = samples >= Self.shareSamples ? Self.shareSamples : Self.lanes
     sliceSamples = max(Self.lanes, samples / share * share)
