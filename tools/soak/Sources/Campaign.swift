@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import RRAMFaults
 import RRAMKit
 import Synchronization
@@ -131,7 +132,7 @@ struct Campaign: Sendable {
     let device = try ResettableBoard { try bench.board(state: state) }
     let link = FaultyLink(to: device, striking: nil, delay: .zero)
     do {
-      let result = try await withBoard(link, configuration: configuration(patience), body)
+      let result = try await withBoard(link, configuration: configuration(patience), logger: silent, body)
       await device.close()
       return (result, link.messages)
     } catch {
@@ -139,6 +140,9 @@ struct Campaign: Sendable {
       throw error
     }
   }
+
+  /// What is provoked on purpose is no news.
+  private static var silent: Logger { Logger(label: "soak") { _ in SwiftLogNoOpLogHandler() } }
 
   private static func configuration(_ limit: Duration) -> BoardConfiguration {
     var configuration = BoardConfiguration()
@@ -266,7 +270,7 @@ struct Campaign: Sendable {
     }
     configuration.cellsWritten = { heard.add($0) }
     let (model, profile, plan, first) = (bench.model, bench.profile, plan, heard.x.count / 2)
-    return try await withBoard(link, configuration: configuration) { board in
+    return try await withBoard(link, configuration: configuration, logger: Self.silent) { board in
       var outcome = Outcome()
       switch operation {
       case .program:
@@ -279,7 +283,8 @@ struct Campaign: Sendable {
         }
         outcome.pulses = Int((record.report.pulses.mean * Double(record.report.cells)).rounded())
       case .sample:
-        _ = try await Self.sample(model, board, home, from: first) { heard.add($0) }
+        // The session may have ended behind the last sample.
+        if first < Self.sampleCount { _ = try await Self.sample(model, board, home, from: first) { heard.add($0) } }
         outcome.x = heard.x
       case .characterize: outcome.arrays = try await Self.characterize(plan, profile, board, folder: work)
       }
@@ -328,7 +333,8 @@ struct Campaign: Sendable {
       }
       let model = bench.model
       let link = FaultyLink(to: device, striking: nil, delay: .zero)
-      let values = try await withBoard(link, configuration: Self.configuration(Self.patience)) { board in
+      let values = try await withBoard(link, configuration: Self.configuration(Self.patience), logger: Self.silent) {
+        board in
         // Label and write counters are those of the record.
         let found = try await ProgramRecord.find(on: board, home: home, model: model)
         guard found.label == record.label else {
