@@ -219,7 +219,7 @@ struct Campaign: Sendable {
       // Whatever was done is known by now; the host goes on over a good link, a lasting defect of the board repaired.
       end = .resumed
       await link.close()
-      if point.fault.isLasting { await device.reset() }
+      if point.fault == .converterStuck { await device.reset() }
       let before = heard.cells
       let again = FaultyLink(to: device, striking: nil, delay: .zero)
       do {
@@ -238,6 +238,8 @@ struct Campaign: Sendable {
         }
       }
     }
+    // A defect that came too late to be noticed is repaired before the chip is looked at.
+    if point.fault.isLasting { await device.reset() }
     do {
       try await check(operation, outcome, device, home, point)
     } catch {
