@@ -27,35 +27,42 @@ extension Board {
     reads += retired.reads
 
     let begin = await boardTime
-    var conductances: [[Float]] = []
+    var plan = plan
+    // What is not written does not conduct, or is read at the next age.
+    var conductances = plan.layers.map { layer in layer.targets.map { $0 == 0 ? Float(0) : .nan } }
     var pulses: [Int] = []
     var inTolerance = 0
-    var failures: [CellFailure] = []
-    for (index, layer) in plan.layers.enumerated() {
-      var mask = CellMask(cellCount: layer.block.cellCount)
-      for (cell, isWritten) in layer.written.enumerated() { mask[cell] = isWritten }
-      for cell in layer.masked {
-        failures.append(CellFailure(layer.block.address(at: cell), reason: CellReason.masked.description))
+    var failures = plan.layers.flatMap { layer in
+      layer.masked.map { CellFailure(layer.block.address(at: $0), reason: CellReason.masked.description) }
+    }
+    for factor in [1] + plan.options.residuals {
+      if factor != 1 {
+        plan.setResiduals(factor: factor, realised: try await readBack(plan, reads: Self.residualReads).conductances)
+        reads += plan.cellCount * Self.residualReads
       }
-      let selection = CellSelection(block: layer.block, mask: mask.selectedCount == layer.block.cellCount ? nil : mask)
-      let request = try options.method.request(
-        selection, targets: selection.indices.map { layer.targets[$0] }, tolerance: options.tolerance, verify: bias,
-        history: history)
-      let report = try await write(request, runner: options.method.runner) {
-        progress?(.writing(layer: index, count: plan.layers.count, $0))
+      for (index, layer) in plan.layers.enumerated() {
+        var mask = CellMask(cellCount: layer.block.cellCount)
+        for (cell, isWritten) in layer.written.enumerated() {
+          mask[cell] = isWritten && layer.rows[cell / layer.block.shape.columns].factor == factor
+        }
+        guard mask.selectedCount > 0 else { continue }
+        let selection = CellSelection(
+          block: layer.block, mask: mask.selectedCount == layer.block.cellCount ? nil : mask)
+        let request = try options.method.request(
+          selection, targets: selection.indices.map { layer.targets[$0] }, tolerance: options.tolerance, verify: bias,
+          history: history)
+        let report = try await write(request, runner: options.method.runner) {
+          progress?(.writing(layer: index, count: plan.layers.count, $0))
+        }
+        if case .response(let response) = request.strategy {
+          history.enter(report, sent: response, base: options.method.response)
+        }
+        for (cell, value) in zip(selection.indices, report.conductance) { conductances[index][cell] = value }
+        pulses += report.pulses.map { Int($0) }
+        reads += report.totalReads
+        inTolerance += report.convergedCount
+        failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
       }
-      if case .response(let response) = request.strategy {
-        history.enter(report, sent: response, base: options.method.response)
-      }
-      var values = [Float](repeating: .nan, count: layer.block.cellCount)
-      // They do not conduct, or are read at the next age.
-      for cell in layer.bare { values[cell] = 0 }
-      for (cell, value) in zip(selection.indices, report.conductance) { values[cell] = value }
-      conductances.append(values)
-      pulses += report.pulses.map { Int($0) }
-      reads += report.totalReads
-      inTolerance += report.convergedCount
-      failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
     }
     var retried: RetryReport?
     if let retry = options.retry, retry.epochs > 0 {
@@ -109,6 +116,9 @@ extension Board {
     if let home, options.followUp != nil { try record.save(home: home) }
     return record
   }
+
+  /// Passes over all cells that are averaged before the next rows make good the error of those before.
+  private static let residualReads = 16
 
   /// Reads every cell of a plan: siemens, one array a layer, row-major over its block.
   public func read(_ plan: MappingPlan, averages: Int = 1) async throws -> [[Float]] {

@@ -38,17 +38,19 @@ extension Board {
     let tally = await Tally(self)
     let bias = defaultReadBias(averages: options.method.averages)
     var selections: [CellSelection] = []
+    var reads = 0
     for layer in plan.layers {
       var mask = CellMask(cellCount: layer.block.cellCount)
       let bare = layer.bare
       if !bare.isEmpty {
         let readings = try await readings(CellSelection(block: layer.block), bias: bias)
+        reads += layer.block.cellCount
         for cell in bare { mask[cell] = readings.isFormed(cell, above: options.formedAbove) }
       }
       selections.append(CellSelection(block: layer.block, mask: mask))
     }
     let count = selections.reduce(0) { $0 + $1.count }
-    var report = RetireReport(cells: count, left: 0, pulses: 0, reads: plan.cellCount, chipSeconds: 0)
+    var report = RetireReport(cells: count, left: 0, pulses: 0, reads: reads, chipSeconds: 0)
     guard count > 0 else { return report }
     for (round, pause) in ([0] + retirement.pauses).enumerated() {
       if pause > 0 { try await wait(.seconds(pause)) }

@@ -21,6 +21,8 @@ struct LayerCells {
 
   let outputs: Int
   let largestWeight: Double
+  /// (outputs, inputs + 1), biases last.
+  var weights: [Double] { groups.flatMap { $0.map(\.weight) } }
   /// Siemens between the ends of the window.
   let room: Double
   private let groups: [[Group]]

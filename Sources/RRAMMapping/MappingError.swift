@@ -11,6 +11,10 @@ public struct MappingError: Error, Sendable, CustomStringConvertible {
     public static let windowRefused = Code(rawValue: "windowRefused")
     /// No setting of the column gain gives the weights their size.
     public static let gainOutOfRange = Code(rawValue: "gainOutOfRange")
+    /// Wires take too much of the cells' current.
+    public static let wireDrop = Code(rawValue: "wireDrop")
+    /// A cell at its target is beyond what a read can measure.
+    public static let rangeRefused = Code(rawValue: "rangeRefused")
     /// The board injects embeddings in a way this mapping does not serve.
     public static let unsupportedBoard = Code(rawValue: "unsupportedBoard")
     /// The chip's cells cannot be written that way.

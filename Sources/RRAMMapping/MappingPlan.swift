@@ -39,6 +39,8 @@ public struct MappingPlan: Sendable, Hashable, Codable {
     public var columnGainCodes: [UInt16]
     /// Transimpedance of each pair in ohms as those codes set it; empty where the board has no closed loop.
     public var columnGain: [Double]
+    /// The network's weights, (outputs, inputs + 1), biases last.
+    public var ideal: [Double]
     /// max|w| of the layer, biases included.
     public var maximumWeight: Double
     /// Cells of the block (row-major indices) that are known to be unusable and are not written.
@@ -174,7 +176,8 @@ public struct MappingPlan: Sendable, Hashable, Codable {
       layers.append(
         LayerPlacement(
           block: block, inputs: layer.inputs, rows: rows, scales: scales, targets: cells.targets(scales: scales),
-          columnGainCodes: gains.map(\.code), columnGain: gains.map(\.ohms), maximumWeight: cells.largestWeight,
+          columnGainCodes: gains.map(\.code), columnGain: gains.map(\.ohms), ideal: cells.weights,
+          maximumWeight: cells.largestWeight,
           masked: masked))
     }
     guard network.isConditional, let loop = board.closedLoop, !loop.secondLayerMacros.isEmpty else { return }
@@ -198,6 +201,32 @@ public struct MappingPlan: Sendable, Hashable, Codable {
       conducting: known.conducting)
   }
 
+  /// Sets the targets of the rows driven by a factor so that they make good what the others miss, as far as their window reaches.
+  ///
+  /// - Parameter realised: siemens, one array a layer, row-major over its block; those rows' own conductances do not matter.
+  public mutating func setResiduals(factor: Double, realised: [[Float]]) {
+    let (lowest, highest) = (window.lowerBound.rawValue, window.upperBound.rawValue)
+    for (index, layer) in layers.enumerated() {
+      let columns = layer.block.shape.columns
+      var real = realised[index]
+      for (row, drive) in layer.rows.enumerated() where drive.factor <= factor {
+        for column in 0..<columns { real[row * columns + column] = 0 }
+      }
+      let missing = zip(layer.ideal, layer.weights(of: real)).map { $0 - $1 }
+      for (row, drive) in layer.rows.enumerated() where drive.factor == factor {
+        guard let input = drive.input else { continue }
+        for out in 0..<layer.outputs {
+          let difference = missing[out * (layer.inputs + 1) + input] * layer.scales[out] / factor
+          guard difference.isFinite else { continue }
+          let (plus, minus) = (row * columns + 2 * out, row * columns + 2 * out + 1)
+          let high = Float(min(lowest + abs(difference), highest))
+          layers[index].targets[plus] = difference >= 0 ? high : Float(lowest)
+          layers[index].targets[minus] = difference >= 0 ? Float(lowest) : high
+        }
+      }
+    }
+  }
+
   // MARK: Fit
 
   /// What drives the rows of each layer, in their order: one full set of inputs after the other, so that a row full of bad cells does not
@@ -205,6 +234,11 @@ public struct MappingPlan: Sendable, Hashable, Codable {
   private static func drives(
     _ network: ScoreNetwork, _ board: BoardDescription, _ options: MappingOptions
   ) throws(MappingError) -> [[Row]] {
+    guard options.residuals.isEmpty || options.pairs == .oneSided else {
+      throw MappingError(
+        .unsupportedBoard,
+        "rows that make good the error of others take one-sided pairs, not \(options.pairs.rawValue) ones")
+    }
     var residuals: [Row] = []
     for factor in options.residuals {
       guard let place = board.closedLoop?.rowAttenuation.firstIndex(where: { abs($0 / factor - 1) < 1e-6 }) else {

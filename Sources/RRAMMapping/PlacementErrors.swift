@@ -11,7 +11,7 @@ extension MappingPlan.LayerPlacement {
   /// (realised − ideal weight) / max|w| of all weights, masked cells included; pairs with an unread cell are left out.
   func relativeWeightErrors(of conductances: [Float]) -> [Double] {
     guard maximumWeight > 0 else { return [] }
-    return zip(weights(of: conductances), weights(of: targets)).map { ($0 - $1) / maximumWeight }.filter(\.isFinite)
+    return zip(weights(of: conductances), ideal).map { ($0 - $1) / maximumWeight }.filter(\.isFinite)
   }
 }
 

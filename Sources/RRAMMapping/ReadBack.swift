@@ -37,8 +37,12 @@ public struct ReadBack: Sendable, Hashable, Codable {
   public enum Method: String, Sendable, Hashable, Codable, CaseIterable {
     /// One cell at a time.
     case cells
-    /// One row driven, all columns measured at once with every word line on, as in the loop: what wires take away is in it.
+    /// One row driven, all columns measured at once with every word line on, as in the loop: what wires take away is in it. The offset of
+    /// every column's amplifier, read with no row driven, is taken off.
     case oneHot
+    /// All rows driven at once with the signs of a Hadamard matrix, N = 2^k products for up to N rows, and solved for the cells: the
+    /// converter's noise variance is divided by N, the cells' own noise is not. Offsets fall on the first row alone, and are taken off there.
+    case hadamard
   }
 
   public var method: Method
@@ -129,6 +133,7 @@ extension Board {
           switch method {
           case .cells: try await read(layer.block, bias: bias)
           case .oneHot: try await rows(of: layer, bias: bias)
+          case .hadamard: try await signs(of: layer, bias: bias)
           }
         for (cell, value) in values.enumerated() {
           sums[index][cell] += Double(value)
@@ -159,21 +164,51 @@ extension Board {
 
   /// A layer by one product a row, 0 for rows that take no part.
   private func rows(of layer: MappingPlan.LayerPlacement, bias: ReadBias) async throws -> [Float] {
-    let voltage = Float(bias.bitLine.rawValue)
-    let block = layer.block
-    let columns = block.shape.columns
-    let requests = layer.rows.indices.filter { layer.rows[$0].input != nil }.map { row in
-      var inputs = [Float](repeating: 0, count: block.shape.rows)
-      inputs[row] = voltage
-      return (
-        row, MatrixProduct(block: block, inputs: inputs, wordLine: bias.wordLine, averages: bias.averages)
-      )
-    }
-    var values = [Float](repeating: 0, count: block.cellCount)
-    for (row, request) in requests {
-      let currents = try await matrixProduct(request)
-      values.replaceSubrange(row * columns..<(row + 1) * columns, with: currents.map { $0 / voltage })
+    let count = layer.block.shape.rows
+    let columns = layer.block.shape.columns
+    let offset = try await currents(of: layer.block, [Float](repeating: 0, count: count), bias)
+    var values = [Float](repeating: 0, count: layer.block.cellCount)
+    for row in 0..<count where layer.rows[row].input != nil {
+      var inputs = [Float](repeating: 0, count: count)
+      inputs[row] = 1
+      let currents = try await currents(of: layer.block, inputs, bias)
+      for column in 0..<columns { values[row * columns + column] = currents[column] - offset[column] }
     }
     return values
+  }
+
+  /// A layer by products with the signs of Sylvester's Hadamard matrix: its columns of the rows that take part, which are orthogonal.
+  private func signs(of layer: MappingPlan.LayerPlacement, bias: ReadBias) async throws -> [Float] {
+    let driven = layer.rows.indices.filter { layer.rows[$0].input != nil }
+    let columns = layer.block.shape.columns
+    var order = 1
+    while order < driven.count { order *= 2 }
+    func sign(_ pattern: Int, _ place: Int) -> Float { (pattern & place).nonzeroBitCount.isMultiple(of: 2) ? 1 : -1 }
+    var sums = [Double](repeating: 0, count: layer.block.cellCount)
+    for pattern in 0..<order {
+      var inputs = [Float](repeating: 0, count: layer.block.shape.rows)
+      for (place, row) in driven.enumerated() { inputs[row] = sign(pattern, place) }
+      let currents = try await currents(of: layer.block, inputs, bias)
+      for (place, row) in driven.enumerated() {
+        let sign = Double(sign(pattern, place))
+        for column in 0..<columns { sums[row * columns + column] += sign * Double(currents[column]) }
+      }
+    }
+    var values = sums.map { Float($0 / Double(order)) }
+    if let first = driven.first {
+      let offset = try await currents(
+        of: layer.block, [Float](repeating: 0, count: layer.block.shape.rows), bias)
+      for column in 0..<columns { values[first * columns + column] -= offset[column] }
+    }
+    return values
+  }
+
+  /// Currents of a block's columns ÷ the read voltage, siemens, with rows at multiples of it.
+  private func currents(of block: CellBlock, _ inputs: [Float], _ bias: ReadBias) async throws -> [Float] {
+    let voltage = Float(bias.bitLine.rawValue)
+    return try await matrixProduct(
+      MatrixProduct(
+        block: block, inputs: inputs.map { $0 * voltage }, wordLine: bias.wordLine, averages: bias.averages)
+    ).map { $0 / voltage }
   }
 }

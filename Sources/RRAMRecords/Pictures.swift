@@ -77,15 +77,16 @@ public enum Pictures {
   ///
   /// - Parameters:
   ///   - blocks: name and row-major values in siemens; NaN where there is no target or no reading.
+  ///   - measured: what the second column of pictures shows.
   public static func conductanceMaps(
-    _ blocks: [(title: String, shape: MacroShape, target: [Float], measured: [Float])], to file: URL,
-    format: Gnuplot.Format
+    _ blocks: [(title: String, shape: MacroShape, target: [Float], measured: [Float])], measured: String = "measured",
+    to file: URL, format: Gnuplot.Format
   ) throws {
     var script = "set multiplot layout \(blocks.count),3\nset key off\nset xlabel 'column'\nset ylabel 'row'\n"
     var tables: [Gnuplot.Table] = []
     for (index, block) in blocks.enumerated() {
       let difference = zip(block.measured, block.target).map { $0 - $1 }
-      let panels = [("target", block.target), ("measured", block.measured), ("measured − target", difference)]
+      let panels = [("target", block.target), (measured, block.measured), ("\(measured) − target", difference)]
       for (panel, content) in panels.enumerated() {
         let name = "map\(index)_\(panel)"
         tables.append(

@@ -105,12 +105,13 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
   /// - Parameters:
   ///   - record: what is on the chip, as ``ProgramRecord/find(on:home:model:)`` gave it.
   ///   - reads: passes over all cells.
+  ///   - method: how they are read; nil takes what the board has.
   ///   - predicting: points drawn to predict the quality; 0 predicts none.
   /// - Throws: ``ScheduleError`` before anything is read if the board cannot play the model, ``SessionError`` if the record is of another
   ///   model, `BoardError`.
   public init(
     _ goal: CalibrationGoal, on board: Board, record: ProgramRecord, reads: Int = 16,
-    settings: ScheduleFit.Settings = ScheduleFit.Settings(), predicting: Int = 20_000,
+    method: ReadBack.Method? = nil, settings: ScheduleFit.Settings = ScheduleFit.Settings(), predicting: Int = 20_000,
     progress: (@Sendable (Step) -> Void)? = nil
   ) async throws {
     guard record.modelSHA256 == goal.model.sha256 else {
@@ -124,7 +125,9 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     }
     let chip = await board.boardTime
     integratorOffset = try await board.integratorOffset(record.plan)
-    let readBack = try await board.readBack(record.plan, reads: reads) { progress?(.reading(pass: $0, of: reads)) }
+    let readBack = try await board.readBack(record.plan, reads: reads, method: method) {
+      progress?(.reading(pass: $0, of: reads))
+    }
     chipSeconds = (await board.boardTime - chip).seconds
 
     let fit = goal.fit(
@@ -358,6 +361,27 @@ extension ScheduleFit {
       software: try quality { idealEndPoints(condition: $0, count: share, seed: $1) },
       before: try quality { endPoints(nil, condition: $0, count: share, seed: $1) },
       after: try quality { endPoints(corrections[$0], condition: $0, count: share, seed: $1) })
+  }
+}
+
+extension CalibrationGoal {
+  /// What a chip with these conductances would draw with the model's tables and with tables fitted to it, without noise.
+  ///
+  /// - Parameters:
+  ///   - conductances: siemens, one array a layer of the plan, row-major over its block.
+  ///   - count: points drawn, in equal shares of the conditions.
+  /// - Returns: nil where no shipped data belong to the model.
+  /// - Throws: ``ScheduleError`` `noClosedLoop`.
+  public func prediction(
+    of plan: MappingPlan, conductances: [[Float]], on board: BoardDescription, count: Int
+  ) throws -> ScheduleCalibration.Prediction? {
+    guard let loop = board.closedLoop else {
+      throw ScheduleError(.noClosedLoop, "board '\(board.name)' has no closed loop")
+    }
+    let fit = fit(
+      weights: zip(plan.first, conductances).map { $0.weights(of: $1) }, integratorOffset: [0, 0], loop: loop,
+      settings: ScheduleFit.Settings())
+    return try fit.prediction(self, corrections: fit.run().corrections, count: count)
   }
 }
 

@@ -20,7 +20,8 @@ struct RRAMCommand: AsyncParsableCommand {
       """,
     version: toolkitVersion,
     subcommands: [
-      ListCommand.self, InfoCommand.self, FormCommand.self, ReadCommand.self, ProgramCommand.self, WriteCommand.self,
+      ListCommand.self, InfoCommand.self, FormCommand.self, ReadCommand.self, MapCommand.self, ProgramCommand.self,
+      WriteCommand.self,
       VerifyCommand.self,
       WaitCommand.self, ScheduleCommand.self, CalibrateCommand.self, SampleCommand.self, EvaluateCommand.self,
       ExportCommand.self,

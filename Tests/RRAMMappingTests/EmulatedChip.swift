@@ -16,12 +16,15 @@ struct EmulatedChip {
 
   static func with<R: Sendable>(
     profile: String = "ideal", board: String = "parallel", seed: UInt64 = 1,
-    adjusting: (inout ChipProfile) -> Void = { _ in }, _ body: (EmulatedChip) async throws -> R
+    adjusting: (inout ChipProfile) -> Void = { _ in }, board adjustBoard: (inout BoardDescription) -> Void = { _ in },
+    _ body: (EmulatedChip) async throws -> R
   ) async throws -> R {
     var profile = try ChipProfile.named(profile)
     adjusting(&profile)
+    var description = try BoardDescription.named(board)
+    adjustBoard(&description)
     let device = try EmulatedBoard(
-      profile: profile, board: try BoardDescription.named(board),
+      profile: profile, board: description,
       configuration: .init(seed: seed, clock: LinkClock { .zero }, threads: 1))
     let home = RecordsHome(root: FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)"))
     defer { try? FileManager.default.removeItem(at: home.root) }

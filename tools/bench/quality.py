@@ -23,19 +23,33 @@ class Case:
     Tables are the targets of calibrations, "TARGET, tracked" for updates on the way, None for the model's own.
     """
 
-    def __init__(self, name, profile, model, wait, tables, solver=None, samples=20000, profile_edits=(), board_edits=(), again=()):
+    def __init__(self, name, profile, model, wait, tables, solver=None, samples=20000, profile_edits=(), board_edits=(), again=(),
+                 mapping=(), screen=False):
         self.name, self.profile, self.model, self.wait = name, profile, model, wait
         self.tables, self.solver, self.samples = tables, solver, samples
         self.profile_edits, self.board_edits = profile_edits, board_edits
         # (name, further wait): the same chip measured once more, calibrated anew.
         self.again = again
+        # Options of `form` and `program` that say how weights become conductances, and whether noisy cells are looked for.
+        self.mapping, self.screen = mapping, screen
 
+
+# Every weight on as few cells as it needs of those of all rows that fit, the others pristine; a scale a column.
+SPARSE = ("--replicas", "most", "--pairs", "sparse", "--scale", "column")
 
 CASES = [
     Case("cmo-hfox, 600 s", "cmo-hfox", "ring", "600s", [None, "software", "ring"], again=[("cmo-hfox, one day", "1d")]),
     Case("hfox-analog, 600 s", "hfox-analog", "ring", "600s", [None, "software", "software, tracked"]),
+    Case("hfox-analog, sparse and screened, 600 s", "hfox-analog", "ring", "600s", [None, "software", "software, tracked"], samples=8192,
+         mapping=SPARSE, screen=True),
     Case("cmo-hfox, letters by SDE", "cmo-hfox", "letters", "600s", [None, "software"], solver="sde", samples=12000),
     Case("hfox-analog, letters by SDE", "hfox-analog", "letters", "600s", [None, "software"], solver="sde", samples=12000),
+    Case("hfox-analog, sparse and screened, letters by SDE", "hfox-analog", "letters", "600s", ["software"], solver="sde", samples=12000,
+         mapping=SPARSE, screen=True),
+    Case("hfox-analog, sparse and screened, 1 % of the cells stuck", "hfox-analog", "ring", "600s", ["software, tracked"], samples=8192,
+         profile_edits=[("stuckLow", 0.005), ("stuckHigh", 0.005)], mapping=SPARSE, screen=True),
+    Case("hfox-analog, sparse and screened, integrators off by σ = 0.05 unit", "hfox-analog", "ring", "600s", ["software, tracked"],
+         samples=8192, board_edits=[("integratorOffset", 0.005)], mapping=SPARSE, screen=True),
     Case("cmo-hfox, 1 % of the cells stuck", "cmo-hfox", "ring", "600s", [None, "software"],
          profile_edits=[("stuckLow", 0.005), ("stuckHigh", 0.005)]),
     Case("cmo-hfox, integrators off by σ = 0.05 unit", "cmo-hfox", "ring", "600s", [None, "software"],
@@ -77,8 +91,8 @@ def chip(options, case, seed, folder):
     def rram(*arguments):
         return run(options.rram, arguments, environment)
 
-    rram("form", "--for", case.model)
-    program = rram("program", case.model)
+    formed = rram("form", "--for", case.model, *case.mapping, *(["--screen"] if case.screen else []))
+    program = rram("program", case.model, *case.mapping)
     rows = []
     for name, wait in [(case.name, case.wait), *case.again]:
         rram("wait", wait)
@@ -96,6 +110,9 @@ def chip(options, case, seed, folder):
             rows.append({
                 "case": name, "tables": tables or "the model's", "seed": seed,
                 "cells": program["cells"], "pulses": program["pulses"]["mean"] * program["cells"], "reads": program["reads"],
+                "screenSeconds": (formed.get("screened") or {}).get("chipSeconds"),
+                "partRMS": middle([part["rmsToSoftware"] for part in quality.get("parts") or []]),
+                "partSpread": middle([part["radiusStd"] / quality["software"]["radiusStd"] for part in quality.get("parts") or []]),
                 "writeSeconds": program["chipSeconds"], "inTolerance": program["inTolerance"],
                 "calibrationChipSeconds": (calibration["chipSeconds"] if calibration else 0) + sum(x["chipSeconds"] for x in updates),
                 "calibrationHostSeconds": (calibration["hostSeconds"] if calibration else 0) + sum(x["hostSeconds"] for x in updates),
@@ -110,6 +127,11 @@ def chip(options, case, seed, folder):
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 destination.write_bytes(Path(file).read_bytes())
     return rows
+
+
+def middle(values):
+    """Median; None of nothing."""
+    return percentile(values, 0.5) if values else None
 
 
 def percentile(values, share):
@@ -135,7 +157,7 @@ def summary(rows):
         generator = random.Random(1)
         line = {"case": key[0], "tables": key[1], "chips": len(chips)}
         for name in ["cells", "pulses", "reads", "writeSeconds", "calibrationChipSeconds", "calibrationHostSeconds", "radiusMean",
-                     "radiusStd", "letters", "movementPercent"]:
+                     "radiusStd", "letters", "movementPercent", "screenSeconds", "partRMS", "partSpread"]:
             values = [row[name] for row in chips if row[name] is not None]
             line[name] = percentile(values, 0.5) if values else None
         for name in ["kl2d", "swd"]:
@@ -165,8 +187,8 @@ def markdown(options, lines, seconds):
         "spread over the software's, medians; a ring that only became thicker would show there. The other columns are medians a chip.",
         "",
         "| chips | tables fitted to | n | KL2d | SWD | radius: mean, spread | letters read, points | cells | pulses | reads | writing, chip s | "
-        "calibrating, chip s / host s | moved since, % of the window |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "screening, chip s | calibrating, chip s / host s | moved since, % of the window | parts of a tracked run: rms to software, units; radius spread |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for line in lines:
         calibrated = line["calibrationHostSeconds"] > 0
@@ -175,8 +197,10 @@ def markdown(options, lines, seconds):
             f"{line['radiusMean']:+.4f}, {line['radiusStd']:.2f}",
             f"{line['letters']:+.1f}" if line["letters"] is not None else "",
             f"{line['cells']:.0f}", f"{line['pulses']:.0f}", f"{line['reads']:.0f}", f"{line['writeSeconds']:.4f}",
+            f"{line['screenSeconds']:.0f}" if line["screenSeconds"] else "",
             f"{line['calibrationChipSeconds']:.3f} / {line['calibrationHostSeconds']:.2f}" if calibrated else "",
             f"{line['movementPercent']:.2f}" if line["movementPercent"] is not None else "",
+            f"{line['partRMS']:.3f}; {line['partSpread']:.2f}" if line["partRMS"] is not None else "",
         ]) + " |")
     text += ["", f"{seconds:.0f} s on {os.cpu_count()} processors."]
     return "\n".join(text) + "\n"
@@ -193,6 +217,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=1, help="chips at a time (default: %(default)s)")
     parser.add_argument("--output", "-o", help="write the table to this file (markdown)")
     parser.add_argument("--rows", help="write every chip's row to this file (JSON)")
+    parser.add_argument("--join", action="append", default=[], help="run nothing: make the table of rows that --rows wrote; may be repeated")
     parser.add_argument("--keep", help="keep the first chip's sample files in this folder")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     options = parser.parse_args()
@@ -227,7 +252,11 @@ def main():
             except RuntimeError as error:
                 return f"{case.name}, seed {seed}: {error}"
 
-    work = [(case, seed) for case in cases for seed in options.seeds]
+    work = [] if options.join else [(case, seed) for case in cases for seed in options.seeds]
+    for name in options.join:
+        rows += json.loads(Path(name).read_text())
+    if options.join:
+        options.seeds = sorted({row["seed"] for row in rows})
     with ThreadPoolExecutor(options.jobs) as pool:
         for done, result in enumerate(pool.map(one, work), 1):
             if isinstance(result, str):

@@ -1,6 +1,6 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
-import RRAMKit
+public import RRAMKit
 
 struct CalibrateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -37,6 +37,12 @@ struct CalibrateScheduleCommand: AsyncParsableCommand {
 
   @Option(help: "Passes over all cells that are averaged.")
   var reads = 16
+
+  @Option(
+    help:
+      "How cells are read: cells (one by one), oneHot (a row at a time, as the loop sees them), hadamard (all rows, with signs). Default: oneHot where the board has products."
+  )
+  var method: ReadBack.Method?
 
   @Option(help: "Steps of the fit.")
   var iterations = 300
@@ -88,7 +94,7 @@ struct CalibrateScheduleCommand: AsyncParsableCommand {
       var fit = ScheduleFit.Settings()
       fit.iterations = iterations
       let calibration = try await ScheduleCalibration(
-        goal, on: board, record: program, reads: reads, settings: fit, predicting: predict
+        goal, on: board, record: program, reads: reads, method: method, settings: fit, predicting: predict
       ) { step in
         switch step {
         case .reading(let pass, let passes): progress.show("reading", finished: pass, total: passes)
@@ -195,3 +201,5 @@ struct CalibrateScheduleOutput: CommandOutput {
     return lines.joined(separator: "\n")
   }
 }
+
+extension ReadBack.Method: ExpressibleByArgument {}

@@ -130,6 +130,7 @@ struct ProgramCommand: AsyncParsableCommand {
       let home = RecordsHome()
       var known = try KnownCells.load(chip: board.info.chipID, home: home)
       let plan = try model.plan(for: board, mapping: mapping.options, known: known)
+      try plan.check(profile, on: board.boardDescription)
       var programOptions = ProgramOptions(profile)
       if let tolerance {
         programOptions.tolerance = .microsiemens(tolerance)
