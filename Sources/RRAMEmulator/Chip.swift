@@ -467,6 +467,9 @@ final class Chip {
 
   // MARK: Closed loop
 
+  /// What tells whether anything was done to the macros of blocks.
+  func revisions(of blocks: [CellBlock]) -> [UInt64] { blocks.map { crossbars[$0.macro].revision } }
+
   func noteLoopRun() { books.loopRuns += 1 }
 
   /// Says that something changed which must be on disk before anyone hears of it.

@@ -58,7 +58,21 @@ final class LoopSequencer {
     self.board = board
   }
 
+  /// The loop on cells that do not age, and the revisions of their macros.
+  private var known: (revisions: [UInt64], loop: ClosedLoop)?
+
+  /// The loop of a chip whose cells stand still: made anew only when something was done to them or other layers are connected.
+  func standing(
+    _ revisions: [UInt64], _ make: () throws(RequestFailure) -> ClosedLoop
+  ) throws(RequestFailure) -> ClosedLoop {
+    if let known, known.revisions == revisions { return known.loop }
+    let loop = try make()
+    known = (revisions, loop)
+    return loop
+  }
+
   func forget() {
+    known = nil
     layers = []
     second = []
     schedules = []
@@ -96,6 +110,7 @@ final class LoopSequencer {
     return ImmediateOperation(macros: .all) { [self] _ throws(RequestFailure) in
       self.layers = first
       self.second = second
+      known = nil
       return .configureLoop(ConfigureLoopResult())
     }
   }

@@ -170,14 +170,14 @@ private struct Field {
         slope(point, tau + Self.nodes[stage] * step, into: &slopes[stage])
       }
       // The last stage's point is the fifth-order result.
-      var squares = 0.0
+      var error = 0.0
       for i in 0..<dimensions {
-        var error = 0.0
-        for j in 0..<7 { error += Self.errorWeights[j] * slopes[j][i] }
-        let relative = step * error / (tolerance * (1 + max(abs(state[i]), abs(point[i]))))
-        squares += relative * relative
+        var estimate = 0.0
+        for j in 0..<7 { estimate += Self.errorWeights[j] * slopes[j][i] }
+        let relative = abs(step * estimate) / (tolerance * (1 + max(abs(state[i]), abs(point[i]))))
+        // NaN stays, where max would lose it.
+        error = relative <= error ? error : relative
       }
-      let error = (squares / Double(dimensions)).squareRoot()
       if error <= 1 || step <= Self.smallestStep || !error.isFinite {
         tau = step >= span - tau ? span : tau + step
         state = point

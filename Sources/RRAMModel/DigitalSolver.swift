@@ -14,6 +14,11 @@ public struct HeldNoise: Sendable {
   /// Noise from any source; it is called from several threads.
   public init(_ source: @escaping Source) { self.source = source }
 
+  /// Fills the buffer as ``Source`` says.
+  public func draw(tick: Int, channel: Int, firstSample: Int, into output: UnsafeMutableBufferPointer<Float>) {
+    source(tick, channel, firstSample, output)
+  }
+
   /// The numbers that host and board draw alike, ``SamplingNoise``.
   ///
   /// - Parameter firstSample: number of the run's sample that is the solver's sample 0.
@@ -84,8 +89,7 @@ public struct DigitalSolver: Sendable, Hashable {
   public var method: Method
   /// Steps of the ODE; ticks of the SDE, each of which takes ``stepsPerTick`` Heun steps. Not used by `rk45`.
   public var steps: Int
-  /// Relative and absolute tolerance of a step of `rk45`: its error estimate, rms over the coordinates, stays below
-  /// tolerance·(1 + |y|).
+  /// Relative and absolute tolerance of a step of `rk45`: its error estimate stays below tolerance·(1 + |y|) in every coordinate.
   public var tolerance = 1e-8
 
   /// - Precondition: `steps` is at least 1 (2 for `eulerPublished`); the SDE is stepped with `heun`.

@@ -277,11 +277,13 @@ public struct SampleFile: Sendable, Hashable {
   ///   - model: its network; its own process if `ownProcess`, otherwise the run's.
   ///   - method: how an ODE is stepped; Heun is the reference, `eulerPublished` the notebooks' grid.
   ///   - steps: of the ODE; not used by `rk45`.
+  ///   - ticks: of the SDE; the run's if nil.
+  ///   - noise: of samples that bear these numbers, instead of the run's.
   /// - Throws: ``SessionError`` `invalidArgument` for another method than Heun on samples of the SDE.
   /// - Returns: shape (n, 2), in the order of the file.
   public func softwareReference(
     for model: ScoreModel, ownProcess: Bool = false, method: DigitalSolver.Method = .heun, steps: Int = 200,
-    threads: Int? = nil
+    threads: Int? = nil, ticks: Int? = nil, noise: ((_ numbers: [UInt32]) -> HeldNoise)? = nil
   ) throws -> [Float] {
     let own = model.metadata.process
     // The β scale is the run's choice; everything else about a process is what the network was trained for.
@@ -294,7 +296,7 @@ public struct SampleFile: Sendable, Hashable {
     let solver =
       equation == .ode
       ? DigitalSolver(equation: .ode, method: method, steps: steps)
-      : DigitalSolver(equation: .sde, method: .heun, steps: metadata.ticks)
+      : DigitalSolver(equation: .sde, method: .heun, steps: ticks ?? metadata.ticks)
     let seed = metadata.seeds.noise
     let (toState, toUnits) = (1 / Float(self.process.stateScale), Float(process.stateScale))
     var result = [Float](repeating: 0, count: x.count)
@@ -304,7 +306,7 @@ public struct SampleFile: Sendable, Hashable {
       try model.network.validate(label: condition, model: model.name)
       let start = members.flatMap { [xT[2 * $0] * toState, xT[2 * $0 + 1] * toState] }
       let numbers = members.map { self.numbers[$0] }
-      let noise = HeldNoise.philox(seed: seed, numbers: numbers)
+      let noise = noise?(numbers) ?? HeldNoise.philox(seed: seed, numbers: numbers)
       let samples = solver.sample(
         model.network, process: process, start: start, label: condition,
         guidance: condition == nil ? 0 : metadata.w, noise: noise, threads: threads)

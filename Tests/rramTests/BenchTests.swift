@@ -31,6 +31,18 @@ import Testing
     }
   }
 
+  @Test func samplingShowsItsDutyCycleAndWhatIsNotKernel() async throws {
+    let result = try await Workbench().rram("bench", "--only", "sampling512", "--json")
+    #expect(result.status == 0, "\(result.stderr)")
+    let row = try #require((try result.json()["sampling"] as? [[String: Any]])?.first)
+    #expect(row["samplesPerCommand"] as? Int == 512)
+    // Modelled, so it does not depend on the machine: asked are 90 %.
+    #expect(try #require(row["dutyCycle"] as? Double) >= 0.9)
+    for key in ["cpuSecondsPerSample", "kernelCPUSecondsPerSample", "overhead"] {
+      #expect(row[key] is Double, "\(key)")
+    }
+  }
+
   @Test func framesAreMeasuredInBytes() async throws {
     let result = try await Workbench().rram("bench", "--only", "frame", "--json")
     let rows = try #require(try result.json()["codec"] as? [[String: Any]])

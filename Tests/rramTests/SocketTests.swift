@@ -43,6 +43,52 @@ import Testing
     #expect(try await bench.rram("sample", "ring", "-n", "8", "--board", chip).status == 1)
   }
 
+  /// `cmo-hfox`, seed 9, whose cells drift: SIGKILL of the host while it samples, then of the board. The run goes on at a new board process
+  /// of the same chip file with the samples it would have had: drawn again from sample 100 on, those that the first host had seen before it
+  /// died come out bit for bit, and so does all that came after.
+  @Test(.timeLimit(.minutes(2))) func aRunOutlivesItsHostAndItsBoard() async throws {
+    let bench = try Workbench()
+    let (socket, count) = (bench.path("b"), 120_000)
+    let chip = "emu:profile=cmo-hfox,seed=9,state=\(bench.path("die.npz"))"
+    let (cut, early) = (bench.path("cut"), bench.path("early"))
+    try await serving(chip, on: socket, bench, endedBy: .kill) { board in
+      for command in [["form", "--for", "ring"], ["program", "ring"]] {
+        #expect(try await bench.rram(command + ["--board", board]).status == 0)
+      }
+      let run = try await Subprocess.run(
+        .path(FilePath(Workbench.executable)),
+        arguments: ["sample", "ring", "-n", "\(count)", "--board", board, "--run-dir", bench.path("cut")],
+        environment: bench.environment, input: .none, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20)
+      ) { execution in
+        while journal(cut).count < 24 * 8192 { try await Task.sleep(for: .milliseconds(2)) }
+        try execution.send(signal: .kill)
+      }
+      #expect(run.terminationStatus == .signaled(SIGKILL))
+    }
+    let seen = journal(cut).count / 24
+    try #require(seen >= 8192 && seen < count)
+    let original = journal(cut).prefix(24 * seen)
+    try FileManager.default.createDirectory(atPath: early, withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: cut + "/manifest.json", toPath: early + "/manifest.json")
+    try original.prefix(24 * 100).write(to: URL(filePath: early + "/samples.journal"))
+
+    try await serving(chip, on: socket, bench) { board in
+      for (run, file) in [("cut", "a.npz"), ("early", "b.npz")] {
+        let resumed = try await bench.rram(
+          "sample", "--resume", bench.path(run), "-o", bench.path(file), "--run-dir", bench.path("\(run)-resumed"),
+          "--board", board)
+        #expect(resumed.status == 0, "\(resumed.stderr)")
+      }
+    }
+    let (a, b) = (try SampleFile(path: bench.path("a.npz")), try SampleFile(path: bench.path("b.npz")))
+    #expect(a.count == count && a.x == b.x && a.xT == b.xT)
+    #expect(journal(early + "-resumed").prefix(24 * seen) == original)
+  }
+
+  private func journal(_ run: String) -> Data {
+    (try? Data(contentsOf: URL(filePath: run + "/samples.journal"))) ?? Data()
+  }
+
   /// Ctrl-C once: what is under way is aborted, the array grounded, and only then the process ends.
   @Test(.timeLimit(.minutes(1)), arguments: [Signal.interrupt, .terminate, .terminalClosed]) func aSignalMakesSafe(
     signal: Signal
@@ -167,7 +213,8 @@ import Testing
 
   /// Serves `chip` at `socket` by `rram emulate` while `body` runs.
   private func serving(
-    _ chip: String, on socket: String, _ bench: borrowing Workbench, _ body: (_ board: String) async throws -> Void
+    _ chip: String, on socket: String, _ bench: borrowing Workbench, endedBy signal: Signal = .terminate,
+    _ body: (_ board: String) async throws -> Void
   ) async throws {
     _ = try await Subprocess.run(
       .path(FilePath(Workbench.executable)), arguments: ["emulate", "--socket", socket, "--board", chip],
@@ -181,7 +228,7 @@ import Testing
         try? server.send(signal: .terminate)
         throw error
       }
-      try server.send(signal: .terminate)
+      try server.send(signal: signal)
     }
   }
 }

@@ -15,7 +15,7 @@ final class RunLoopOperation: Operation {
   private static let chunkTime = Duration.milliseconds(5)
   /// Samples in one frame at most, so that the host sees progress.
   private static let frameSamples = 4096
-  /// Samples one thread takes at a time: whole vectors of the kernel.
+  /// Samples one thread takes at a time at least: whole vectors of the kernel.
   private static let shareSamples = 64
   /// Samples that the kernel runs side by side: fewer take as long.
   private static let lanes = 16
@@ -44,6 +44,7 @@ final class RunLoopOperation: Operation {
   private let nodeSeed: UInt64
   private let threads: Int
   private let sliceSamples: Int
+  private let shareSamples: Int
   private(set) var account: OperationAccount
   private var overRangeInRow = 0
 
@@ -140,8 +141,12 @@ final class RunLoopOperation: Operation {
     let products = layers.reduce(0) { $0 + ($1.inputs + 1) * $1.outputs } * (second.isEmpty ? 1 : 4)
     let cost = Self.poleCost * (chip.loop.noise == .cells ? Self.cellNoiseCost : 1)
     let samples = Self.sliceProducts / (products * schedule.ticks * substeps * 2 * cost)
-    let share = samples >= Self.shareSamples ? Self.shareSamples : Self.lanes
-    sliceSamples = max(Self.lanes, samples / share * share)
+    // What takes milliseconds on the slowest path takes a quarter on wide vectors, and a call of the kernel lays its tables out anew.
+    let widths = (try? InstructionSet.selected()).map { [.avx2, .avx512].contains($0) ? 4 : 1 } ?? 1
+    let most = samples * widths
+    shareSamples = max(Self.shareSamples, (most / max(1, threads) + Self.lanes - 1) / Self.lanes * Self.lanes)
+    let share = most >= Self.shareSamples ? Self.shareSamples : Self.lanes
+    sliceSamples = max(Self.lanes, most / share * share)
     account = OperationAccount(total: request.samples)
     part = RunResults(
       firstIndex: 0, x: [], overRange: [], presetTime: .zero, loopTime: .zero, conversionTime: .zero)
@@ -211,6 +216,15 @@ final class RunLoopOperation: Operation {
     if first == 0 {
       isRun = chip.enterRun(request.runID, firstSample: request.firstSample, macros: blocks.map(\.macro))
     }
+    if !blocks.contains(where: { chip.crossbars[$0.macro].ages }) {
+      // These cells stand still: nothing to look at again, in this command or the next.
+      chunkEnd = request.samples
+      closedLoop = try sequencer.standing(chip.revisions(of: blocks)) { () throws(RequestFailure) in
+        try chip.closedLoop(
+          layers, second: second, loop, limits: limits, use: perSample.loop, at: chip.seconds)
+      }
+      return
+    }
     guard isRun, let run = chip.run else {
       chunkEnd = min(request.samples, first + length)
       closedLoop = try chip.closedLoop(
@@ -238,8 +252,8 @@ final class RunLoopOperation: Operation {
   }
 
   private func run(_ closedLoop: ClosedLoop, _ samples: Range<Int>) throws(RequestFailure) {
-    let starts = stride(from: samples.lowerBound, to: samples.upperBound, by: Self.shareSamples)
-    let ranges = starts.map { $0..<min($0 + Self.shareSamples, samples.upperBound) }
+    let starts = stride(from: samples.lowerBound, to: samples.upperBound, by: shareSamples)
+    let ranges = starts.map { $0..<min($0 + shareSamples, samples.upperBound) }
     var shares = [Share](repeating: Share(), count: ranges.count)
     let inputs = ShareInputs(
       loop: closedLoop, tables: tables, integration: integration, heldNoise: heldNoise, nodeSeed: nodeSeed,

@@ -86,6 +86,20 @@ struct BenchReport: CommandOutput {
     var bytesPerCPUSecond: Double
   }
 
+  /// A sampling session on an emulated ideal chip, files excluded.
+  struct Sampling: Encodable {
+    var name: String
+    var samplesPerCommand: Int
+    /// (preset + loop + conversion) over chip time, USB high-speed timing modelled.
+    var dutyCycle: Double
+    /// CPU of host and emulated board together, and of the loop's kernel alone for as many samples; medians.
+    var cpuSecondsPerSample: Double
+    var kernelCPUSecondsPerSample: Double
+    /// What is not kernel over the kernel: the median of runs that were measured in turn with the kernel, so that a load on the machine
+    /// meets both.
+    var overhead: Double
+  }
+
   var isa: String
   var threads: Int
   var version = toolkitVersion
@@ -93,8 +107,9 @@ struct BenchReport: CommandOutput {
   var codec: [Codec] = []
   var costs: [Cost] = []
   var latencies: [Latency] = []
+  var sampling: [Sampling] = []
 
-  var isEmpty: Bool { rows.isEmpty && costs.isEmpty && latencies.isEmpty && codec.isEmpty }
+  var isEmpty: Bool { rows.isEmpty && sampling.isEmpty && costs.isEmpty && latencies.isEmpty && codec.isEmpty }
 
   var text: String {
     var blocks = ["closed loop on \(isa), \(threads) thread\(threads == 1 ? "" : "s"); million network evaluations"]
@@ -108,6 +123,19 @@ struct BenchReport: CommandOutput {
                 ($0.evaluationsPerCPUSecond / 1e6).formatted(digits: 3),
                 ($0.evaluationsPerSecond / 1e6).formatted(digits: 3),
                 ($0.flopsPerCPUSecond / 1e9).formatted(digits: 3),
+              ]
+            }))
+    }
+    if !sampling.isEmpty {
+      blocks.append(
+        table(
+          [["", "samples a command", "duty cycle", "µs CPU a sample", "kernel alone", "overhead"]]
+            + sampling.map {
+              [
+                $0.name, "\($0.samplesPerCommand)", "\(($0.dutyCycle * 100).formatted(digits: 3)) %",
+                ($0.cpuSecondsPerSample * 1e6).formatted(digits: 3),
+                ($0.kernelCPUSecondsPerSample * 1e6).formatted(digits: 3),
+                "\(($0.overhead * 100).formatted(digits: 2)) %",
               ]
             }))
     }
@@ -199,6 +227,7 @@ private struct Bench {
     try codec()
     try await emulator(logger)
     try await exits()
+    try await sampling(logger)
   }
 
   /// 1/f noise of two decades within a run, and two states.
@@ -434,7 +463,7 @@ private struct Bench {
         // A window that no cell can keep: pulses follow pulses until something ends them.
         let request = WriteVerify(
           cells: CellSelection(block: block), targets: [Float](repeating: 50e-6, count: block.cellCount),
-          tolerance: .microsiemens(1e-4), set: options.set, reset: options.reset, verify: board.defaultReadBias(),
+          tolerance: .microsiemens(1e-4), set: options.method.set, reset: options.method.reset, verify: board.defaultReadBias(),
           maximumPulses: 10_000, maximumReversals: 10_000, credit: 4)
         let write = Task { try await board.writeVerify(request) }
         while try BoardStatus(bytes: await link.control(.status)).operations == 0 { await Task.yield() }
@@ -454,6 +483,69 @@ private struct Bench {
       report.latencies.append(Self.latency(name, seconds))
     }
     await device.close()
+  }
+
+  /// The ring on an ideal chip: commands of 512 samples, one after the other, and the largest that a request holds.
+  private mutating func sampling(_ logger: Logger) async throws {
+    let asked = [("sampling512", 512), ("samplingLargest", 16_352)].filter { isAsked($0.0) }
+    guard !asked.isEmpty else { return }
+    let model = try ModelLibrary.scoreModel("ring")
+    let profile = try ChipProfile.named("ideal")
+    let scratch = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: scratch) }
+    let home = RecordsHome(root: scratch)
+    let (loop, tables) = (try kernel(on: BoardDescription.named("parallel")), tables)
+    let x0 = Self.starts(65_536)
+    report.sampling += try await RRAM.withBoard("emu:profile=ideal,seed=1", home: home, logger: logger) { board in
+      let plan = try MappingPlan(model.network, on: board.boardDescription, window: board.limits.conductance)
+      _ = try await board.form(plan.layers.map(\.block), options: FormOptions(profile))
+      var options = ProgramOptions(profile)
+      options.followUp = nil
+      _ = try await board.program(plan, model: model, options: options, home: home)
+      let session = try await SamplingSession(SamplingProgram(model), on: board, home: home)
+      var rows: [BenchReport.Sampling] = []
+      for (name, count) in asked {
+        var (seconds, kernel, duty): ([Double], [Double], [Double]) = ([], [], [])
+        let commands = max(1, 65_536 / count)
+        for _ in 0...Self.pairs {
+          let begin = Clocks()
+          for _ in 0..<commands {
+            let statistics = try await session.draw(count, commandsInFlight: 3) { _ in }
+            duty.append(SampleReport(session.program, statistics).dutyCycle)
+          }
+          let middle = Clocks()
+          // On as many threads as the emulated board takes.
+          _ = try loop.run(x0: x0, tables: tables, threads: ProcessInfo.processInfo.activeProcessorCount)
+          seconds.append((middle.cpu - begin.cpu) / Double(count * commands))
+          kernel.append((Clocks().cpu - middle.cpu) / Double(x0.count / 2))
+        }
+        rows.append(
+          .init(
+            name: name, samplesPerCommand: count, dutyCycle: median(duty),
+            cpuSecondsPerSample: median(Array(seconds.dropFirst())),
+            kernelCPUSecondsPerSample: median(Array(kernel.dropFirst())),
+            overhead: median(zip(seconds, kernel).dropFirst().map { $0 / $1 - 1 })))
+      }
+      return rows
+    }
+  }
+
+  /// Sessions and kernels that are measured in turn.
+  private static let pairs = 9
+
+  /// The ring's loop with the limits of a board.
+  private func kernel(on board: BoardDescription) throws -> ClosedLoop {
+    guard let parts = board.closedLoop else { preconditionFailure("board '\(board.name)' has a closed loop") }
+    let unit = parts.unitVoltage
+    let noiseless = LoopNetwork(
+      layers: ring.layers.map {
+        .init(inputs: $0.inputs, outputs: $0.outputs, weights: $0.weights, embeddingColumn: $0.embeddingColumn)
+      }, amplitude: ring.amplitude)
+    return try ClosedLoop(
+      network: noiseless,
+      limits: LoopLimits(
+        rowClamp: Float(parts.rowClamp / unit), amplifierRail: Float(parts.amplifierRail / unit),
+        integratorRail: Float(parts.integratorRail / unit)))
   }
 
   private static func latency(_ name: String, _ seconds: [Double]) -> BenchReport.Latency {

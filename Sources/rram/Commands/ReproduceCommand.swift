@@ -6,13 +6,21 @@ struct ReproduceCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reproduce", abstract: "One table of this chip against the paper, for ring and letters.",
     discussion: """
-      Without a board, or with an emulated one that keeps no state, each network gets a fresh chip that is formed, programmed and left \
-      for 600 s of chip time. On any other board nothing is formed or written: the network that is on the chip is measured as it stands, \
-      and the other column stays empty. Every number says whether it is measured (m), modelled (M) or published (p).
+      Without a board, or with an emulated one that keeps no state, each network gets fresh chips that are formed, programmed and left \
+      for 600 s of chip time: one in --quick, eight otherwise, of which the table shows the median, its 95 % bootstrap interval and the \
+      90th percentile. On any other board nothing is formed or written: the network that is on the chip is measured as it stands, \
+      and the other column stays empty; --program puts both there, one after the other. Every number says whether it is measured (m), \
+      modelled (M) or published (p).
       """)
 
-  @Flag(help: "Fewer samples: 20000 of the ring and 12000 letters instead of 50000 and 24000.")
+  @Flag(help: "One chip, and fewer samples: 20000 of the ring and 12000 letters instead of 50000 and 24000.")
   var quick = false
+
+  @Option(help: "How many fresh emulated chips a network. Default: 8, in --quick 1.")
+  var chips: Int?
+
+  @Flag(help: "Form and program both networks on the board, one after the other, and let 600 s of chip time pass.")
+  var program = false
 
   @Option(name: .customShort("n"), parsing: .unconditional, help: "How many samples of each network instead.")
   var count: Int?
@@ -35,6 +43,7 @@ struct ReproduceCommand: AsyncParsableCommand {
 
   func validate() throws {
     if runDir != nil, !report { throw ValidationError("--run-dir belongs to --report") }
+    if let chips, !(1...1000).contains(chips) { throw ValidationError("--chips \(chips): 1 to 1000 are possible") }
     if let count, !(300...1_000_000).contains(count) {
       throw ValidationError("-n \(count): 300 to 1000000 are possible")
     }
@@ -53,20 +62,37 @@ struct ReproduceCommand: AsyncParsableCommand {
       for (index, name) in ReproduceOutput.names.enumerated() {
         var own = chip
         own.seed = chip.seed &+ UInt64(index)
-        let age = Duration.seconds(600)
         var outcome = try await measure(at: .emulated(own), home: home) {
-          try await prepare(name, own, on: $0, home: home, age: age)
+          try await prepare(name, on: $0, home: home, age: Self.age)
+        }
+        for further in 1..<max(1, chips ?? (quick ? 1 : 8)) {
+          var other = own
+          // Chips of one network differ by two, those of two networks by one.
+          other.seed = own.seed &+ UInt64(ReproduceOutput.names.count * further)
+          let drawn = try await draw(at: .emulated(other), home: home) {
+            try await prepare(name, on: $0, home: home, age: Self.age)
+          }
+          let data = try EvaluationData(drawn.model.metadata.data)
+          outcome.network.chip.append(try EvaluationReport(drawn.plain.file, against: data).quality)
+          outcome.network.calibrated.append(try EvaluationReport(drawn.calibrated, against: data).quality)
         }
         own.profile = "ideal"
         let (perfect, model) = (own, try ModelLibrary.scoreModel(name))
         say("\(name): the same on an ideal chip")
         let ideal = try await RRAM.withBoard(at: .emulated(perfect), home: home, logger: common.logger) { board in
-          _ = try await prepare(name, perfect, on: board, home: home, age: nil)
+          _ = try await prepare(name, on: board, home: home, age: nil)
           return try await Self.draw(try programs(model), share: share(model), on: board, home: home).file
         }
         outcome.network.ideal = try EvaluationReport(ideal, against: EvaluationData(model.metadata.data)).quality
         outcome.clouds.insert(("ideal chip", ideal.x), at: 1)
         outcomes[name] = outcome
+      }
+    } else if program {
+      let home = RecordsHome()
+      for name in ReproduceOutput.names {
+        outcomes[name] = try await measure(at: address, home: home) {
+          try await prepare(name, on: $0, home: home, age: Self.age)
+        }
       }
     } else {
       let home = RecordsHome()
@@ -97,20 +123,25 @@ struct ReproduceCommand: AsyncParsableCommand {
     var clouds: [(title: String, x: [Float])]
   }
 
-  /// A fresh emulated chip with the network on it.
+  /// Chip time between programming and sampling.
+  private static let age = Duration.seconds(600)
+
+  /// A chip with the network on it.
   private func prepare(
-    _ name: String, _ chip: BoardAddress.EmulatedChip, on board: Board, home: RecordsHome, age: Duration?
+    _ name: String, on board: Board, home: RecordsHome, age: Duration?
   ) async throws -> ProgramRecord {
-    let profile = try ChipProfile.load(nameOrPath: chip.profile)
+    let profile = try ChipOptions.profile(of: board)
     let model = try ModelLibrary.scoreModel(name)
     say("\(name): forming and programming \(board.info.chipID)")
-    var known = KnownCells()
+    var known = try KnownCells.load(chip: board.info.chipID, home: home)
     let plan = try await board.form(
       for: model.network, window: board.limits.conductance, options: FormOptions(profile), known: &known
     ).plan
     var options = ProgramOptions(profile)
     options.followUp = nil
     let record = try await board.program(plan, model: model, options: options, home: home)
+    known.enter(record.report.failures)
+    try known.save(chip: board.info.chipID, home: home)
     if let age { try await board.wait(age) }
     return record
   }
@@ -128,11 +159,19 @@ struct ReproduceCommand: AsyncParsableCommand {
     }
   }
 
-  /// Draws from the network that `prepare` leaves on the chip, as it stands and calibrated, and the same in software.
-  private func measure(
+  /// What one chip drew.
+  private struct Drawn: Sendable {
+    var model: ScoreModel
+    var plain: (file: SampleFile, statistics: SamplingStatistics, energy: SampleEnergy)
+    var calibrated: SampleFile
+    var emulated: Bool
+  }
+
+  /// Draws from the network that `prepare` leaves on the chip, as it stands and calibrated.
+  private func draw(
     at address: BoardAddress, home: RecordsHome, prepare: (Board) async throws -> ProgramRecord
-  ) async throws -> Outcome {
-    let drawn = try await RRAM.withBoard(at: address, home: home, logger: common.logger) { board in
+  ) async throws -> Drawn {
+    try await RRAM.withBoard(at: address, home: home, logger: common.logger) { board in
       guard board.boardDescription.closedLoop != nil else {
         throw CommandError(
           message: "board '\(board.boardDescription.name)' has no closed loop, and samples are drawn in one",
@@ -155,8 +194,15 @@ struct ReproduceCommand: AsyncParsableCommand {
         CalibrationGoal(model, labels: labels), on: board, record: record, predicting: 0)
       for index in programs.indices { try programs[index].apply(calibration) }
       let calibrated = try await Self.draw(programs, share: share, on: board, home: home)
-      return (model: model, plain: plain, calibrated: calibrated.file, emulated: board.info.isEmulated)
+      return Drawn(model: model, plain: plain, calibrated: calibrated.file, emulated: board.info.isEmulated)
     }
+  }
+
+  /// The same, and what software and this machine do.
+  private func measure(
+    at address: BoardAddress, home: RecordsHome, prepare: (Board) async throws -> ProgramRecord
+  ) async throws -> Outcome {
+    let drawn = try await draw(at: address, home: home, prepare: prepare)
     let (model, file) = (drawn.model, drawn.plain.file)
     let data = try EvaluationData(model.metadata.data)
     let report = try file.evaluate(against: data, model: model)
@@ -164,20 +210,30 @@ struct ReproduceCommand: AsyncParsableCommand {
     say("\(model.name): timing this machine")
     let threads = ProcessInfo.processInfo.activeProcessorCount
     var inSoftware: [Float] = []
-    let times = try (0..<3).map { _ in
-      let begin = ContinuousClock.now
-      inSoftware = try file.softwareReference(for: model, threads: threads)
-      return (ContinuousClock.now - begin).seconds / Double(file.count)
-    }.sorted()
+    func seconds(_ body: () throws -> Void) rethrows -> Double {
+      try (0..<3).map { _ in
+        let begin = ContinuousClock.now
+        try body()
+        return (ContinuousClock.now - begin).seconds
+      }.sorted()[1]
+    }
+    let usual = try seconds { inSoftware = try file.softwareReference(for: model, threads: threads) }
+    let fewest = try file.fewestSteps(for: model, data: data, threads: threads)
+    let short = try seconds {
+      _ = try file.softwareReference(for: model, steps: fewest.steps, threads: threads, ticks: fewest.steps)
+    }
+    let one = try file.first
+    let single = try seconds { for _ in 0..<20 { _ = try one.softwareReference(for: model, threads: 1) } } / 20
     let statistics = drawn.plain.statistics
     let timing = SampleReport(try SamplingProgram(model), statistics)
     let network = ReproduceOutput.Network(
       name: model.name, emulated: drawn.emulated, samples: file.count, equation: file.metadata.solver.rawValue,
-      software: software, chip: report.quality,
-      calibrated: try EvaluationReport(drawn.calibrated, against: data).quality,
+      software: software, chip: [report.quality],
+      calibrated: [try EvaluationReport(drawn.calibrated, against: data).quality],
       loopSeconds: statistics.loopSeconds / Double(statistics.samples),
       boardSeconds: timing.chipSecondsPerSample, dutyCycle: timing.dutyCycle, busSeconds: timing.busSeconds,
-      digitalSeconds: times[1], threads: threads, arrayEnergy: drawn.plain.array)
+      digitalSeconds: usual / Double(file.count), fewestSteps: fewest, fewestSeconds: short / Double(file.count),
+      singleSeconds: single, threads: threads, energy: drawn.plain.energy)
     return Outcome(
       network: network,
       calibrated: drawn.calibrated,
@@ -186,19 +242,19 @@ struct ReproduceCommand: AsyncParsableCommand {
 
   private static func draw(
     _ programs: [SamplingProgram], share: Int, on board: Board, home: RecordsHome
-  ) async throws -> (file: SampleFile, statistics: SamplingStatistics, array: Double?) {
+  ) async throws -> (file: SampleFile, statistics: SamplingStatistics, energy: SampleEnergy) {
     var file: SampleFile?
     var statistics = SamplingStatistics()
-    var energy = 0.0
+    var energies: [SampleEnergy] = []
     for program in programs {
       let session = try await SamplingSession(program, on: board, home: home)
       var samples = file ?? SampleFile(metadata: session.metadata)
       statistics.add(try await session.draw(share) { samples.append($0) })
-      energy += (session.modelledEnergy().array ?? .nan) / Double(programs.count)
+      energies.append(session.modelledEnergy())
       file = samples
     }
     guard let file else { throw CancellationError() }
-    return (file, statistics, energy.isFinite ? energy : nil)
+    return (file, statistics, .mean(energies))
   }
 
   private func say(_ line: String) {
@@ -215,8 +271,9 @@ struct ReproduceOutput: CommandOutput {
     var samples: Int
     var equation: String
     var software: SampleQuality
-    var chip: SampleQuality
-    var calibrated: SampleQuality
+    /// One a chip, the first of which everything else is of.
+    var chip: [SampleQuality]
+    var calibrated: [SampleQuality]
     /// Of an emulated chip without errors; nil where the board is none of this command's own.
     var ideal: SampleQuality?
     /// Per sample, seconds.
@@ -227,9 +284,14 @@ struct ReproduceOutput: CommandOutput {
     var busSeconds: Double?
     /// Per sample, seconds, on `threads` threads.
     var digitalSeconds: Double
+    /// The digital solver's fewest steps of equal quality, and its time a sample with them.
+    var fewestSteps: FewestSteps
+    var fewestSeconds: Double
+    /// The digital solver's time for one sample alone, 200 steps on one thread.
+    var singleSeconds: Double
     var threads: Int
-    /// Joules a sample.
-    var arrayEnergy: Double?
+    /// A sample, modelled.
+    var energy: SampleEnergy
   }
 
   struct Row: Encodable {
@@ -256,26 +318,48 @@ struct ReproduceOutput: CommandOutput {
     }
     /// What the chip did: an emulated one is a model.
     func chip(_ network: Network, _ text: String) -> String { "\(text) \(network.emulated ? "M" : "m")" }
-    func micro(_ value: Double, _ unit: String) -> String { "\((value * 1e6).formatted(digits: 3)) µ\(unit)" }
+    func time(_ seconds: Double) -> String {
+      seconds < 1e-3 ? "\((seconds * 1e6).formatted(digits: 3)) µs" : "\((seconds * 1e3).formatted(digits: 3)) ms"
+    }
     for (name, value) in [
       ("KL2d", \SampleQuality.kl2d), ("sliced Wasserstein", \.slicedWasserstein), ("KL1d (the authors')", \.kl1d),
     ] {
       row("\(name): software, float32") { "\($0.software[keyPath: value].formatted(digits: 3)) m" }
       row("\(name): ideal chip") { $0.ideal.map { "\($0[keyPath: value].formatted(digits: 3)) M" } }
-      row("\(name): this chip") { chip($0, $0.chip[keyPath: value].formatted(digits: 3)) }
-      row("\(name): this chip, calibrated") { chip($0, $0.calibrated[keyPath: value].formatted(digits: 3)) }
+      row("\(name): this chip") { chip($0, Self.summary($0.chip.map { $0[keyPath: value] })) }
+      row("\(name): this chip, calibrated") { chip($0, Self.summary($0.calibrated.map { $0[keyPath: value] })) }
     }
-    row("a sample: loop alone", published: ["–", "– / 20 µs p", "–"]) { chip($0, micro($0.loopSeconds, "s")) }
-    row("a sample: board with USB") { chip($0, micro($0.boardSeconds, "s")) }
+    row("a sample: loop alone", published: ["–", "– / 20 µs p", "–"]) { chip($0, time($0.loopSeconds)) }
+    row("a sample: board with USB") { chip($0, time($0.boardSeconds)) }
     row("duty cycle") { chip($0, "\(($0.dutyCycle * 100).formatted(digits: 3)) %") }
     row("a sample: digital (here 200 steps)", published: ["–", "– / 3.0 ms p", "–"]) {
-      "\(micro($0.digitalSeconds, "s")) m"
+      "\(time($0.digitalSeconds)) m"
     }
+    row("a sample: digital, fewest steps") { "\(time($0.fewestSeconds)) m" }
+    row("fewest steps of equal quality") { "\($0.fewestSteps.steps) m" }
+    row("a sample alone: digital (200 steps)") { "\(time($0.singleSeconds)) m" }
     row("speed over digital", published: ["64.8× / 156.5× p", "– / 150× p", "69.0× / 116.5× p"]) { _ in nil }
-    row("energy a sample: array") { $0.arrayEnergy.map { "\(($0 * 1e9).formatted(digits: 3)) nJ M" } }
-    row("energy a sample: system", published: ["–", "– / 7.2 µJ p", "–"]) { _ in nil }
+    row("board with USB over digital, fewest steps") {
+      chip($0, "\(($0.fewestSeconds / $0.boardSeconds).formatted(digits: 3))×")
+    }
+    for (part, value) in [
+      ("array", \SampleEnergy.array), ("amplifiers", \.amplifiers), ("converters", \.converters), ("board", \.board),
+    ] {
+      row("energy a sample: \(part)") { $0.energy[keyPath: value].map { "\(Joules($0)) M" } }
+    }
+    row("energy a sample: system", published: ["–", "– / 7.2 µJ p", "–"]) {
+      $0.energy.total.map { "\(Joules($0)) M" }
+    }
     row("energy a sample: digital", published: ["–", "– / 22.5 µJ p", "–"]) { _ in nil }
     row("energy against digital", published: ["÷5.2 / ÷4.1 p", "–", "−31.5 % / −52.0 % p"]) { _ in nil }
+  }
+
+  /// One chip's value; of several the median, its 95 % bootstrap interval, and the 90th percentile.
+  private static func summary(_ values: [Double]) -> String {
+    guard values.count > 1 else { return values[0].formatted(digits: 3) }
+    let interval = BootstrapInterval(medianOf: values)
+    return "\(interval.median.formatted(digits: 3)) [\(interval.lower.formatted(digits: 3)), "
+      + "\(interval.upper.formatted(digits: 3))] / \(interval.ninetieth.formatted(digits: 3))"
   }
 
   private var head: String {
@@ -284,7 +368,9 @@ struct ReproduceOutput: CommandOutput {
   }
 
   private var legend: String {
-    "m measured, M modelled, p published (ring / letters); – no number. "
+    "m measured, M modelled, p published (ring / letters); – no number. Several chips: median [95 % bootstrap] / 90th percentile. "
+      + "Equal quality: KL2d and SWD at most 1.02 times those of 1000 Heun steps from the same start points and Brownian paths. "
+      + "Energy: powers of the board description, assumed where it says so. "
       + "Digital: this machine's float32 solver on \(networks.values.first?.threads ?? 0) threads, all samples at once."
   }
 
