@@ -57,15 +57,15 @@ RECIPES = {
         relative_noise=0.1,
     ),
     "ring-flow": score.Recipe(
-        seed=2,
-        steps=200_000,
-        rate=2e-3,
+        seed=1,
+        steps=300_000,
+        rate=4e-3,
         final_rate=5e-5,
         weight_decay=3e-5,
         range_penalty=1e-7,
-        relative_noise=0.1,
-        additive_noise=0.015,
+        additive_noise=0.005,
         flow=True,
+        time_power=2.0,
     ),
     "letters-flow": score.Recipe(
         seed=0,
@@ -125,7 +125,9 @@ def save_network(path: Path, parameters: Parameters, recipe: score.Recipe, extra
 
 
 def train_ring(name: str, recipe: score.Recipe, models: Path) -> None:
-    parameters = score.train(recipe, ring_points())
+    points = ring_points()
+    partners = score.radial_partners(points) if recipe.flow else None
+    parameters = score.train(recipe, points, partners=partners)
     extra = {"rram.solver": "ode", "rram.data": "ring"}
     if not recipe.flow:
         extra["rram.scale"] = "2"
