@@ -397,8 +397,14 @@ final class VirtualFirmware {
     guard let (body, isLast) = entry.waiting, entry.credit != 0 else { return }
     guard isLast else {
       entry.waiting = nil
-      // What a host hears of cells is on disk: a chip that dies now must not know less than its host.
-      if case .cellResults(let results) = body, results.count + results.indices.count > 0, let failure = save() {
+      // What a host hears of cells is on disk, and where a run began: a chip that dies now must not know less than its host.
+      let tells =
+        switch body {
+        case .cellResults(let results): results.count + results.indices.count > 0
+        case .runResults: true
+        default: false
+        }
+      if tells, let failure = save() {
         fail(entry, RequestFailure(.failed, "\(failure)"))
         return
       }
