@@ -31,6 +31,7 @@ let package = Package(
     .systemLibrary(
       name: "CUSBRedir", pkgConfig: "libusbredirparser-0.5", providers: [.apt(["libusbredirparser-dev"])]),
     .systemLibrary(name: "CKLU", providers: [.apt(["libsuitesparse-dev"])]),
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5-serial", providers: [.apt(["libhdf5-dev"])]),
     .target(name: "CAnalogKernel"),
     // Ground.
     .target(name: "RRAMUnits"),
@@ -108,7 +109,7 @@ let package = Package(
     .executableTarget(
       name: "rram",
       dependencies: [
-        "RRAMUnits", "RRAMKit", logging,
+        "RRAMUnits", "RRAMKit", "CHDF5", logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ]),

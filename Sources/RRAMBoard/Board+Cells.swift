@@ -57,6 +57,7 @@ extension Board {
       try checkJoin(readings.conductance.count - start == part.count, "read_cells")
     }
     try checkJoin(readings.formed.isEmpty || readings.formed.count == readings.conductance.count, "read_cells")
+    correct(&readings.conductance, of: cells)
     return readings
   }
 
@@ -89,6 +90,24 @@ extension Board {
       error.outcome = try? await settle(error)
       throw error
     }
+  }
+
+  /// Gives SET–RESET cycles to every selected cell; the report holds pulses, two a cycle, and no conductances.
+  public func cycle(_ request: CycleCells) async throws -> CellReport {
+    try require(.cycleCells, for: "cycling cells")
+    try check.check(request)
+    try await checkWear(request.cells, pulses: 2 * request.count)
+    try check.check(resetOf: request.cells, lastRead: book.lastRead)
+    let requests = parts(request.cells).map { part in
+      var piece = request
+      piece.cells = part
+      return piece
+    }
+    let settling = boardDescription.drivers.settling.seconds
+    let seconds =
+      Double(request.count) * (request.set.width.seconds + request.reset.width.seconds + 2 * settling)
+    var waiting = Deque(try await open(requests, cost: { Double($0) * seconds }))
+    return try await report(request.cells, forming: false, progress: nil) { _ in waiting.popFirst() }
   }
 
   /// Forms the selected cells one by one: a ramp of pulses, a read after each, until a cell conducts.
@@ -137,12 +156,13 @@ extension Board {
     report.enter(before)
     guard mask.selectedCount > 0 else { return report }
     let open = before.isEmpty ? request.cells : CellSelection(block: request.cells.block, mask: mask)
+    let asked = shown(request)
     let found = try await working(on: open) { board, cells in
       let left = cells.indices.compactMap { places[$0] }
       var first = 0
       let requests = board.parts(cells, bytesPerCell: request.bytesPerCell).map { part in
         defer { first += part.count }
-        return (part, request.part(left[first..<first + part.count], cells: part))
+        return (part, asked.part(left[first..<first + part.count], cells: part))
       }
       if request.pairs, let odd = requests.first(where: { !$0.0.count.isMultiple(of: 2) }) {
         throw BoardError(
@@ -168,6 +188,12 @@ extension Board {
       currents += page.currents
     }
     try checkJoin(currents.count == request.block.shape.columns, "matrix_product")
+    if let calibration {
+      // The offset is that of the read's range; a product may use another.
+      for column in currents.indices {
+        currents[column] /= Float(calibration.gain[request.block.macro][request.block.firstColumn + column])
+      }
+    }
     return currents
   }
 
@@ -254,7 +280,8 @@ extension Board {
       report.operationIDs.append(stream.operationID)
       var latest = OperationProgress()
       do {
-        for try await results in stream {
+        for try await page in stream {
+          let results = corrected(page, of: part)
           try checkJoin(report.enter(results, offset: offset, partCount: part.count), "cell results")
           let heard =
             results.indices.isEmpty
@@ -286,15 +313,69 @@ extension Board {
     }
   }
 
+  // MARK: calibration and wear
+
+  /// Turns what reads show into conductances.
+  private nonisolated func correct(_ values: inout [Float], of cells: CellSelection) {
+    guard let calibration, values.count == cells.count else { return }
+    for (place, index) in cells.indices.enumerated() {
+      values[place] = calibration.corrected(values[place], cells.block.address(at: index))
+    }
+  }
+
+  /// The same for cells that an operation tells of.
+  private nonisolated func corrected(_ page: CellResults, of part: CellSelection) -> CellResults {
+    guard let calibration, !page.conductance.isEmpty else { return page }
+    var page = page
+    let cells = Array(part.indices)
+    for k in page.conductance.indices {
+      let place = page.indices.isEmpty ? page.firstIndex + k : Int(page.indices[k])
+      // A place outside is refused when the page is entered.
+      guard cells.indices.contains(place) else { continue }
+      page.conductance[k] = calibration.corrected(page.conductance[k], part.block.address(at: cells[place]))
+    }
+    return page
+  }
+
+  /// A write as the board's own reads see it.
+  private nonisolated func shown(_ request: WriteVerify) -> WriteVerify {
+    guard calibration != nil else { return request }
+    var asked = request
+    asked.targets = shown(request.targets, of: request.cells)
+    asked.windows = zip(
+      shown(request.windows.map(\.lowerBound), of: request.cells), shown(request.windows.map(\.upperBound), of: request.cells)
+    ).map { $0...$1 }
+    return asked
+  }
+
+  /// What reads will show of these targets; at the ends of the window the board's own limit holds.
+  private nonisolated func shown(_ targets: [Float], of cells: CellSelection) -> [Float] {
+    guard let calibration else { return targets }
+    let window = Float(limits.conductance.lowerBound.rawValue)...Float(limits.conductance.upperBound.rawValue)
+    return zip(targets, cells.indices).map { target, index in
+      min(max(calibration.shown(target, cells.block.address(at: index)), window.lowerBound), window.upperBound)
+    }
+  }
+
+  /// Refuses pulses beyond what a cell may get in its life or in this run, before anything is asked of the board.
+  ///
+  /// - Parameter asked: the most that one cell would get.
+  public func checkLifetime(of cells: CellSelection, asked: Int) throws {
+    try lookUpLife(ofMacro: cells.block.macro)
+    try check.check(cells, pulses: asked, given: book)
+  }
+
+  private func lookUpLife(ofMacro macro: Int) throws {
+    guard check.limits.pulsesPerLife != nil, let lookUp = configuration.lifetimePulses, book.lacksLife(ofMacro: macro)
+    else { return }
+    book.enter(life: try lookUp(info.chipID, macro), ofMacro: macro)
+  }
+
   // MARK: what must be there
 
   /// Pulses in run and life, and the die's temperature, before cells are pulsed.
   private func checkWear(_ cells: CellSelection, pulses count: Int) async throws {
-    let macro = cells.block.macro
-    if check.limits.pulsesPerLife != nil, let lookUp = configuration.lifetimePulses, book.lacksLife(ofMacro: macro) {
-      book.enter(life: try lookUp(info.chipID, macro), ofMacro: macro)
-    }
-    try check.check(cells, pulses: count, given: book)
+    try checkLifetime(of: cells, asked: count)
     try await checkTemperature()
   }
 
@@ -341,6 +422,7 @@ extension RequestBody {
     switch self {
     case .form(let request): request.cells
     case .pulse(let request): request.cells
+    case .cycleCells(let request): request.cells
     case .readCells(let request): request.cells
     case .writeVerify(let request): request.cells
     default: nil

@@ -60,6 +60,14 @@ extension Board {
     }
   }
 
+  /// Brings the chip to a temperature from now on, as an oven would. Only boards with the capability, which hardware has not.
+  ///
+  /// - Parameter celsius: degrees Celsius.
+  public func setTemperature(celsius: Double) async throws {
+    try require(.advanceTime, for: "setting the chip's temperature")
+    _ = try await exchange(AdvanceTime(duration: .zero, celsius: celsius), limit: configuration.advanceLimit)
+  }
+
   /// What the board knows about the contents of a macro.
   public func label(macro: Int) async throws -> MacroLabel {
     try check.checkMacro(macro)

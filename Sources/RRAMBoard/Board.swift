@@ -20,6 +20,8 @@ public actor Board {
   /// What the board says unasked; the newest are kept for one consumer.
   public nonisolated let events: AsyncStream<BoardEvent>
   public nonisolated let sessionID: UInt64
+  /// Corrects reads and targets, where there is one.
+  public nonisolated let calibration: ReadCalibration?
   nonisolated let configuration: BoardConfiguration
   nonisolated let link: BoardLink
   nonisolated let logger: Logger
@@ -35,9 +37,10 @@ public actor Board {
 
   private init(
     info: BoardInfo, boardDescription: BoardDescription, check: LimitCheck, limitRecords: [LimitRecord],
-    events: AsyncStream<BoardEvent>, sessionID: UInt64, configuration: BoardConfiguration, link: BoardLink,
-    logger: Logger
+    events: AsyncStream<BoardEvent>, sessionID: UInt64, calibration: ReadCalibration?,
+    configuration: BoardConfiguration, link: BoardLink, logger: Logger
   ) {
+    self.calibration = calibration
     self.info = info
     self.boardDescription = boardDescription
     self.check = check
@@ -109,14 +112,23 @@ public actor Board {
       own.limits = own.limits.opened(by: configuration.allowance)
       records.append(own)
     }
+    var limits = ChipLimits.strictest(of: records.map(\.limits))
+    if !configuration.allowance.wear, let own = try configuration.pulsesPerLife?(info) {
+      limits.pulsesPerLife = min(limits.pulsesPerLife ?? own, own)
+    }
     let check = LimitCheck(
-      limits: .strictest(of: records.map(\.limits)), macros: description.macros, drivers: description.drivers,
-      address: address)
+      limits: limits, macros: description.macros, drivers: description.drivers, address: address)
+    let calibration = try configuration.readCalibration?(info)
+    if let calibration, !calibration.fits(macros: description.macros.count, shape: description.macros.shape) {
+      throw BoardError(
+        .badArgument,
+        "calibration \(calibration.id) is not for \(description.macros.count) macros of \(description.macros.shape)",
+        address: address)
+    }
     logger.debug("open", metadata: ["serial": "\(info.serial)", "firmware": "\(info.firmwareVersion)"])
     return Board(
       info: info, boardDescription: description, check: check, limitRecords: records, events: events,
-      sessionID: sessionID,
-      configuration: configuration, link: link, logger: logger)
+      sessionID: sessionID, calibration: calibration, configuration: configuration, link: link, logger: logger)
   }
 
   private static func versionMismatch(_ hello: HelloResult, address: String) -> BoardError {

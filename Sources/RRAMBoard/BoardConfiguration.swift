@@ -39,6 +39,11 @@ public struct BoardConfiguration: Sendable {
   /// Told of every operation that pulsed cells, once it has ended, well or not.
   public var pulsed: (@Sendable (PulsesGiven) -> Void)?
 
+  /// What the read chain of the board with this chip adds; asked for once, at the handshake.
+  public var readCalibration: (@Sendable (BoardInfo) throws -> ReadCalibration?)?
+  /// Pulses a cell may get in its life beside what the limit records say, as a ledger keeps it; `nil`: no further limit.
+  public var pulsesPerLife: (@Sendable (BoardInfo) throws -> Int?)?
+
   public init() {}
 }
 

@@ -68,6 +68,18 @@ public struct LimitCheck: Sendable {
       columns: block.shape.columns)
   }
 
+  public func check(_ request: CycleCells) throws(BoardError) {
+    try check(request.cells)
+    let block = request.cells.block
+    for (shape, kind) in [(request.reset, PulseKind.reset), (request.set, .set)] {
+      try check(
+        Pulse(
+          cells: request.cells, kind: kind, wordLine: shape.wordLine, bitLine: kind == .set ? shape.amplitude : .zero,
+          sourceLine: kind == .reset ? shape.amplitude : .zero, width: shape.width))
+    }
+    try check(count: 2 * request.count, block)
+  }
+
   public func check(_ request: Form) throws(BoardError) {
     try check(request.cells)
     let block = request.cells.block

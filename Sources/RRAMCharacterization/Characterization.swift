@@ -15,12 +15,18 @@ public struct Characterization: Sendable {
   public let macro: Int
   /// Cells that the operator wants left alone.
   public let excluded: Set<CellAddress>
+  /// nil: the board's own sensor, and its own oven where it is emulated.
+  public let surroundings: Surroundings?
 
-  public init(plan: CharacterizationPlan, profile: ChipProfile, macro: Int, excluded: Set<CellAddress> = []) {
+  public init(
+    plan: CharacterizationPlan, profile: ChipProfile, macro: Int, excluded: Set<CellAddress> = [],
+    surroundings: Surroundings? = nil
+  ) {
     self.plan = plan
     self.profile = profile
     self.macro = macro
     self.excluded = excluded
+    self.surroundings = surroundings
   }
 
   public enum Event: Sendable {
@@ -42,25 +48,45 @@ public struct Characterization: Sendable {
     public var cost: Cost
   }
 
-  /// What each step will take, and whether limits permit it: thrown before the first pulse.
-  public func steps(on board: Board) throws -> [Step] {
+  /// What each step will take, and whether limits, the chip's wear included, permit it: thrown before the first pulse.
+  ///
+  /// - Throws: ``CharacterizationError`` `limit` with the step's place in the plan.
+  /// - Parameter directory: of a run that goes on: the pulses of its finished steps are in the ledger already.
+  public func steps(on board: Board, in directory: RunDirectory? = nil) async throws -> [Step] {
     let site = try site(board, log: nil) { _, _ in }
-    return try plan.steps.enumerated().map { index, procedure in
-      if procedure.obstacle(at: site) == nil { try procedure.check(at: site) }
-      return Step(
-        number: index + 1, count: plan.steps.count, title: type(of: procedure).title, cost: procedure.cost(at: site))
+    var steps: [Step] = []
+    // What a cell gets in the steps so far, at most: every step may take the same cells.
+    var pulses = 0
+    for (index, procedure) in plan.steps.enumerated() {
+      let kind = type(of: procedure)
+      let cost = procedure.cost(at: site)
+      let isDone =
+        directory.map {
+          FileManager.default.fileExists(atPath: $0.file(Self.fileName(index + 1, kind, "npz")).path)
+        } ?? false
+      if !isDone, procedure.obstacle(at: site) == nil {
+        if kind.wears { pulses += cost.pulsesPerCell }
+        do {
+          try procedure.check(at: site)
+          if kind.wears { try await board.checkLifetime(of: site.cells(site.block.cellCount), asked: pulses) }
+        } catch let error as BoardError where error.code == .limitRefused {
+          throw CharacterizationError(.limit, plan.place(of: index), underlying: error)
+        }
+      }
+      steps.append(Step(number: index + 1, count: plan.steps.count, title: kind.title, cost: cost))
     }
+    return steps
   }
 
   /// Runs the plan's steps that `directory` does not hold yet.
   ///
   /// - Returns: cells that were found to be unusable.
-  /// - Throws: `BoardError` before the first pulse for what limits refuse, later for the link; ``CharacterizationError``. What was
+  /// - Throws: ``CharacterizationError``, before the first pulse for what limits refuse; `BoardError` for the link. What was
   ///   measured before stays in `directory`.
   public func run(
     on board: Board, in directory: RunDirectory, progress: @escaping @Sendable (Event) -> Void = { _ in }
   ) async throws -> [CellFailure] {
-    let steps = try steps(on: board)
+    let steps = try await steps(on: board, in: directory)
     progress(.planned(steps))
     try write(plan.document, to: directory.file("plan.yaml"))
     var found: [CellFailure] = []
@@ -81,19 +107,25 @@ public struct Characterization: Sendable {
         continue
       }
       progress(.began(step))
-      try directory.events.append([.init("step", detail: kind.name)])
+      let journal = try StepJournal(path: directory.file(Self.fileName(step.number, kind, "journal")).path)
+      site.journal = journal
+      if journal.keptCount == 0 { try directory.events.append([.init("step", detail: kind.name)]) }
+      let host = ContinuousClock.now
+      let begun = try await site.time()
+      let temperature = try await site.temperature()
       if kind.needsFormedCells { site.excluded.formUnion(try await site.unformed()) }
-      let (chip, host) = (await board.boardTime, ContinuousClock.now)
       var measurement = try await procedure.measure(at: site)
-      try await board.heartbeat()
-      let spent = ((await board.boardTime - chip).seconds, (ContinuousClock.now - host).seconds)
-      measurement.add([spent.0], as: "step_chip_s")
-      measurement.add([spent.1], as: "step_host_s")
+      let chip = try await site.time() - begun
+      let spent = (ContinuousClock.now - host).seconds
+      measurement.add([chip], as: "step_chip_s")
+      measurement.add([spent], as: "step_host_s")
+      if let temperature { measurement.add([temperature], as: "step_temperature_C") }
       // First the events, then the file that says that all of them are there.
       try directory.events.sync()
       try measurement.write(to: file.path)
+      journal.remove()
       found += try kind.unusable(measurement, macro: macro)
-      progress(.ended(step, chipSeconds: spent.0, hostSeconds: spent.1))
+      progress(.ended(step, chipSeconds: chip, hostSeconds: spent))
     }
     return found
   }
@@ -110,8 +142,8 @@ public struct Characterization: Sendable {
       throw CharacterizationError(.place, "there is no macro \(macro); the board has \(macros.count), from 0")
     }
     return Site(
-      board: board, profile: profile, block: CellBlock(macro: macro, shape: macros.shape), excluded: excluded, log: log,
-      progress: progress)
+      board: board, profile: profile, block: CellBlock(macro: macro, shape: macros.shape),
+      surroundings: surroundings ?? .own(of: board), excluded: excluded, log: log, progress: progress)
   }
 
   private func write(_ text: String, to file: URL) throws {

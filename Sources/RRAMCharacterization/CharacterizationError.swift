@@ -4,6 +4,10 @@ public struct CharacterizationError: Error, Sendable, CustomStringConvertible {
     let name: String
     /// The board has no such macro, or too few cells that can be used.
     public static let place = Code(name: "place")
+    /// A step asks for more than the limits of the chip or the wear left on it permit.
+    public static let limit = Code(name: "limit")
+    /// An instrument or a hook beside the board did not do what was asked.
+    public static let instrument = Code(name: "instrument")
     /// A record of a run lacks what it should hold.
     public static let malformedRecord = Code(name: "malformedRecord")
     /// The run that is to go on belongs to another chip, macro or plan.

@@ -15,13 +15,15 @@ public struct CharacterizationReport: Sendable, Encodable {
     /// `nil` where the step did not run.
     public var chipSeconds: Double?
     public var hostSeconds: Double?
+    /// Degrees Celsius when the step began; `nil` where nobody knows.
+    public var celsius: Double?
     public var estimates: [Estimate] = []
     public var tables: [Findings.Table] = []
     public var remarks: [String] = []
     var pictures: [Findings.Picture] = []
 
     private enum CodingKeys: String, CodingKey {
-      case name, title, chipSeconds, hostSeconds, estimates, tables, remarks
+      case name, title, chipSeconds, hostSeconds, celsius, estimates, tables, remarks
     }
   }
 
@@ -48,6 +50,7 @@ public struct CharacterizationReport: Sendable, Encodable {
         section.pictures = findings.pictures
         section.chipSeconds = try measurement.value("step_chip_s")
         section.hostSeconds = try measurement.value("step_host_s")
+        section.celsius = try? measurement.value("step_temperature_C")
       } else if let reason = FileManager.default.contents(atPath: skipped) {
         section.remarks = [
           "Left out: \(String(decoding: reason, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))."
@@ -80,8 +83,9 @@ public struct CharacterizationReport: Sendable, Encodable {
     identity += [
       ["macro", macro.map { "\($0)" } ?? "–"], ["plan", "\(plan) (SHA-256 \(planSHA256.prefix(12))…)"],
       ["begun", manifest.startedUTC.formatted(.iso8601)],
-      ["read voltage", manifest.settings["readVoltage"] ?? "–"],
-      ["calibration of converters", "absoluteScale: uncalibrated"],
+      ["read voltage (V)", manifest.settings["readVoltage_V"] ?? "–"],
+      ["temperature (°C)", temperatures],
+      ["absolute scale", "absoluteScale: \(manifest.settings["absoluteScale"] ?? "uncalibrated")"],
     ]
     page.sections = [.paragraph(Self.practice), .table(title: "Identity", rows: identity)]
     page.sections.append(
@@ -114,6 +118,13 @@ public struct CharacterizationReport: Sendable, Encodable {
     } catch {
       throw RecordsError(.io, path: directory.file("report.json").path, reason: "cannot be written", underlying: error)
     }
+  }
+
+  /// The range over the steps.
+  private var temperatures: String {
+    let found = sections.compactMap(\.celsius)
+    guard let low = found.min(), let high = found.max() else { return "not known" }
+    return low == high ? text(low) : "\(text(low)) to \(text(high))"
   }
 
   private static func row(_ estimate: Estimate) -> [String] {

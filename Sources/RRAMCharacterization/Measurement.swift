@@ -19,6 +19,8 @@ public struct Measurement: Sendable {
     arrays.append((name, NPYArray(values.map { Int64($0) }, shape: shape)))
   }
 
+  mutating func add(_ text: String, as name: String) { arrays.append((name, NPYArray(text))) }
+
   /// Adds the row and column of every cell, in the order of the other arrays' last axis.
   mutating func add(_ cells: [CellAddress]) {
     add(cells.map(\.row), as: "row")

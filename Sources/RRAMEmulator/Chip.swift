@@ -174,7 +174,14 @@ final class Chip {
     guard request.duration <= last - .nanoseconds(Int64(nanoseconds)) else {
       throw RequestFailure(.badArgument, "chip time ends after a hundred years: advance_time.duration_us")
     }
+    if let celsius = request.celsius, !EmulatedBoard.Configuration.temperatureRange.contains(celsius) {
+      let range = EmulatedBoard.Configuration.temperatureRange
+      throw RequestFailure(
+        .badArgument,
+        "\(celsius) °C is not between \(range.lowerBound) and \(range.upperBound): advance_time.temperature_c")
+    }
     return ImmediateOperation(macros: .all) { chip throws(RequestFailure) in
+      if let celsius = request.celsius { chip.setTemperature(celsius: celsius) }
       chip.advance(request.duration)
       chip.isDirty = true
       return .advanceTime(AdvanceTimeResult())
@@ -355,7 +362,36 @@ final class Chip {
     }
   }
 
-  /// Counter words that tell these streams of draws from those of the cells: "PROD" and "COLU".
+  /// Known inputs of an amplifier: the open one, and the resistors.
+  var referenceCount: Int { board.sensing.references.map { $0.resistors.count + 1 } ?? 0 }
+
+  /// One conversion of a known input through the amplifier of a column, as a conductance.
+  ///
+  /// A resistor's true value is drawn once from the board's seed, even over its tolerance.
+  func referenceReading(_ reference: Int, macro: Int, column: Int) -> ADCResult {
+    let sensing = board.sensing
+    advance(board.drivers.settling + sensing.integrationTime + sensing.conversionTime)
+    let voltage = Volts(bitLine.atMost(min(sensing.readVoltage, limits.read).rawValue))
+    let range = sensing.rangeIndex(for: highestConductance, at: voltage)
+    var current = 0.0
+    if reference > 0, let known = sensing.references {
+      let words = Philox4x32.block(seed: seed, UInt32(reference), 0, 0, Self.referenceTag)
+      let resistance = known.resistors[reference - 1] * (1 + known.tolerance * (2 * Philox4x32.uniform(words.x) - 1))
+      current = voltage.rawValue / resistance.rawValue
+    }
+    var draws = drawStream(Self.referenceTag, macro: macro)
+    let noise = sensing.converterNoise.rawValue * draws.normal()
+    let conversion = sensing.converter.convert(
+      Volts(
+        SensingPeriphery(sensing, seed: seed, macro: macro).seen(
+          volts: current * sensing.ranges[range].rawValue + noise, column: column)))
+    return ADCResult(
+      code: conversion.code, value: sensing.conductance(of: conversion.code, at: voltage, range: range).rawValue,
+      isSaturated: conversion.isSaturated)
+  }
+
+  /// Counter words that tell these streams of draws from those of the cells: "PROD", "COLU" and "REFE".
+  private static let referenceTag: UInt32 = 0x5245_4645
   private static let productTag: UInt32 = 0x5052_4F44
   private static let columnTag: UInt32 = 0x434F_4C55
 

@@ -71,12 +71,13 @@ struct LineVoltages {
       case .column: chip.macroCount * columns
       case .integrator: integrators?.count ?? 0
       case .temperature: 1
+      case .reference: chip.referenceCount * chip.macroCount * columns
       }
     guard request.channel < channels else {
       throw RequestFailure(.badArgument, "channel \(request.channel) of \(channels): read_adc.channel")
     }
-    let macro = request.channel / columns
-    let macros = request.kind == .column ? MacroSet(CollectionOfOne(macro)) : .all
+    let macro = request.channel / columns % chip.macroCount
+    let macros = request.kind == .column || request.kind == .reference ? MacroSet(CollectionOfOne(macro)) : .all
     let readOut = board.closedLoop?.readOut
     let readOutTime = board.closedLoop?.readOutTime ?? .zero
     return ImmediateOperation(macros: macros) { chip throws(RequestFailure) in
@@ -84,6 +85,9 @@ struct LineVoltages {
       case .column:
         let result = try chip.columnVoltage(macro: macro, column: request.channel % columns, lines())
         return .adc(result)
+      case .reference:
+        let reference = request.channel / columns / chip.macroCount
+        return .adc(chip.referenceReading(reference, macro: macro, column: request.channel % columns))
       case .integrator:
         chip.advance(readOutTime)
         guard let readOut, let integrators else { return .adc(ADCResult(code: ADCCode(rawValue: 0), value: 0)) }

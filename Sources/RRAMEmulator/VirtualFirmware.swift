@@ -223,7 +223,8 @@ final class VirtualFirmware {
       counters.faults = faults
       respond(sequence, .counters(counters))
     case .getLabel(let get): respond(sequence, .label(try chip.label(macro: get.macro)))
-    case .advanceTime, .setLabel, .form, .pulse, .readCells, .writeVerify, .setDAC, .readADC, .matrixProduct,
+    case .advanceTime, .setLabel, .form, .pulse, .cycleCells, .readCells, .writeVerify, .setDAC, .readADC,
+      .matrixProduct,
       .configureLoop, .uploadSchedule, .runLoop:
       try enqueue(request, frame)
     }
@@ -248,7 +249,7 @@ final class VirtualFirmware {
 
   private func greeting(level: Int) -> HelloResult {
     var capabilities: Set<Capability> = [
-      .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies,
+      .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies, .cycleCells,
     ]
     if loop != nil { capabilities.formUnion([.closedLoop, .loopNoise, .loopTrajectory, .loopStart]) }
     return HelloResult(
@@ -313,6 +314,7 @@ final class VirtualFirmware {
     case .setLabel(let set): return try chip.labelOperation(set)
     case .form(let form): return try FormOperation(form, chip, frameBytes: frameBytes)
     case .pulse(let pulse): return try PulseOperation(pulse, chip, frameBytes: frameBytes)
+    case .cycleCells(let cycle): return try CycleOperation(cycle, chip, frameBytes: frameBytes)
     case .readCells(let read): return try ReadOperation(read, chip, frameBytes: frameBytes)
     case .writeVerify(let write): return try write.operation(chip, frameBytes: frameBytes)
     case .setDAC(let set): return try lines.setOperation(set, chip) { [unowned self] in lines[$0] = $1 }

@@ -53,6 +53,12 @@ public enum RRAM {
       if configuration.lifetimePulses == nil {
         configuration.lifetimePulses = { chip, macro in try book.lifetimePulses(chip: chip, macro: macro) }
       }
+      if configuration.pulsesPerLife == nil {
+        configuration.pulsesPerLife = { try pulsesPerLife(chip: $0.chipID, home: home) }
+      }
+      if configuration.readCalibration == nil {
+        configuration.readCalibration = { try readCalibration(chip: $0.chipID, board: $0.serial, home: home) }
+      }
     }
     func session(_ transport: any Transport, device: USBDevice? = nil) async throws -> Result {
       let configuration = configuration
@@ -175,6 +181,18 @@ public enum RRAM {
     try EmulatedBoard(
       profile: ChipProfile.load(nameOrPath: chip.profile), board: BoardDescription.load(nameOrPath: chip.board),
       configuration: .init(seed: chip.seed, stateFile: chip.stateFile, loop: chip.loop, temperature: chip.temperature))
+  }
+
+  /// What the ledger says of the pulses that a chip's cells may get in their life.
+  static func pulsesPerLife(chip id: String, home: RecordsHome) throws -> Int? {
+    guard ChipLedger.exists(in: home) else { return nil }
+    return try ChipLedger(home: home).chip(id)?.lifetimePulses
+  }
+
+  /// The newest calibration of the read chain in the ledger.
+  static func readCalibration(chip id: String, board: String, home: RecordsHome) throws -> ReadCalibration? {
+    guard ChipLedger.exists(in: home) else { return nil }
+    return try ChipLedger(home: home).readCalibrations(chip: id, board: board).first
   }
 
   /// The host's own limits for a chip: its record, or reads only for a real chip without one.

@@ -140,7 +140,7 @@ extension BoardDescription.Sensing {
       required: [
         "readVoltage", "readWordLine", "ranges", "columnsPerAmplifier", "converter", "conversionTime",
         "integrationTime", "converterNoise", "imperfections",
-      ], optional: ["inputResistance"])
+      ], optional: ["inputResistance", "references"])
     readVoltage = try section.volts("readVoltage")
     readWordLine = try section.volts("readWordLine")
     ranges = try section.numbers("ranges", .resistance).map { Ohms($0) }
@@ -157,6 +157,15 @@ extension BoardDescription.Sensing {
     try parts.reader.require(imperfections.nonlinearity >= 0, parts.childPath("nonlinearity"), "is negative")
     inputResistance = section.has("inputResistance") ? try section.ohms("inputResistance") : .zero
     try section.requireNotNegative(inputResistance, "inputResistance")
+    if section.has("references") {
+      let known = try section.section("references", required: ["resistors", "tolerance"])
+      references = References(
+        resistors: try known.numbers("resistors", .resistance).map { Ohms($0) }, tolerance: try known.ratio("tolerance")
+      )
+      try known.requireFraction(references?.tolerance ?? 0, "tolerance")
+      try known.reader.require(
+        references?.resistors.allSatisfy { $0 > .zero } ?? true, known.childPath("resistors"), "are not greater than 0")
+    }
     try section.requirePositive(readVoltage, "readVoltage")
     try section.requireNotNegative(readWordLine, "readWordLine")
     try section.reader.require(

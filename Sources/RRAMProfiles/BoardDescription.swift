@@ -107,6 +107,14 @@ public struct BoardDescription: Sendable {
     public var converterNoise: Volts
     /// Between the last segment of a column and its amplifier's virtual ground: switches, mostly.
     public var inputResistance: Ohms
+    /// Known inputs that the board can connect to any amplifier instead of a column; none on a board without them.
+    public struct References: Sendable, Hashable {
+      /// Nominal values.
+      public var resistors: [Ohms]
+      /// Half of the range in which their true values lie, as a share of the nominal one.
+      public var tolerance: Double
+    }
+    public var references: References?
     /// What the amplifiers of a board differ by.
     public struct Imperfections: Sendable, Hashable {
       /// σ of the offset at an amplifier's output, from amplifier to amplifier.

@@ -26,7 +26,7 @@ package enum Dimension {
     case .temperature: [("K", 1)]
     case .cycles: [("1", 1)]
     case .slew: [("V/µs", 1e6), ("V/s", 1)]
-    case .current: [("µA", 1e-6), ("mA", 1e-3), ("A", 1)]
+    case .current: [("µA", 1e-6), ("mA", 1e-3), ("A", 1), ("nA", 1e-9)]
     case .pulseEnergy: [("nJ", 1e-9), ("pJ", 1e-12), ("µJ", 1e-6), ("J", 1)]
     case .power: [("mW", 1e-3), ("W", 1)]
     case .celsius: [("°C", 1)]

@@ -7,7 +7,7 @@ extension ProfileSection {
   /// - Parameter names: the possible keys, each with the settings that may stand below it; all of those are optional.
   package func items(
     _ key: String, among names: [String: [String]]
-  ) throws(ProfileError) -> [(name: String, settings: ProfileSection)] {
+  ) throws(ProfileError) -> [(name: String, settings: ProfileSection, line: Int?)] {
     let list = try node(key)
     let choices = names.keys.sorted()
     guard let nodes = list.sequence, !nodes.isEmpty else {
@@ -15,7 +15,7 @@ extension ProfileSection {
         code: .invalidValue, file: reader.file, line: list.mark?.line, key: childPath(key),
         reason: "is not a list with at least one item", validChoices: choices)
     }
-    var items: [(name: String, settings: ProfileSection)] = []
+    var items: [(name: String, settings: ProfileSection, line: Int?)] = []
     for node in nodes {
       let place = "\(childPath(key))[\(items.count + 1)]"
       guard let (name, content) = node.mapping?.first, node.mapping?.count == 1, let name = name.string else {
@@ -37,7 +37,8 @@ extension ProfileSection {
           try ProfileSection(
             reader: reader, path: "\(place).\(name)",
             node: isEmpty ? .mapping(Node.Mapping([], .implicit, .block, node.mark)) : content, required: [],
-            optional: settings)
+            optional: settings),
+          node.mark?.line
         ))
     }
     return items
@@ -61,6 +62,38 @@ extension ProfileSection {
     guard has(key) else { return nil }
     let node = try node(key)
     return try quantity(node.scalar?.string ?? "", dimension, line: node.mark?.line, key: childPath(key))
+  }
+
+  /// A list of quantities in SI units, or nil where the key is missing.
+  package func quantities(_ key: String, _ dimension: Dimension) throws(ProfileError) -> [Double]? {
+    guard has(key) else { return nil }
+    let node = try node(key)
+    guard let items = node.sequence, !items.isEmpty else {
+      throw ProfileError(
+        code: .invalidValue, file: reader.file, line: node.mark?.line, key: childPath(key),
+        reason: "is not a list with at least one quantity")
+    }
+    var values: [Double] = []
+    for item in items {
+      values.append(
+        try quantity(item.scalar?.string ?? "", dimension, line: item.mark?.line, key: childPath(key)))
+    }
+    return values
+  }
+
+  /// A plain number, or `fallback` where the key is missing.
+  package func plain(
+    _ key: String, in range: ClosedRange<Double>, default fallback: Double
+  ) throws(ProfileError) -> Double {
+    guard has(key) else { return fallback }
+    let node = try node(key)
+    let text = node.scalar?.string ?? ""
+    guard let value = Double(text), range.contains(value) else {
+      throw ProfileError(
+        code: .invalidValue, file: reader.file, line: node.mark?.line, key: childPath(key),
+        reason: "'\(text)' is not a number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return value
   }
 
   private func quantity(

@@ -19,6 +19,8 @@ public final class ChipLedger: Sendable {
     public var die: String?
     public var package: String?
     public var note: String?
+    /// SET and RESET pulses that a cell may get in its life; `nil`: no limit.
+    public var lifetimePulses: Int?
     public var firstSeen: Date
   }
 
@@ -62,6 +64,11 @@ public final class ChipLedger: Sendable {
     if isNew { try enterEarlierRuns(in: home.runs) }
   }
 
+  /// True if the home has a ledger already.
+  public static func exists(in home: RecordsHome) -> Bool {
+    FileManager.default.fileExists(atPath: home.root.appending(path: "ledger.sqlite").path)
+  }
+
   private static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1") { database in
@@ -78,6 +85,20 @@ public final class ChipLedger: Sendable {
             chip TEXT NOT NULL REFERENCES chip(id), macro INTEGER NOT NULL, forming INTEGER NOT NULL, rows INTEGER NOT NULL,
             columns INTEGER NOT NULL, pulses BLOB NOT NULL,
             PRIMARY KEY (chip, macro, forming)) WITHOUT ROWID;
+          """)
+    }
+    migrator.registerMigration("2") { database in
+      try database.execute(
+        sql: """
+          ALTER TABLE chip ADD COLUMN lifetimePulses INTEGER;
+          CREATE TABLE exclusion (
+            chip TEXT NOT NULL REFERENCES chip(id), macro INTEGER NOT NULL, cellRow INTEGER NOT NULL,
+            cellColumn INTEGER NOT NULL, note TEXT NOT NULL, made REAL NOT NULL,
+            PRIMARY KEY (chip, macro, cellRow, cellColumn)) WITHOUT ROWID;
+          CREATE TABLE readCalibration (
+            id TEXT PRIMARY KEY, chip TEXT NOT NULL REFERENCES chip(id), board TEXT NOT NULL, made REAL NOT NULL,
+            document TEXT NOT NULL);
+          CREATE INDEX readCalibrationByChip ON readCalibration(chip, board, made);
           """)
     }
     return migrator
@@ -177,20 +198,114 @@ public final class ChipLedger: Sendable {
   private static func chip(_ row: Row) -> Chip {
     Chip(
       id: row["id"], profile: row["profile"], wafer: row["wafer"], die: row["die"], package: row["package"],
-      note: row["note"], firstSeen: Date(timeIntervalSince1970: row["firstSeen"]))
+      note: row["note"], lifetimePulses: row["lifetimePulses"], firstSeen: Date(timeIntervalSince1970: row["firstSeen"])
+    )
   }
 
   /// Says where a chip comes from; `nil` leaves what is there.
   public func describe(
-    _ id: String, wafer: String? = nil, die: String? = nil, package: String? = nil, note: String? = nil
+    _ id: String, wafer: String? = nil, die: String? = nil, package: String? = nil, note: String? = nil,
+    lifetimePulses: Int? = nil
   ) throws {
     try write { database in
       try Self.enter(chip: id, profile: nil, at: Date(), database)
       try database.execute(
         sql: """
           UPDATE chip SET wafer = coalesce(?, wafer), die = coalesce(?, die), package = coalesce(?, package),
-            note = coalesce(?, note) WHERE id = ?
-          """, arguments: [wafer, die, package, note, id])
+            note = coalesce(?, note), lifetimePulses = coalesce(?, lifetimePulses) WHERE id = ?
+          """, arguments: [wafer, die, package, note, lifetimePulses, id])
+    }
+  }
+
+  // MARK: Exclusions
+
+  /// A cell that an operator wants left alone, and why.
+  public struct Exclusion: Sendable, Hashable, Codable {
+    public var cell: CellAddress
+    public var note: String
+    public var made: Date
+  }
+
+  /// Leaves cells alone from now on; a cell that is excluded already gets the new note.
+  public func exclude(_ cells: [CellAddress], of chip: String, note: String) throws {
+    try write { database in
+      try Self.enter(chip: chip, profile: nil, at: Date(), database)
+      for cell in cells {
+        try database.execute(
+          sql:
+            "INSERT OR REPLACE INTO exclusion (chip, macro, cellRow, cellColumn, note, made) VALUES (?, ?, ?, ?, ?, ?)",
+          arguments: [chip, cell.macro, cell.row, cell.column, note, Date().timeIntervalSince1970])
+      }
+    }
+  }
+
+  /// Takes cells back into use; returns how many had been excluded.
+  @discardableResult
+  public func include(_ cells: [CellAddress], of chip: String) throws -> Int {
+    try write { database in
+      var count = 0
+      for cell in cells {
+        try database.execute(
+          sql: "DELETE FROM exclusion WHERE chip = ? AND macro = ? AND cellRow = ? AND cellColumn = ?",
+          arguments: [chip, cell.macro, cell.row, cell.column])
+        count += database.changesCount
+      }
+      return count
+    }
+  }
+
+  /// The excluded cells of a chip, by address.
+  public func exclusions(chip: String) throws -> [Exclusion] {
+    try read {
+      try Row.fetchAll(
+        $0, sql: "SELECT * FROM exclusion WHERE chip = ? ORDER BY macro, cellRow, cellColumn", arguments: [chip]
+      ).map {
+        Exclusion(
+          cell: CellAddress(macro: $0["macro"], row: $0["cellRow"], column: $0["cellColumn"]), note: $0["note"],
+          made: Date(timeIntervalSince1970: $0["made"]))
+      }
+    }
+  }
+
+  // MARK: Calibrations
+
+  /// Keeps a calibration of the read chain; it holds for its chip on its board until a newer one comes.
+  public func enter(_ calibration: ReadCalibration) throws {
+    let document: String
+    do {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      document = String(decoding: try encoder.encode(calibration), as: UTF8.self)
+    } catch {
+      throw RecordsError(
+        .malformed, path: path, reason: "calibration \(calibration.id) cannot be written", underlying: error)
+    }
+    try write { database in
+      try Self.enter(chip: calibration.chip, profile: nil, at: Date(), database)
+      try database.execute(
+        sql: "INSERT OR REPLACE INTO readCalibration (id, chip, board, made, document) VALUES (?, ?, ?, ?, ?)",
+        arguments: [calibration.id, calibration.chip, calibration.board, calibration.madeAt, document])
+    }
+  }
+
+  /// Calibrations of the read chain of a chip, the newest first.
+  ///
+  /// - Parameter board: only those made with the board of this serial number.
+  public func readCalibrations(chip: String, board: String? = nil) throws -> [ReadCalibration] {
+    let documents = try read {
+      try String.fetchAll(
+        $0,
+        sql: """
+          SELECT document FROM readCalibration WHERE chip = ?1 AND (?2 IS NULL OR board = ?2) ORDER BY made DESC, id DESC
+          """, arguments: [chip, board])
+    }
+    return try documents.map { document in
+      do {
+        return try JSONDecoder().decode(ReadCalibration.self, from: Data(document.utf8))
+      } catch {
+        throw RecordsError(
+          .malformed, path: path, reason: "holds a calibration of chip \(chip) that cannot be read", underlying: error)
+      }
     }
   }
 

@@ -47,7 +47,11 @@ public final class EventLog: Sendable {
     var descriptor: Int32
     var pending: [UInt8] = []
     var handedOver: ContinuousClock.Instant
-    var temperature: Double?
+    /// As it is written, with the commas around it.
+    var temperature = ",,"
+    /// Lines that the kernel has, and those that wait.
+    var keptLines = 0
+    var pendingLines = 0
   }
 
   private let path: String
@@ -78,26 +82,58 @@ public final class EventLog: Sendable {
 
   /// The temperature written with every following event, in degrees Celsius.
   public func setTemperature(celsius: Double?) {
-    state.withLock { $0.temperature = celsius }
+    state.withLock { $0.temperature = celsius.map { ",\($0)," } ?? ",," }
   }
 
   /// Appends events that were completed together.
   public func append(_ events: [Event]) throws {
     let now = ContinuousClock.now
-    let time = decimal((now - start).seconds)
     try state.withLock { state in
-      let temperature = state.temperature.map { "\($0)" } ?? ""
+      var time: [UInt8] = []
+      time.append(micro: (now - start).seconds)
+      time.append(UInt8(ascii: ","))
+      // Events of one operation share the board's time and their name: each is written out once.
+      var (boardTime, boardText): (Duration?, [UInt8]) = (nil, Array(state.temperature.utf8))
+      var (name, nameText): (String, [UInt8]) = ("", [])
       for event in events {
-        var line = time
-        line += "," + (event.boardTime.map { decimal($0.seconds) } ?? "") + "," + temperature + "," + quoted(event.name)
-        line += "," + (event.cell.map { "\($0.macro),\($0.row),\($0.column)" } ?? ",,")
-        line +=
-          "," + (event.target.map { "\($0.rawValue)" } ?? "") + "," + (event.conductance.map { "\($0.rawValue)" } ?? "")
-        line += "," + (event.voltage.map { "\($0.rawValue)" } ?? "")
-        line += "," + (event.pulses.map { "\($0)" } ?? "") + "," + (event.reads.map { "\($0)" } ?? "")
-        line += "," + quoted(event.detail ?? "") + "\r\n"
-        state.pending += Array(line.utf8)
+        if event.boardTime != boardTime {
+          boardTime = event.boardTime
+          boardText.removeAll(keepingCapacity: true)
+          if let boardTime { boardText.append(micro: boardTime.seconds) }
+          boardText += Array(state.temperature.utf8)
+        }
+        if event.name != name {
+          name = event.name
+          nameText = Array(quoted(name).utf8)
+        }
+        state.pending += time
+        state.pending += boardText
+        state.pending += nameText
+        state.pending.append(comma)
+        if let cell = event.cell {
+          state.pending.append(decimal: cell.macro)
+          state.pending.append(comma)
+          state.pending.append(decimal: cell.row)
+          state.pending.append(comma)
+          state.pending.append(decimal: cell.column)
+        } else {
+          state.pending.append(comma)
+          state.pending.append(comma)
+        }
+        for value in [event.target?.rawValue, event.conductance?.rawValue, event.voltage?.rawValue] {
+          state.pending.append(comma)
+          if let value { state.pending.append(number: value) }
+        }
+        for value in [event.pulses, event.reads] {
+          state.pending.append(comma)
+          if let value { state.pending.append(decimal: value) }
+        }
+        state.pending.append(comma)
+        if let detail = event.detail { state.pending += quoted(detail).utf8 }
+        state.pending.append(13)
+        state.pending.append(10)
       }
+      state.pendingLines += events.count
       if now - state.handedOver >= .milliseconds(100) || state.pending.count > 1 << 16 { try handOver(&state) }
     }
   }
@@ -124,22 +160,58 @@ public final class EventLog: Sendable {
       if written < 0 {
         if errno == EINTR { continue }
         let reason = String(cString: strerror(errno))
+        // What did get through is no longer pending; the line that was cut is ended when the run goes on.
+        state.keptLines += state.pending[..<offset].count { $0 == 10 }
         state.pending.removeFirst(offset)
-        throw RecordsError(.io, path: path, reason: "cannot be written: \(reason)")
+        throw RecordsError(
+          .io, path: path, reason: "cannot be written: \(reason); \(state.keptLines) events before it are kept")
       }
       offset += written
     }
+    state.keptLines += state.pendingLines
+    state.pendingLines = 0
     state.pending.removeAll(keepingCapacity: true)
     state.handedOver = ContinuousClock.now
   }
 }
 
-/// Microsecond resolution, never in exponent form.
-private func decimal(_ seconds: Double) -> String {
-  let micro = Int64((seconds * 1e6).rounded())
-  let digits = String(abs(micro) % 1_000_000)
-  return (micro < 0 ? "-" : "") + "\(abs(micro) / 1_000_000)." + String(repeating: "0", count: 6 - digits.count)
-    + digits
+private let comma = UInt8(ascii: ",")
+
+extension [UInt8] {
+  /// Seconds with microsecond resolution, never in exponent form.
+  fileprivate mutating func append(micro seconds: Double) {
+    let micro = Int64((seconds * 1e6).rounded())
+    if micro < 0 { append(UInt8(ascii: "-")) }
+    append(decimal: Int(abs(micro) / 1_000_000))
+    append(UInt8(ascii: "."))
+    var (rest, divisor) = (abs(micro) % 1_000_000, Int64(100_000))
+    while divisor > 0 {
+      append(48 + UInt8(rest / divisor))
+      rest %= divisor
+      divisor /= 10
+    }
+  }
+
+  fileprivate mutating func append(decimal value: Int) {
+    guard value >= 0 else {
+      self += "\(value)".utf8
+      return
+    }
+    var divisor = 1
+    while value / divisor >= 10 { divisor *= 10 }
+    var rest = value
+    while divisor > 0 {
+      append(48 + UInt8(rest / divisor))
+      rest %= divisor
+      divisor /= 10
+    }
+  }
+
+  /// The shortest text that reads back as the same number; boards send float32, whose shortest text has half the digits.
+  fileprivate mutating func append(number value: Double) {
+    let single = Float(value)
+    self += (Double(single) == value ? single.description : value.description).utf8
+  }
 }
 
 /// A field in quotes where RFC 4180 wants them.

@@ -32,6 +32,8 @@ func diagnose(_ error: any Error) -> Diagnosis {
   case let error as ProfileError:
     Diagnosis(
       message: "\(error)", exitCode: error.code == .unknownName ? ExitStatus.usage : ExitStatus.badInput)
+  case let error as HDF5Error:
+    Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
   case let error as FileError:
     Diagnosis(message: "\(error)", exitCode: ExitStatus.badInput)
   case let error as ModelError:
@@ -51,6 +53,8 @@ func diagnose(_ error: any Error) -> Diagnosis {
   case let error as CharacterizationError:
     Diagnosis(
       message: "\(error)",
+      hint: error.code == .limit
+        ? "'rram chip show ID' tells a chip's wear and its lifetime limit, 'rram info' its other limits" : nil,
       exitCode: error.code == .malformedRecord ? ExitStatus.badInput : ExitStatus.failure)
   case let error as ScheduleError:
     Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)

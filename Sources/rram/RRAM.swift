@@ -28,7 +28,7 @@ struct RRAMCommand: AsyncParsableCommand {
       SafeCommand.self,
       DoctorCommand.self, EmulateCommand.self, DemoCommand.self, ProfileCommand.self, HDPMCommand.self,
       BenchCommand.self, CharacterizeCommand.self, ConformanceCommand.self, ReproduceCommand.self,
-      RunsCommand.self, ChipCommand.self,
+      RunsCommand.self, ChipCommand.self, SweepCommand.self, PulseCommand.self,
     ])
 
   static func main() async {

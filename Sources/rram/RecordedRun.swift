@@ -33,6 +33,7 @@ func withRecordedBoard<Result: CommandOutput & Sendable>(
     journal?.attach(record)
     do {
       try record.note(board)
+      if let doubt = try await board.calibrationDoubt(), !options.common.quiet { note("warning: \(doubt)") }
       let result = try await body(board, record)
       try record.finish(exitStatus: Int(result.exitStatus))
       return result

@@ -51,6 +51,91 @@ import Testing
     }
   }
 
+  @Test func cyclesEndInTheLowStateAndAreCounted() async throws {
+    let profile = try ChipProfile.named("ideal")
+    let cells = CellSelection(block: CellBlock(macro: 0, shape: MacroShape(rows: 2, columns: 8)))
+    func shape(_ bias: ChipProfile.Programming.Bias) -> CycleCells.Shape {
+      .init(wordLine: bias.wordLine, amplitude: bias.stop, width: bias.width)
+    }
+    try await withBoard(InMemoryLink(to: try emulated("ideal"))) { board in
+      _ = try await board.form(form(cells, profile.programming.forming, board), permissions: .forming)
+      let request = CycleCells(
+        cells: cells, set: shape(profile.programming.set), reset: shape(profile.programming.reset), count: 50)
+      let report = try await board.cycle(request)
+      #expect(report.pulses == Array(repeating: 100, count: 16))
+      let counters = try await board.counters()
+      #expect(counters.setPulses == 800 && counters.resetPulses == 800)
+      // The last pulse of a cycle is a SET.
+      let top = Float(profile.cells.conductance.upperBound.rawValue)
+      #expect(try await board.read(cells).allSatisfy { $0 > 0.9 * top })
+      var many = request
+      many.count = board.limits.pulsesPerRequest / 2 + 1
+      await #expect(throws: BoardError.self) { _ = try await board.cycle(many) }
+    }
+  }
+
+  /// A lifetime of 1 000 pulses, of which cell (0, 3) has had 900.
+  @Test func pulsesBeyondACellsLifetimeAreRefused() async throws {
+    var configuration = BoardConfiguration()
+    configuration.pulsesPerLife = { _ in 1000 }
+    configuration.lifetimePulses = { _, macro in
+      var spent = [UInt32](repeating: 0, count: 4096)
+      if macro == 0 { spent[3] = 900 }
+      return spent
+    }
+    let profile = try ChipProfile.named("ideal")
+    let row = CellSelection(block: CellBlock(macro: 0, shape: MacroShape(rows: 1, columns: 4)))
+    let three = CellSelection(block: CellBlock(macro: 0, shape: MacroShape(rows: 1, columns: 3)))
+    func pulse(_ count: Int, _ cells: CellSelection) -> Pulse {
+      let bias = profile.programming.set
+      return Pulse(
+        cells: cells, kind: .set, wordLine: bias.wordLine, bitLine: bias.start, width: bias.width, count: count)
+    }
+    try await withBoard(InMemoryLink(to: try emulated("ideal")), configuration: configuration) { board in
+      _ = try await board.pulse(pulse(60, row))
+      let error = await #expect(throws: BoardError.self) { _ = try await board.pulse(pulse(50, row)) }
+      #expect(error?.code == .limitRefused && error?.refusal?.limit == .pulsesPerLife && error?.refusal?.asked == 1010)
+      let counters = try await board.counters()
+      #expect(counters.pulses == 240)
+      _ = try await board.pulse(pulse(50, three))
+    }
+  }
+
+  /// The amplifier of column 1 shows 3 % and 2 µS too much: reads and writes of the opened board know it.
+  @Test func aCalibrationCorrectsReadsAndTargets() async throws {
+    let profile = try ChipProfile.named("ideal")
+    let cells = CellSelection(block: CellBlock(macro: 0, shape: MacroShape(rows: 2, columns: 2)))
+    let device = try emulated("ideal")
+    try await withBoard(InMemoryLink(to: device)) { board in
+      _ = try await board.form(form(cells, profile.programming.forming, board), permissions: .forming)
+    }
+    var configuration = BoardConfiguration()
+    configuration.readCalibration = { info in
+      let gain = (0..<64).map { $0 == 1 ? 1.03 : 1.0 }
+      let offset = (0..<64).map { $0 == 1 ? 2e-6 : 0.0 }
+      return ReadCalibration(
+        id: "test", chip: info.chipID, board: info.serial, madeAt: 0, celsius: 25,
+        reference: .resistors(tolerance: 0.001),
+        shape: MacroShape(rows: 64, columns: 64), gain: Array(repeating: gain, count: 4),
+        offsetSiemens: Array(repeating: offset, count: 4))
+    }
+    let targets: [Float] = [20e-6, 20e-6, 60e-6, 60e-6]
+    let written = try await withBoard(InMemoryLink(to: device), configuration: configuration) { board in
+      var request = write(cells, profile, board, tolerance: profile.programming.tolerance)
+      request.targets = targets
+      let report = try await board.writeVerify(request)
+      return (report.conductance, try await board.read(cells))
+    }
+    let bound = Float(profile.programming.tolerance.rawValue + 4e-8)
+    for values in [written.0, written.1] {
+      for (value, target) in zip(values, targets) { #expect(abs(value - target) <= bound) }
+    }
+    // Without it, the same cells read as the amplifier shows them.
+    let raw = try await withBoard(InMemoryLink(to: device)) { try await $0.read(cells) }
+    #expect(abs(raw[1] - (20e-6 * 1.03 + 2e-6)) <= 1.03 * bound && abs(raw[3] - (60e-6 * 1.03 + 2e-6)) <= 1.03 * bound)
+    #expect(abs(raw[0] - 20e-6) <= bound)
+  }
+
   @Test func aWholeMacroTakesAtMostThreeRequests() async throws {
     try await withBoard(InMemoryLink(to: try emulated("ideal"))) { board in
       let before = await board.statistics

@@ -21,7 +21,7 @@ struct EmulatedBoardTests {
       firmwareVersion: "rram-emulator 1", serial: "EMU-2a", board: "parallel", chipID: "EMU-ideal-42",
       chipProfile: "ideal",
       capabilities: [
-        .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies, .closedLoop, .loopNoise,
+        .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies, .cycleCells, .closedLoop, .loopNoise,
         .loopTrajectory, .loopStart,
       ],
       maximumRequestBytes: board.link.maximumRequestBytes, maximumResponseBytes: board.link.maximumResponseBytes,
@@ -314,6 +314,40 @@ struct EmulatedBoardTests {
     #expect(channel.detail == "channel 2 of 2: set_dac.channel")
     let temperature = try await host.request(ReadADC(kind: .temperature, channel: 0))
     #expect(temperature.value == 25)
+    await host.board.close()
+  }
+
+  @Test func theChipStandsAtTheTemperatureThatItIsBroughtTo() async throws {
+    let host = try BoardHost()
+    try await host.hello()
+    _ = try await host.request(AdvanceTime(duration: .zero, celsius: 85))
+    #expect(try await host.request(ReadADC(kind: .temperature, channel: 0)).value == 85)
+    let refused = try await host.failure(.advanceTime(AdvanceTime(duration: .zero, celsius: 300)))
+    #expect(refused.detail == "300.0 °C is not between 0.0 and 200.0: advance_time.temperature_c")
+    await host.board.close()
+  }
+
+  /// Board `multiplexed`, seed 0: amplifiers differ by 0.1 % and 0.2 mV, 5 nS at 0.2 V and 100 kΩ or less; resistors of 20 and 100 kΩ ± 0.1 %.
+  /// Eight columns share an amplifier and so its errors; bound 4 σ and 6 of the converter's noise.
+  @Test func knownInputsShowWhatAnAmplifierAdds() async throws {
+    let host = try BoardHost(board: "multiplexed")
+    try await host.hello()
+    let macros = (count: 2, shape: MacroShape(rows: 64, columns: 64))
+    func read(_ number: Int, _ column: Int) async throws -> Double {
+      let values = [
+        try await host.request(ReadADC.reference(number, macro: 1, column: column, of: macros)),
+        try await host.request(ReadADC.reference(number, macro: 1, column: column, of: macros)),
+      ]
+      #expect(values.allSatisfy { !$0.isSaturated })
+      return (values[0].value + values[1].value) / 2
+    }
+    let (open, low, high) = (try await read(0, 9), try await read(2, 9), try await read(1, 9))
+    #expect(abs(open) < 0.12e-6 && open != 0)
+    #expect(abs(low - 10e-6) < 0.2e-6 && abs(high - 50e-6) < 0.5e-6, "\(low) \(high)")
+    #expect(abs(try await read(1, 15) - high) < 0.03e-6)
+    #expect(abs(try await read(1, 16) - high) > 0)
+    let beyond = try await host.failure(.readADC(ReadADC(kind: .reference, channel: 3 * 128)))
+    #expect(beyond.detail == "channel 384 of 384: read_adc.channel")
     await host.board.close()
   }
 

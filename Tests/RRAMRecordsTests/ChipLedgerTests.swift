@@ -81,6 +81,52 @@ import Testing
     }
   }
 
+  @Test func aLedgerKeepsLifetimesExclusionsAndCalibrations() throws {
+    try withHome { home in
+      let ledger = try ChipLedger(home: home)
+      try ledger.describe("C1", lifetimePulses: 1000)
+      try ledger.describe("C1", note: "x")
+      #expect(try ledger.chip("C1")?.lifetimePulses == 1000)
+      let cells = [CellAddress(macro: 0, row: 3, column: 4), CellAddress(macro: 0, row: 1, column: 2)]
+      try ledger.exclude(cells, of: "C1", note: "probe scratch")
+      try ledger.exclude([cells[0]], of: "C1", note: "bond")
+      #expect(try ledger.exclusions(chip: "C1").map(\.cell) == [cells[1], cells[0]])
+      #expect(try ledger.exclusions(chip: "C1").map(\.note) == ["probe scratch", "bond"])
+      #expect(try ledger.include(cells, of: "C1") == 2 && ledger.exclusions(chip: "C1").isEmpty)
+      func calibration(_ id: String, at time: Double, board: String = "B") -> ReadCalibration {
+        ReadCalibration(
+          id: id, chip: "C1", board: board, madeAt: time, celsius: nil, reference: .measured(instrument: "DMM 7"),
+          shape: MacroShape(rows: 1, columns: 2), gain: [[1, 1.5]], offsetSiemens: [[0, 1e-9]])
+      }
+      for (id, time) in [("old", 1.0), ("new", 3), ("middle", 2)] { try ledger.enter(calibration(id, at: time)) }
+      try ledger.enter(calibration("other", at: 9, board: "A"))
+      #expect(try ledger.readCalibrations(chip: "C1", board: "B").map(\.id) == ["new", "middle", "old"])
+      #expect(try ledger.readCalibrations(chip: "C1").first == calibration("other", at: 9, board: "A"))
+    }
+  }
+
+  /// A ledger of the first layout is brought to the present one with what it holds.
+  @Test func aLedgerOfTheFirstLayoutIsMigrated() throws {
+    try withHome { home in
+      do {
+        let ledger = try ChipLedger(home: home)
+        try ledger.describe("C1", wafer: "W7")
+        try ledger.add([given([5], cells: [0])])
+      }
+      try DatabaseQueue(path: home.root.appending(path: "ledger.sqlite").path).write {
+        try $0.execute(
+          sql: """
+            DELETE FROM grdb_migrations WHERE identifier = '2';
+            DROP TABLE exclusion; DROP TABLE readCalibration; ALTER TABLE chip DROP COLUMN lifetimePulses;
+            """)
+      }
+      let ledger = try ChipLedger(home: home)
+      #expect(try ledger.chip("C1")?.wafer == "W7" && ledger.pulses(chip: "C1", macro: 1)?[2] == 5)
+      try ledger.describe("C1", lifetimePulses: 7)
+      #expect(try ledger.chip("C1")?.lifetimePulses == 7)
+    }
+  }
+
   @Test func runsOlderThanTheLedgerAreEntered() throws {
     try withHome { home in
       _ = try RunDirectory(home: home, toolkit: "1.2", command: ["rram", "wait"], settings: [:])

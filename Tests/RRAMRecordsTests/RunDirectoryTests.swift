@@ -43,6 +43,32 @@ import Testing
     #expect { try RunManifest.read(from: record.folder) } throws: { ($0 as? RecordsError)?.code == .newerVersion }
   }
 
+  @Test func eventsReadBackAsTheyWereWritten() throws {
+    defer { try? FileManager.default.removeItem(at: home.root) }
+    let record = try run()
+    record.events.setTemperature(celsius: -4.25)
+    let cell = CellAddress(macro: 1, row: 20, column: 300)
+    try record.events.append([
+      .init(
+        "read", boardTime: .microseconds(1_000_001), cell: cell, conductance: Siemens(Double(Float(1.2e-5))), reads: 1),
+      .init("set, twice", boardTime: .microseconds(1_000_001), cell: cell, voltage: Volts(-1.35), pulses: 10),
+      .init("note", detail: "two\r\nlines and a \"quote\""),
+    ])
+    try record.events.sync()
+    // A crash cuts the last line off.
+    let file = record.folder.appending(path: "events.csv")
+    let handle = try FileHandle(forWritingTo: file)
+    try handle.seekToEnd()
+    try handle.write(contentsOf: Data("1.0,2.0,,rea".utf8))
+    try handle.close()
+    let table = try EventTable(file: file)
+    #expect(table.damagedLines == 1 && table.rows.map(\.name) == ["read", "set, twice", "note"])
+    #expect(table.rows[0].boardTime == 1.000001 && table.rows[0].temperature == -4.25 && table.rows[0].cell == cell)
+    #expect(table.rows[0].conductance.map { Float($0.rawValue) } == 1.2e-5 && table.rows[0].reads == 1)
+    #expect(table.rows[1].voltage == Volts(-1.35) && table.rows[1].pulses == 10 && table.rows[1].conductance == nil)
+    #expect(table.rows[2].detail == "two\r\nlines and a \"quote\"" && table.rows[2].cell == nil)
+  }
+
   @Test func eventsAreReadableBeforeTheRunEnds() throws {
     defer { try? FileManager.default.removeItem(at: home.root) }
     let record = try run()

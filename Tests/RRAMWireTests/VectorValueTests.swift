@@ -72,6 +72,7 @@ import Testing
       ("get-operation", GetOperation(operationID: operation).body),
       ("get-counters", GetCounters().body),
       ("advance-time", AdvanceTime(duration: .seconds(600)).body),
+      ("advance-time-hot", AdvanceTime(duration: .zero, celsius: 85).body),
       ("get-label", GetLabel(macro: 1).body),
       ("set-label", SetLabel(macro: 1, label: Array(16..<32)).body),
       (
@@ -88,6 +89,13 @@ import Testing
         Pulse(
           cells: cells, kind: .reset, wordLine: .volts(2.5), sourceLine: .volts(1.35), width: .nanoseconds(200),
           count: 3
+        ).body
+      ),
+      (
+        "cycle-cells",
+        CycleCells(
+          cells: cells, set: .init(wordLine: .volts(1.2), amplitude: .volts(1.5), width: .microseconds(1)),
+          reset: .init(wordLine: .volts(2.5), amplitude: .volts(1.8), width: .nanoseconds(500)), count: 5000
         ).body
       ),
       ("read-cells", ReadCells(cells: CellSelection(block: block(64, 64)), bias: read).body),

@@ -77,6 +77,9 @@ def requests():
             cells=cells, read=read, stop_conductance_s=1e-5, credit=8,
             ramp=s.PulseRamp(word_line_v=1.4, start_v=2, step_v=0.1, stop_v=3.3, width_ns=10000)),
         "pulse": s.Pulse(cells=cells, kind=s.RESET, word_line_v=2.5, source_line_v=1.35, width_ns=200, count=3),
+        "cycle-cells": s.CycleCells(
+            cells=cells, set_word_line_v=1.2, set_bit_line_v=1.5, set_width_ns=1000, reset_word_line_v=2.5,
+            reset_source_line_v=1.8, reset_width_ns=500, count=5000),
         "read-cells": s.ReadCells(cells=s.CellSelection(block=block(64, 64)), bias=read),
         "write-verify": s.WriteVerify(
             cells=cells, targets=floats([conductance(i) for i in range(15)]), tolerance_s=1.5e-6, set=set_ramp,
@@ -91,6 +94,7 @@ def requests():
         yield name, 0, s.Request(**{name.replace("-", "_"): body})
     for name, body in touching.items():
         yield name, 0, s.Request(operation_id=OPERATION, **{name.replace("-", "_"): body})
+    yield "advance-time-hot", 0, s.Request(advance_time=s.AdvanceTime(duration_us=0, temperature_c=85))
     body = s.WriteVerify()
     body.CopyFrom(touching["write-verify"])
     body.cells.CopyFrom(some)

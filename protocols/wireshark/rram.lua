@@ -7,8 +7,8 @@
 -- rram.lua is this file with the tables of rram.board.v1 put in by generate.py; change this one, not that.
 
 local enums = {
-  ["AdcKind"] = { [0] = "ADC_KIND_UNSPECIFIED", [1] = "COLUMN_ADC", [2] = "INTEGRATOR_ADC", [3] = "TEMPERATURE_ADC" },
-  ["Capability"] = { [0] = "CAPABILITY_UNSPECIFIED", [1] = "ADVANCE_TIME", [2] = "FORM", [3] = "WRITE_VERIFY", [4] = "MATRIX_PRODUCT", [5] = "CLOSED_LOOP", [6] = "LOOP_NOISE", [7] = "LOOP_TRAJECTORY", [8] = "RAW_CONVERTERS", [9] = "WRITE_STRATEGIES", [10] = "LOOP_START" },
+  ["AdcKind"] = { [0] = "ADC_KIND_UNSPECIFIED", [1] = "COLUMN_ADC", [2] = "INTEGRATOR_ADC", [3] = "TEMPERATURE_ADC", [4] = "REFERENCE_ADC" },
+  ["Capability"] = { [0] = "CAPABILITY_UNSPECIFIED", [1] = "ADVANCE_TIME", [2] = "FORM", [3] = "WRITE_VERIFY", [4] = "MATRIX_PRODUCT", [5] = "CLOSED_LOOP", [6] = "LOOP_NOISE", [7] = "LOOP_TRAJECTORY", [8] = "RAW_CONVERTERS", [9] = "WRITE_STRATEGIES", [10] = "LOOP_START", [11] = "CYCLE_CELLS" },
   ["CellReason"] = { [0] = "CELL_REASON_UNSPECIFIED", [1] = "CONVERGED", [2] = "STUCK_LOW", [3] = "STUCK_HIGH", [4] = "OSCILLATING", [5] = "PULSE_LIMIT", [6] = "MASKED", [7] = "LIMIT", [8] = "NOT_FORMED", [9] = "NOT_REACHED" },
   ["DacKind"] = { [0] = "DAC_KIND_UNSPECIFIED", [1] = "WORD_LINE_DAC", [2] = "BIT_LINE_DAC", [3] = "SOURCE_LINE_DAC", [4] = "EMBEDDING_DAC", [5] = "COEFFICIENT_DAC", [6] = "OFFSET_DAC", [7] = "PRESET_DAC" },
   ["OperationState.State"] = { [0] = "STATE_UNSPECIFIED", [1] = "UNKNOWN", [2] = "QUEUED", [3] = "RUNNING", [4] = "DONE", [5] = "ABORTED_STATE", [6] = "FAILED_STATE" },
@@ -32,6 +32,7 @@ local messages = {
   } },
   AdvanceTime = { filter = "advance_time", fields = {
     [1] = { name = "duration_us", kind = "uint64" },
+    [2] = { name = "temperature_c", kind = "float", body = true },
   } },
   AdvanceTimeResult = { filter = "advance_time_result", fields = {
   } },
@@ -98,6 +99,16 @@ local messages = {
   Credit = { filter = "credit", fields = {
     [1] = { name = "sequence", kind = "uint32" },
     [2] = { name = "frames", kind = "uint32" },
+  } },
+  CycleCells = { filter = "cycle_cells", fields = {
+    [1] = { name = "cells", kind = "message", message = "CellSelection" },
+    [2] = { name = "set_word_line_v", kind = "float" },
+    [3] = { name = "set_bit_line_v", kind = "float" },
+    [4] = { name = "set_width_ns", kind = "uint32" },
+    [5] = { name = "reset_word_line_v", kind = "float" },
+    [6] = { name = "reset_source_line_v", kind = "float" },
+    [7] = { name = "reset_width_ns", kind = "uint32" },
+    [8] = { name = "count", kind = "uint32" },
   } },
   DescriptionPage = { filter = "description_page", fields = {
     [1] = { name = "first_index", kind = "uint32" },
@@ -301,6 +312,7 @@ local messages = {
     [31] = { name = "pulse", kind = "message", message = "Pulse", body = true },
     [32] = { name = "read_cells", kind = "message", message = "ReadCells", body = true },
     [33] = { name = "write_verify", kind = "message", message = "WriteVerify", body = true },
+    [34] = { name = "cycle_cells", kind = "message", message = "CycleCells", body = true },
     [40] = { name = "set_dac", kind = "message", message = "SetDac", body = true },
     [41] = { name = "read_adc", kind = "message", message = "ReadAdc", body = true },
     [42] = { name = "matrix_product", kind = "message", message = "MatrixProduct", body = true },

@@ -9,6 +9,7 @@ public struct ArrayMap: PlanStep {
   public static let name = "arrayMap"
   public static let title = "Array"
   public static let needsFormedCells = false
+  public static let wears = false
   static let settings = ["averages"]
 
   /// Conversions averaged per cell.

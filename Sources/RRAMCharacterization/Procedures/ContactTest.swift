@@ -9,6 +9,7 @@ public struct ContactTest: PlanStep {
   public static let name = "contact"
   public static let title = "Contact, shorts and opens"
   public static let needsFormedCells = false
+  public static let wears = false
   static let settings = ["averages"]
 
   /// Conversions averaged per cell.

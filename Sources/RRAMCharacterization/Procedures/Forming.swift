@@ -10,6 +10,7 @@ public struct Forming: PlanStep {
   public static let name = "forming"
   public static let title = "Forming"
   public static let needsFormedCells = false
+  public static let wears = false
   static let settings: [String] = ["cells"]
 
   /// At most so many cells, spread over the macro.
@@ -47,7 +48,7 @@ public struct Forming: PlanStep {
 
   public func measure(at site: Site) async throws -> Measurement {
     let chosen = try site.cells(cells)
-    let before = try await site.board.readings(chosen)
+    let before = try await site.readings(chosen)
     var mask = CellMask(cellCount: site.block.cellCount)
     var outcome = [Outcome](repeating: .formedBefore, count: chosen.count)
     var conductance = before.conductance
@@ -64,10 +65,9 @@ public struct Forming: PlanStep {
     var pulses = [Int](repeating: 0, count: chosen.count)
     if mask.selectedCount > 0 {
       let cells = CellSelection(block: site.block, mask: mask)
-      let report = try await site.board.form(request(cells, at: site), permissions: .forming) {
-        site.progress($0.finished, $0.total)
+      let report = try await site.report(Self.name, cells) {
+        try await site.board.form(request(cells, at: site), permissions: .forming, progress: $0)
       }
-      try await site.record(cells, report.conductance, pulses: report.pulses, as: Self.name)
       let places = Dictionary(uniqueKeysWithValues: chosen.indices.enumerated().map { ($1, $0) })
       for (part, index) in cells.indices.enumerated() {
         guard let place = places[index] else { continue }

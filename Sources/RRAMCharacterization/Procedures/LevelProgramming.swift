@@ -143,9 +143,7 @@ extension Site {
   }
 
   func write(_ cells: CellSelection, _ targets: [Float], as event: String) async throws -> CellReport {
-    let report = try await board.writeVerify(writing(cells, targets)) { progress($0.finished, $0.total) }
-    try await record(cells, report.conductance, pulses: report.pulses, as: event)
-    return report
+    try await report(event, cells) { try await board.writeVerify(writing(cells, targets), progress: $0) }
   }
 }
 

@@ -8,6 +8,7 @@ internal import RRAMWire
 public struct MatrixProductTest: PlanStep {
   public static let name = "matrixProduct"
   public static let title = "Matrix product"
+  public static let wears = false
   static let settings = ["rows", "columns", "vectors", "amplitude"]
 
   public var rows = 32
@@ -60,7 +61,7 @@ public struct MatrixProductTest: PlanStep {
     var (inputs, currents): ([Float], [Float]) = ([], [])
     for vector in 0..<vectors {
       let drive = (0..<block.shape.rows).map { _ in scale * Float(2 * stream.uniform() - 1) }
-      currents += try await site.board.matrixProduct(request(drive, at: site))
+      currents += try await site.product(request(drive, at: site))
       inputs += drive
       site.progress(vector + 1, vectors)
     }

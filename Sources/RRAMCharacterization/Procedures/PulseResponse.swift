@@ -55,9 +55,7 @@ public struct PulseResponse: PlanStep {
       var values = try await site.read(chosen, as: name)
       for pulse in 0..<pulses {
         try await site.pulse(chosen, kind, amplitude: volts)
-        let read = try await site.board.read(chosen)
-        try await site.record(chosen, read, voltage: kind == .set ? volts : -volts, as: name)
-        values += read
+        values += try await site.read(chosen, after: kind == .set ? volts : -volts, as: name)
         site.progress(place * pulses + pulse + 1, 2 * pulses)
       }
       measurement.add([volts.rawValue], as: "\(name)_V")

@@ -9,6 +9,7 @@ internal import RRAMWire
 public struct ReadNoiseSeries: PlanStep {
   public static let name = "readNoise"
   public static let title = "Read noise"
+  public static let wears = false
   static let settings = ["cells", "reads"]
 
   public var cells = 64
@@ -31,8 +32,9 @@ public struct ReadNoiseSeries: PlanStep {
     let chosen = try site.cells(cells)
     var (values, times): ([Float], [Double]) = ([], [])
     for index in 0..<reads {
-      values += try await site.read(chosen, as: Self.name)
-      times.append(await site.board.boardTime.seconds)
+      let read = try await site.timedRead(chosen, as: Self.name)
+      values += read.values
+      times.append(read.time)
       site.progress(index + 1, reads)
     }
     var measurement = Measurement()

@@ -51,13 +51,13 @@ public struct RelaxationSeries: PlanStep {
     let chosen = try site.cells(cells)
     let targets = site.levels(levels, for: chosen)
     let report = try await site.write(chosen, targets, as: Self.name)
-    try await site.board.heartbeat()
-    let end = await site.board.boardTime
+    let end = try await site.time()
     var (times, values): ([Double], [Float]) = ([], [])
     for age in ages {
-      try await site.board.wait(until: end + .seconds(age))
-      values += try await site.read(chosen, averages: 4, as: "relaxed")
-      times.append((await site.board.boardTime - end).seconds)
+      try await site.wait(until: end + age)
+      let read = try await site.timedRead(chosen, averages: 4, as: "relaxed")
+      values += read.values
+      times.append(read.time - end)
       site.progress(times.count, ages.count)
     }
     var measurement = Measurement()

@@ -44,9 +44,8 @@ public struct Switching: PlanStep {
         var last: [Float] = []
         for amplitude in site.ramp(kind) {
           try await site.pulse(chosen, kind, amplitude: Volts(amplitude))
-          last = try await site.board.read(chosen)
-          try await site.record(
-            chosen, last, voltage: Volts(kind == .set ? amplitude : -amplitude), as: kind == .set ? "set" : "reset")
+          last = try await site.read(
+            chosen, after: Volts(kind == .set ? amplitude : -amplitude), as: kind == .set ? "set" : "reset")
           curves[kind, default: []] += last
         }
         ends[kind, default: []] += last

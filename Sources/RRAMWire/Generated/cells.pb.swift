@@ -300,6 +300,43 @@ nonisolated struct Rram_Board_V1_Pulse: Sendable {
   fileprivate var _cells: Rram_Board_V1_CellSelection? = nil
 }
 
+/// `count` cycles on every selected cell: a RESET pulse to every cell, then a SET pulse to every cell. Nothing is read. The answer
+/// gives the pulses of each cell, two a cycle; the limit of pulses in a request counts both.
+nonisolated struct Rram_Board_V1_CycleCells: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var cells: Rram_Board_V1_CellSelection {
+    get {_cells ?? Rram_Board_V1_CellSelection()}
+    set {_cells = newValue}
+  }
+  /// Returns true if `cells` has been explicitly set.
+  var hasCells: Bool {self._cells != nil}
+  /// Clears the value of `cells`. Subsequent reads from it will return its default value.
+  mutating func clearCells() {self._cells = nil}
+
+  var setWordLineV: Float = 0
+
+  var setBitLineV: Float = 0
+
+  var setWidthNs: UInt32 = 0
+
+  var resetWordLineV: Float = 0
+
+  var resetSourceLineV: Float = 0
+
+  var resetWidthNs: UInt32 = 0
+
+  var count: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _cells: Rram_Board_V1_CellSelection? = nil
+}
+
 nonisolated struct Rram_Board_V1_ReadCells: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -552,7 +589,7 @@ nonisolated struct Rram_Board_V1_PulseResponse: Sendable {
   init() {}
 }
 
-/// Part of the answer to Form, Pulse and WriteVerify: `count` selected cells from `first_index` on. Each array holds `count` values,
+/// Part of the answer to Form, Pulse, CycleCells and WriteVerify: `count` selected cells from `first_index` on. Each array holds `count` values,
 /// or none where the board does not report it. count = 0: progress, and cells out of order (indices).
 nonisolated struct Rram_Board_V1_CellResults: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -953,6 +990,75 @@ nonisolated extension Rram_Board_V1_Pulse: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.bitLineV != rhs.bitLineV {return false}
     if lhs.sourceLineV != rhs.sourceLineV {return false}
     if lhs.widthNs != rhs.widthNs {return false}
+    if lhs.count != rhs.count {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Rram_Board_V1_CycleCells: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".CycleCells"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}cells\0\u{3}set_word_line_v\0\u{3}set_bit_line_v\0\u{3}set_width_ns\0\u{3}reset_word_line_v\0\u{3}reset_source_line_v\0\u{3}reset_width_ns\0\u{1}count\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._cells) }()
+      case 2: try { try decoder.decodeSingularFloatField(value: &self.setWordLineV) }()
+      case 3: try { try decoder.decodeSingularFloatField(value: &self.setBitLineV) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.setWidthNs) }()
+      case 5: try { try decoder.decodeSingularFloatField(value: &self.resetWordLineV) }()
+      case 6: try { try decoder.decodeSingularFloatField(value: &self.resetSourceLineV) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.resetWidthNs) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._cells {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.setWordLineV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.setWordLineV, fieldNumber: 2)
+    }
+    if self.setBitLineV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.setBitLineV, fieldNumber: 3)
+    }
+    if self.setWidthNs != 0 {
+      try visitor.visitSingularUInt32Field(value: self.setWidthNs, fieldNumber: 4)
+    }
+    if self.resetWordLineV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.resetWordLineV, fieldNumber: 5)
+    }
+    if self.resetSourceLineV.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.resetSourceLineV, fieldNumber: 6)
+    }
+    if self.resetWidthNs != 0 {
+      try visitor.visitSingularUInt32Field(value: self.resetWidthNs, fieldNumber: 7)
+    }
+    if self.count != 0 {
+      try visitor.visitSingularUInt32Field(value: self.count, fieldNumber: 8)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Rram_Board_V1_CycleCells, rhs: Rram_Board_V1_CycleCells) -> Bool {
+    if lhs._cells != rhs._cells {return false}
+    if lhs.setWordLineV != rhs.setWordLineV {return false}
+    if lhs.setBitLineV != rhs.setBitLineV {return false}
+    if lhs.setWidthNs != rhs.setWidthNs {return false}
+    if lhs.resetWordLineV != rhs.resetWordLineV {return false}
+    if lhs.resetSourceLineV != rhs.resetSourceLineV {return false}
+    if lhs.resetWidthNs != rhs.resetWidthNs {return false}
     if lhs.count != rhs.count {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -91,6 +91,11 @@ nonisolated enum Rram_Board_V1_AdcKind: SwiftProtobuf.Enum, Swift.CaseIterable {
   case columnAdc // = 1
   case integratorAdc // = 2
   case temperatureAdc // = 3
+
+  /// The amplifier of a column with a known input instead of the column, at the board's read voltage and in the range that ReadCells
+  /// uses. channel = (reference * macros + macro) * columns + column; reference 0: open input, k: the k-th reference resistor of the
+  /// board's description.
+  case referenceAdc // = 4
   case UNRECOGNIZED(Int)
 
   init() {
@@ -103,6 +108,7 @@ nonisolated enum Rram_Board_V1_AdcKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 1: self = .columnAdc
     case 2: self = .integratorAdc
     case 3: self = .temperatureAdc
+    case 4: self = .referenceAdc
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -113,6 +119,7 @@ nonisolated enum Rram_Board_V1_AdcKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .columnAdc: return 1
     case .integratorAdc: return 2
     case .temperatureAdc: return 3
+    case .referenceAdc: return 4
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -123,6 +130,7 @@ nonisolated enum Rram_Board_V1_AdcKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     .columnAdc,
     .integratorAdc,
     .temperatureAdc,
+    .referenceAdc,
   ]
 
 }
@@ -178,7 +186,7 @@ nonisolated struct Rram_Board_V1_AdcResult: Sendable {
 
   var code: UInt32 = 0
 
-  /// V; for TEMPERATURE_ADC degrees Celsius.
+  /// V; for TEMPERATURE_ADC degrees Celsius, for REFERENCE_ADC the conductance in S that ReadCells would give for that input.
   var value: Float = 0
 
   var saturated: Bool = false
@@ -245,7 +253,7 @@ nonisolated extension Rram_Board_V1_DacKind: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension Rram_Board_V1_AdcKind: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ADC_KIND_UNSPECIFIED\0\u{1}COLUMN_ADC\0\u{1}INTEGRATOR_ADC\0\u{1}TEMPERATURE_ADC\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ADC_KIND_UNSPECIFIED\0\u{1}COLUMN_ADC\0\u{1}INTEGRATOR_ADC\0\u{1}TEMPERATURE_ADC\0\u{1}REFERENCE_ADC\0")
 }
 
 nonisolated extension Rram_Board_V1_SetDac: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

@@ -121,7 +121,8 @@ nonisolated struct Rram_Board_V1_Request: @unchecked Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Names an operation that touches cells (Form, Pulse, ReadCells, WriteVerify, MatrixProduct, RunLoop): not 0, never reused by
+  /// Names an operation that touches cells (Form, Pulse, CycleCells, ReadCells, WriteVerify, MatrixProduct,
+  /// RunLoop): not 0, never reused by
   /// the host. A repeated id is answered with the remembered OperationState and not executed again. 0 for all other requests;
   /// a board refuses the wrong one of the two as BAD_ARGUMENT.
   var operationID: UInt64 {
@@ -262,6 +263,14 @@ nonisolated struct Rram_Board_V1_Request: @unchecked Sendable {
     set {_uniqueStorage()._body = .writeVerify(newValue)}
   }
 
+  var cycleCells: Rram_Board_V1_CycleCells {
+    get {
+      if case .cycleCells(let v)? = _storage._body {return v}
+      return Rram_Board_V1_CycleCells()
+    }
+    set {_uniqueStorage()._body = .cycleCells(newValue)}
+  }
+
   var setDac: Rram_Board_V1_SetDac {
     get {
       if case .setDac(let v)? = _storage._body {return v}
@@ -329,6 +338,7 @@ nonisolated struct Rram_Board_V1_Request: @unchecked Sendable {
     case pulse(Rram_Board_V1_Pulse)
     case readCells(Rram_Board_V1_ReadCells)
     case writeVerify(Rram_Board_V1_WriteVerify)
+    case cycleCells(Rram_Board_V1_CycleCells)
     case setDac(Rram_Board_V1_SetDac)
     case readAdc(Rram_Board_V1_ReadAdc)
     case matrixProduct(Rram_Board_V1_MatrixProduct)
@@ -791,7 +801,7 @@ nonisolated extension Rram_Board_V1_Status: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension Rram_Board_V1_Request: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Request"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}operation_id\0\u{2}\u{9}hello\0\u{3}get_description\0\u{3}get_limits\0\u{1}safe\0\u{1}abort\0\u{1}heartbeat\0\u{1}credit\0\u{3}get_operation\0\u{3}get_counters\0\u{3}advance_time\0\u{3}get_label\0\u{3}set_label\0\u{2}\u{9}form\0\u{1}pulse\0\u{3}read_cells\0\u{3}write_verify\0\u{4}\u{7}set_dac\0\u{3}read_adc\0\u{3}matrix_product\0\u{4}\u{8}configure_loop\0\u{3}upload_schedule\0\u{3}run_loop\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}operation_id\0\u{2}\u{9}hello\0\u{3}get_description\0\u{3}get_limits\0\u{1}safe\0\u{1}abort\0\u{1}heartbeat\0\u{1}credit\0\u{3}get_operation\0\u{3}get_counters\0\u{3}advance_time\0\u{3}get_label\0\u{3}set_label\0\u{2}\u{9}form\0\u{1}pulse\0\u{3}read_cells\0\u{3}write_verify\0\u{3}cycle_cells\0\u{4}\u{6}set_dac\0\u{3}read_adc\0\u{3}matrix_product\0\u{4}\u{8}configure_loop\0\u{3}upload_schedule\0\u{3}run_loop\0")
 
   fileprivate class _StorageClass {
     var _operationID: UInt64 = 0
@@ -1035,6 +1045,19 @@ nonisolated extension Rram_Board_V1_Request: SwiftProtobuf.Message, SwiftProtobu
             _storage._body = .writeVerify(v)
           }
         }()
+        case 34: try {
+          var v: Rram_Board_V1_CycleCells?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .cycleCells(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .cycleCells(v)
+          }
+        }()
         case 40: try {
           var v: Rram_Board_V1_SetDac?
           var hadOneofValue = false
@@ -1192,6 +1215,10 @@ nonisolated extension Rram_Board_V1_Request: SwiftProtobuf.Message, SwiftProtobu
       case .writeVerify?: try {
         guard case .writeVerify(let v)? = _storage._body else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
+      }()
+      case .cycleCells?: try {
+        guard case .cycleCells(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
       }()
       case .setDac?: try {
         guard case .setDac(let v)? = _storage._body else { preconditionFailure() }

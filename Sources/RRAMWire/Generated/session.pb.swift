@@ -46,6 +46,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
 
   /// RunLoop.start_deviation_v.
   case loopStart // = 10
+  case cycleCells // = 11
   case UNRECOGNIZED(Int)
 
   init() {
@@ -65,6 +66,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     case 8: self = .rawConverters
     case 9: self = .writeStrategies
     case 10: self = .loopStart
+    case 11: self = .cycleCells
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -82,6 +84,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     case .rawConverters: return 8
     case .writeStrategies: return 9
     case .loopStart: return 10
+    case .cycleCells: return 11
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -99,6 +102,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     .rawConverters,
     .writeStrategies,
     .loopStart,
+    .cycleCells,
   ]
 
 }
@@ -694,9 +698,21 @@ nonisolated struct Rram_Board_V1_AdvanceTime: Sendable {
 
   var durationUs: UInt64 = 0
 
+  /// Degrees Celsius at which the chip stands from now on, as in an oven; absent: no change.
+  var temperatureC: Float {
+    get {_temperatureC ?? 0}
+    set {_temperatureC = newValue}
+  }
+  /// Returns true if `temperatureC` has been explicitly set.
+  var hasTemperatureC: Bool {self._temperatureC != nil}
+  /// Clears the value of `temperatureC`. Subsequent reads from it will return its default value.
+  mutating func clearTemperatureC() {self._temperatureC = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+
+  fileprivate var _temperatureC: Float? = nil
 }
 
 nonisolated struct Rram_Board_V1_AdvanceTimeResult: Sendable {
@@ -760,7 +776,7 @@ nonisolated struct Rram_Board_V1_Label: Sendable {
 fileprivate nonisolated let _protobuf_package = "rram.board.v1"
 
 nonisolated extension Rram_Board_V1_Capability: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CAPABILITY_UNSPECIFIED\0\u{1}ADVANCE_TIME\0\u{1}FORM\0\u{1}WRITE_VERIFY\0\u{1}MATRIX_PRODUCT\0\u{1}CLOSED_LOOP\0\u{1}LOOP_NOISE\0\u{1}LOOP_TRAJECTORY\0\u{1}RAW_CONVERTERS\0\u{1}WRITE_STRATEGIES\0\u{1}LOOP_START\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CAPABILITY_UNSPECIFIED\0\u{1}ADVANCE_TIME\0\u{1}FORM\0\u{1}WRITE_VERIFY\0\u{1}MATRIX_PRODUCT\0\u{1}CLOSED_LOOP\0\u{1}LOOP_NOISE\0\u{1}LOOP_TRAJECTORY\0\u{1}RAW_CONVERTERS\0\u{1}WRITE_STRATEGIES\0\u{1}LOOP_START\0\u{1}CYCLE_CELLS\0")
 }
 
 nonisolated extension Rram_Board_V1_SafeCause: SwiftProtobuf._ProtoNameProviding {
@@ -1694,7 +1710,7 @@ nonisolated extension Rram_Board_V1_Counters: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Rram_Board_V1_AdvanceTime: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".AdvanceTime"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}duration_us\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}duration_us\0\u{3}temperature_c\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1703,20 +1719,29 @@ nonisolated extension Rram_Board_V1_AdvanceTime: SwiftProtobuf.Message, SwiftPro
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.durationUs) }()
+      case 2: try { try decoder.decodeSingularFloatField(value: &self._temperatureC) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.durationUs != 0 {
       try visitor.visitSingularUInt64Field(value: self.durationUs, fieldNumber: 1)
     }
+    try { if let v = self._temperatureC {
+      try visitor.visitSingularFloatField(value: v, fieldNumber: 2)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: Rram_Board_V1_AdvanceTime, rhs: Rram_Board_V1_AdvanceTime) -> Bool {
     if lhs.durationUs != rhs.durationUs {return false}
+    if lhs._temperatureC != rhs._temperatureC {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -16,6 +16,7 @@ public enum RequestBody: Sendable, Hashable {
   case setLabel(SetLabel)
   case form(Form)
   case pulse(Pulse)
+  case cycleCells(CycleCells)
   case readCells(ReadCells)
   case writeVerify(WriteVerify)
   case setDAC(SetDAC)
@@ -28,7 +29,7 @@ public enum RequestBody: Sendable, Hashable {
   /// True for a ``CellOperation`` and for ``RunLoop``: requests that need an operation id.
   public var needsOperationID: Bool {
     switch self {
-    case .form, .pulse, .readCells, .writeVerify, .matrixProduct, .runLoop: true
+    case .form, .pulse, .cycleCells, .readCells, .writeVerify, .matrixProduct, .runLoop: true
     case .hello, .getDescription, .getLimits, .safe, .abort, .heartbeat, .credit, .getOperation, .getCounters,
       .advanceTime, .getLabel, .setLabel, .setDAC, .readADC, .configureLoop, .uploadSchedule:
       false
@@ -52,6 +53,7 @@ public enum RequestBody: Sendable, Hashable {
     case .setLabel: "set_label"
     case .form: "form"
     case .pulse: "pulse"
+    case .cycleCells: "cycle_cells"
     case .readCells: "read_cells"
     case .writeVerify: "write_verify"
     case .setDAC: "set_dac"
@@ -106,11 +108,12 @@ extension RequestMessage {
       case .credit(let part): .credit(Credit(part))
       case .getOperation(let part): .getOperation(GetOperation(part))
       case .getCounters: .getCounters(GetCounters())
-      case .advanceTime(let part): .advanceTime(AdvanceTime(part))
+      case .advanceTime(let part): .advanceTime(try AdvanceTime(part))
       case .getLabel(let part): .getLabel(GetLabel(part))
       case .setLabel(let part): .setLabel(try SetLabel(part))
       case .form(let part): .form(try Form(part))
       case .pulse(let part): .pulse(try Pulse(part))
+      case .cycleCells(let part): .cycleCells(try CycleCells(part))
       case .readCells(let part): .readCells(try ReadCells(part))
       case .writeVerify(let part): .writeVerify(try WriteVerify(part))
       case .setDac(let part): .setDAC(try SetDAC(part))
@@ -143,6 +146,7 @@ extension RequestMessage {
       case .setLabel(let part): .setLabel(try part.message())
       case .form(let part): .form(try part.message())
       case .pulse(let part): .pulse(try part.message())
+      case .cycleCells(let part): .cycleCells(try part.message())
       case .readCells(let part): .readCells(try part.message())
       case .writeVerify(let part): .writeVerify(try part.message())
       case .setDAC(let part): .setDac(try part.message())

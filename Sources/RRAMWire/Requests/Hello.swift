@@ -50,6 +50,8 @@ public struct Capability: RawRepresentable, Sendable, Hashable, CustomStringConv
   public static let writeStrategies = Capability(rawValue: 9)
   /// Start points drawn by the board: ``RunLoop/startDeviation``.
   public static let loopStart = Capability(rawValue: 10)
+  /// ``CycleCells``.
+  public static let cycleCells = Capability(rawValue: 11)
 
   public var description: String {
     switch self {
@@ -63,6 +65,7 @@ public struct Capability: RawRepresentable, Sendable, Hashable, CustomStringConv
     case .rawConverters: "raw converters"
     case .writeStrategies: "write strategies"
     case .loopStart: "loop start"
+    case .cycleCells: "cycle cells"
     default: "capability \(rawValue)"
     }
   }

@@ -3,6 +3,8 @@ public import RRAMUnits
 /// Which analog-to-digital converter.
 public enum ADCKind: Sendable, Hashable, CaseIterable {
   case column, integrator, temperature
+  /// A column's amplifier with a known input in place of the column; see ``ReadADC/reference(_:macro:column:of:)``.
+  case reference
 }
 
 /// Converts once on one channel.
@@ -17,12 +19,23 @@ public struct ReadADC: WireRequest {
     self.channel = channel
   }
 
+  /// The amplifier of a column with a known input at the board's read voltage, in the range of ``ReadCells``.
+  ///
+  /// - Parameters:
+  ///   - number: 0 for an open input, k for the k-th reference resistor of the board's description.
+  ///   - macros: how many the board has, all of this shape.
+  public static func reference(
+    _ number: Int, macro: Int, column: Int, of macros: (count: Int, shape: MacroShape)
+  ) -> ReadADC {
+    ReadADC(kind: .reference, channel: (number * macros.count + macro) * macros.shape.columns + column)
+  }
+
   public var body: RequestBody { .readADC(self) }
 }
 
 public struct ADCResult: WireResponse, Hashable {
   public var code: ADCCode
-  /// Volts; degrees Celsius from ``ADCKind/temperature``.
+  /// Volts; degrees Celsius from ``ADCKind/temperature``, siemens from ``ADCKind/reference``.
   public var value: Double
   /// The code is the end of the range.
   public var isSaturated: Bool
@@ -47,6 +60,7 @@ extension ReadADC {
     case .columnAdc: kind = .column
     case .integratorAdc: kind = .integrator
     case .temperatureAdc: kind = .temperature
+    case .referenceAdc: kind = .reference
     case .unspecified: throw WireError(.missingField, field: "read_adc.kind", "it must be set")
     case .UNRECOGNIZED(let number): throw WireError(.outOfRange, field: "read_adc.kind", "no converter kind \(number)")
     }
@@ -59,6 +73,7 @@ extension ReadADC {
     case .column: message.kind = .columnAdc
     case .integrator: message.kind = .integratorAdc
     case .temperature: message.kind = .temperatureAdc
+    case .reference: message.kind = .referenceAdc
     }
     message.channel = try wire32(channel, "read_adc.channel")
     return message

@@ -6,9 +6,10 @@ struct CharacterizeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "characterize", abstract: "Measure what the cells of a macro do, step by step, with a report.",
     discussion: """
-      PLAN is \(CharacterizationPlan.shippedNames.joined(separator: ", ")) or a YAML file. What every step takes is said before the first \
-      pulse, and a plan that exceeds a limit is refused then. Pristine cells are formed if the plan has the step 'forming': the plan is \
-      itself the permission. A run that was cut off goes on with --resume DIR; finished steps are not repeated.
+      PLAN is \(CharacterizationPlan.shippedNames.joined(separator: ", ")), a YAML file, or the name of one step: \
+      \(CharacterizationPlan.procedureNames.joined(separator: ", ")). What every step takes is said before the first pulse, and a plan that \
+      exceeds a limit or the wear left on the chip is refused then. Pristine cells are formed if the plan has the step 'forming': the plan \
+      is itself the permission. A run that was cut off goes on with --resume DIR, behind the last answer of the board that it holds.
       """)
 
   @Argument(help: "Shipped plan or file. With --resume the run's own plan is used.")
@@ -24,11 +25,20 @@ struct CharacterizeCommand: AsyncParsableCommand {
   var macro: Int?
 
   @Option(
+    parsing: .upToNextOption, help: "The only cells to use, written as for --exclude.")
+  var only: [String] = []
+
+  @Option(
     parsing: .upToNextOption, help: "Cells to leave alone, as ROW:COLUMN; for a whole row or column ROW: or :COLUMN.")
   var exclude: [String] = []
 
+  @Option(parsing: .upToNextOption, help: "Settings of a single step, as KEY=VALUE: cycles=1000, until='100 s'.")
+  var set: [String] = []
+
   @Flag(help: "Say what each step would take, and stop.")
   var dryRun = false
+
+  @OptionGroup var surroundings: SurroundingsOptions
 
   @OptionGroup var chip: ChipOptions
   @OptionGroup var options: BoardOptions
@@ -39,11 +49,21 @@ struct CharacterizeCommand: AsyncParsableCommand {
       throw ValidationError(
         "name a plan (\(CharacterizationPlan.shippedNames.joined(separator: ", ")) or a file) or a run: --resume DIR")
     }
-    if resume != nil, plan != nil || output != nil || macro != nil || !exclude.isEmpty {
+    if resume != nil, plan != nil || output != nil || macro != nil || !exclude.isEmpty || !only.isEmpty || !set.isEmpty
+    {
       throw ValidationError("--resume takes plan, folder, macro and exclusions from the run")
     }
-    for cell in exclude where Exclusion(cell) == nil {
-      throw ValidationError("--exclude \(cell): expected ROW:COLUMN, ROW: or :COLUMN")
+    for (option, cells) in [("--exclude", exclude), ("--only", only)] {
+      for cell in cells where CellPattern(cell) == nil {
+        throw ValidationError("\(option) \(cell): expected ROW:COLUMN, ROW: or :COLUMN")
+      }
+    }
+    for setting in set where setting.firstIndex(of: "=") == nil {
+      throw ValidationError("--set \(setting): expected KEY=VALUE")
+    }
+    if !set.isEmpty, let plan, !CharacterizationPlan.procedureNames.contains(plan) {
+      throw ValidationError(
+        "--set goes with one step (\(CharacterizationPlan.procedureNames.joined(separator: ", "))), not with a plan")
     }
   }
 
@@ -52,20 +72,36 @@ struct CharacterizeCommand: AsyncParsableCommand {
     let named = try chip.namedProfile(at: address)
     let folder = (resume ?? output).map { URL(filePath: $0, directoryHint: .isDirectory) }
     let earlier = try resume.map { _ in try RunManifest.read(from: folder ?? URL(filePath: "")) }
-    let plan = try CharacterizationPlan.load(
-      nameOrPath: folder.flatMap { resume == nil ? nil : $0.appending(path: "plan.yaml").path } ?? self.plan ?? "")
+    let settingPairs = set.map { text in
+      let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      return (key: String(parts[0]), value: String(parts[1]))
+    }
+    let plan =
+      set.isEmpty
+      ? try CharacterizationPlan.load(
+        nameOrPath: folder.flatMap { resume == nil ? nil : $0.appending(path: "plan.yaml").path } ?? self.plan ?? "")
+      : try CharacterizationPlan.step(self.plan ?? "", settings: settingPairs)
+    try await characterize(plan, earlier: earlier, folder: folder, at: address, named)
+  }
+
+  /// Runs a plan with what the command line says beside it, and prints the answer.
+  func characterize(
+    _ plan: CharacterizationPlan, earlier: RunManifest?, folder: URL?, at address: BoardAddress, _ named: ChipProfile?
+  ) async throws {
     let macro = earlier?.settings["macro"].flatMap { Int($0) } ?? self.macro ?? 0
     let exclusions =
       earlier?.settings["exclude"]?.split(separator: " ").map(String.init) ?? exclude
+    let onlyThese = earlier?.settings["only"]?.split(separator: " ").map(String.init) ?? only
     let settings = [
       "plan": plan.name, "planSHA256": plan.hash, "macro": "\(macro)", "exclude": exclusions.joined(separator: " "),
+      "only": onlyThese.joined(separator: " "),
     ]
     if dryRun {
       let output = try await RRAM.withBoard(at: address, files: link.files(for: address), logger: options.common.logger)
       { board in
-        let work = try characterization(plan, named, macro: macro, exclusions, board)
+        let work = try characterization(plan, named, macro: macro, exclusions, onlyThese, board)
         return CharacterizeOutput(
-          plan: plan.name, macro: macro, steps: try work.steps(on: board).map(CharacterizeOutput.Step.init))
+          plan: plan.name, macro: macro, steps: try await work.steps(on: board).map(CharacterizeOutput.Step.init))
       }
       try answer(output, json: options.common.json)
       return
@@ -86,27 +122,28 @@ struct CharacterizeCommand: AsyncParsableCommand {
         throw CharacterizationError(
           .otherRun, "the run in \(record.folder.path) belongs to chip \(before.id), and this is \(board.info.chipID)")
       }
-      try record.note(setting: "readVoltage", "\(board.defaultReadBias().bitLine)")
-      let work = try characterization(plan, named, macro: macro, exclusions, board)
-      let unusable = try await work.run(on: board, in: record) { event in
-        switch event {
-        case .planned(let steps):
-          let total = steps.reduce(Cost()) { sum, step in
-            Cost(
-              pulses: sum.pulses + step.cost.pulses, reads: sum.reads + step.cost.reads,
-              chipSeconds: sum.chipSeconds + step.cost.chipSeconds)
-          }
-          if !quiet { note("\(plan.name): \(steps.count) steps, \(summary(total))") }
-        case .began(let step):
-          progress.clear()
-          if !quiet { note("\(step.number)/\(step.count) \(step.title): \(summary(step.cost))") }
-        case .progress(let step, let finished, let total): progress.show(step.title, finished: finished, total: total)
-        case .ended: progress.clear()
-        case .kept(let step): if !quiet { note("\(step.number)/\(step.count) \(step.title): done before") }
-        case .skipped(let step, let reason):
-          if !quiet { note("\(step.number)/\(step.count) \(step.title): left out, \(reason)") }
-        }
+      try record.note(setting: "readVoltage_V", "\(board.defaultReadBias().bitLine.rawValue)")
+      try record.note(setting: "absoluteScale", board.absoluteScale)
+      let work = try characterization(plan, named, macro: macro, exclusions, onlyThese, board)
+      for (name, bias) in [("set", work.profile.programming.set), ("reset", work.profile.programming.reset)] {
+        try record.note(setting: "\(name)Width_s", "\(bias.width.seconds)")
       }
+      if !quiet { note("absoluteScale: \(board.absoluteScale)") }
+      let unusable: [CellFailure]
+      do {
+        unusable = try await run(work, on: board, in: record, progress, quiet: quiet)
+      } catch {
+        // What the operator has after all: said before the failure itself.
+        let kept = try? CharacterizationReport(of: record.folder).sections.filter { $0.chipSeconds != nil }.count
+        progress.clear()
+        if let kept, !quiet {
+          note(
+            "kept: \(kept) of \(plan.steps.count) steps are finished in \(record.folder.path); '--resume \(record.folder.path)' goes on"
+          )
+        }
+        throw error
+      }
+      try keepCalibration(of: plan, macro: macro, board, in: record)
       var known = try KnownCells.load(chip: board.info.chipID, home: RecordsHome())
       known.enter(unusable, forming: true)
       try known.save(chip: board.info.chipID, home: RecordsHome())
@@ -114,47 +151,84 @@ struct CharacterizeCommand: AsyncParsableCommand {
       let report = try CharacterizationReport(of: record.folder)
       try report.write(to: record)
       var output = CharacterizeOutput(
-        plan: plan.name, macro: macro, steps: try work.steps(on: board).map(CharacterizeOutput.Step.init))
+        plan: plan.name, macro: macro,
+        steps: try await work.steps(on: board, in: record).map(CharacterizeOutput.Step.init))
       for index in output.steps.indices {
         output.steps[index].chipSeconds = report.sections[index].chipSeconds
         output.steps[index].hostSeconds = report.sections[index].hostSeconds
         output.steps[index].estimates = report.sections[index].estimates
       }
+      output.absoluteScale = record.currentManifest.settings["absoluteScale"]
       output.report = record.file("report.html").path
       return output
     }
     try answer(output, json: options.common.json)
   }
 
+  /// Measures, and tells of it on stderr.
+  private func run(
+    _ work: Characterization, on board: Board, in record: RunDirectory, _ progress: ProgressLine, quiet: Bool
+  ) async throws -> [CellFailure] {
+    let plan = work.plan
+    return try await work.run(on: board, in: record) { event in
+      switch event {
+      case .planned(let steps):
+        let total = steps.reduce(Cost()) { sum, step in
+          Cost(
+            pulses: sum.pulses + step.cost.pulses, reads: sum.reads + step.cost.reads,
+            chipSeconds: sum.chipSeconds + step.cost.chipSeconds)
+        }
+        if !quiet { note("\(plan.name): \(steps.count) steps, \(summary(total))") }
+      case .began(let step):
+        progress.clear()
+        if !quiet { note("\(step.number)/\(step.count) \(step.title): \(summary(step.cost))") }
+      case .progress(let step, let finished, let total): progress.show(step.title, finished: finished, total: total)
+      case .ended: progress.clear()
+      case .kept(let step): if !quiet { note("\(step.number)/\(step.count) \(step.title): done before") }
+      case .skipped(let step, let reason):
+        if !quiet { note("\(step.number)/\(step.count) \(step.title): left out, \(reason)") }
+      }
+    }
+  }
+
+  /// Enters the calibration that the plan made of the read chain: it holds from the next session on.
+  private func keepCalibration(
+    of plan: CharacterizationPlan, macro: Int, _ board: Board, in record: RunDirectory
+  ) throws {
+    for (index, step) in plan.steps.enumerated() where step is ConverterCalibration {
+      let file = record.file((index < 9 ? "0" : "") + "\(index + 1)-\(ConverterCalibration.name).npz").path
+      guard FileManager.default.fileExists(atPath: file) else { continue }
+      let now = Date()
+      let calibration = try ConverterCalibration.calibration(
+        from: RRAMCharacterization.Measurement(file: file), macro: macro, board: board,
+        id:
+          "\(now.formatted(.iso8601.dateSeparator(.omitted).timeSeparator(.omitted)))-\(record.folder.lastPathComponent)",
+        at: now.timeIntervalSince1970, before: board.calibration)
+      try ChipLedger(home: RecordsHome()).enter(calibration)
+      try record.note(setting: "calibrationMade", calibration.id)
+    }
+  }
+
   private func characterization(
-    _ plan: CharacterizationPlan, _ named: ChipProfile?, macro: Int, _ exclusions: [String], _ board: Board
+    _ plan: CharacterizationPlan, _ named: ChipProfile?, macro: Int, _ exclusions: [String], _ only: [String],
+    _ board: Board
   ) throws -> Characterization {
     let profile = try named ?? ChipOptions.profile(of: board)
     let shape = board.boardDescription.macros.shape
     let known = try KnownCells.load(chip: board.info.chipID, home: RecordsHome())
-    let manual = exclusions.compactMap(Exclusion.init).flatMap { $0.cells(macro: macro, shape: shape) }
-    return Characterization(plan: plan, profile: profile, macro: macro, excluded: known.unusable.union(manual))
-  }
-}
-
-/// Cells named on the command line: one, a row or a column.
-private struct Exclusion {
-  var row: Int?
-  var column: Int?
-
-  init?(_ text: String) {
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count == 2, parts.contains(where: { !$0.isEmpty }) else { return nil }
-    for (part, key) in zip(parts, [\Exclusion.row, \.column]) where !part.isEmpty {
-      guard let number = Int(part), number >= 0 else { return nil }
-      self[keyPath: key] = number
+    func cells(_ patterns: [String]) -> [CellAddress] {
+      patterns.compactMap { CellPattern($0) }.flatMap { $0.cells(macro: macro, shape: shape) }
     }
-  }
-
-  func cells(macro: Int, shape: MacroShape) -> [CellAddress] {
-    (row.map { $0..<$0 + 1 } ?? 0..<shape.rows).flatMap { row in
-      (column.map { $0..<$0 + 1 } ?? 0..<shape.columns).map { CellAddress(macro: macro, row: row, column: $0) }
+    var excluded = known.unusable.union(cells(exclusions))
+    let ledger = try ChipLedger(home: RecordsHome())
+    excluded.formUnion(try ledger.exclusions(chip: board.info.chipID).map(\.cell))
+    if !only.isEmpty {
+      let block = CellBlock(macro: macro, shape: shape)
+      excluded.formUnion(Set((0..<shape.cellCount).map { block.address(at: $0) }).subtracting(cells(only)))
     }
+    return Characterization(
+      plan: plan, profile: profile, macro: macro, excluded: excluded, surroundings: surroundings.surroundings(of: board)
+    )
   }
 }
 
@@ -184,6 +258,8 @@ struct CharacterizeOutput: CommandOutput {
   var plan: String
   var macro: Int
   var steps: [Step]
+  /// Against what conductances hold: a calibration, or `uncalibrated`; nil for a dry run.
+  var absoluteScale: String?
   /// Path of the page; nil for a dry run.
   var report: String?
 
@@ -209,6 +285,6 @@ struct CharacterizeOutput: CommandOutput {
           ]
         }
     }
-    return table(rows) + "\n\n95 % intervals. Report: \(report)"
+    return table(rows) + "\n\n95 % intervals. absoluteScale: \(absoluteScale ?? "uncalibrated"). Report: \(report)"
   }
 }

@@ -5,7 +5,63 @@ import RRAMKit
 struct ChipCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "chip", abstract: "What is on record of a chip: origin, wear, bad cells, runs.",
-    subcommands: [Show.self, History.self, Map.self, Describe.self], defaultSubcommand: Show.self)
+    subcommands: [Show.self, History.self, Map.self, Describe.self, Exclude.self], defaultSubcommand: Show.self)
+
+  struct Exclude: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Leave cells alone in characterizations, with a note why; --remove takes them back into use.")
+
+    @Argument(help: "Id of the chip.")
+    var id: String
+
+    @Argument(help: "Cells as ROW:COLUMN; for a whole row or column ROW: or :COLUMN.")
+    var cells: [String]
+
+    @Option(help: "Which macro.")
+    var macro = 0
+
+    @Option(help: "Why; needed unless they are taken back.")
+    var note: String?
+
+    @Flag(help: "Take the cells back into use.")
+    var remove = false
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+      for cell in cells where CellPattern(cell) == nil {
+        throw ValidationError("\(cell): expected ROW:COLUMN, ROW: or :COLUMN")
+      }
+      if !remove, note?.isEmpty ?? true { throw ValidationError("say why: --note TEXT") }
+      if macro < 0 { throw ValidationError("--macro \(macro): from 0") }
+    }
+
+    func run() async throws {
+      let ledger = try ChipLedger(home: RecordsHome())
+      let chip = try find(id, in: ledger)
+      let patterns = cells.compactMap { CellPattern($0) }
+      // Rows and columns end where the chip's macros do; single cells need no record of their shape.
+      let shape =
+        try ledger.shape(chip: chip.id, macro: macro)
+        ?? MacroShape(
+          rows: (patterns.compactMap(\.row).max() ?? 0) + 1, columns: (patterns.compactMap(\.column).max() ?? 0) + 1)
+      if patterns.contains(where: { $0.row == nil || $0.column == nil }),
+        try ledger.shape(chip: chip.id, macro: macro) == nil
+      {
+        throw CommandError(
+          message:
+            "macro \(macro) of chip \(chip.id) has no pulses on record, and so no known shape: name single cells",
+          exitCode: ExitStatus.failure)
+      }
+      let named = patterns.flatMap { $0.cells(macro: macro, shape: shape) }
+      if remove {
+        try ledger.include(named, of: chip.id)
+      } else {
+        try ledger.exclude(named, of: chip.id, note: note ?? "")
+      }
+      try answer(ChipOutput(chip, ledger), json: common.json)
+    }
+  }
 
   struct Show: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "A chip, or all of them without a name.")
@@ -94,11 +150,19 @@ struct ChipCommand: AsyncParsableCommand {
     @Option var package: String?
     @Option var note: String?
 
+    @Option(help: "SET and RESET pulses that a cell of it may get in its life; what would go beyond is refused.")
+    var lifetimePulses: Int?
+
     @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+      if let lifetimePulses, lifetimePulses < 0 { throw ValidationError("--lifetime-pulses \(lifetimePulses): from 0") }
+    }
 
     func run() async throws {
       let ledger = try ChipLedger(home: RecordsHome())
-      try ledger.describe(id, wafer: wafer, die: die, package: package, note: note)
+      try ledger.describe(
+        id, wafer: wafer, die: die, package: package, note: note, lifetimePulses: lifetimePulses)
       try answer(ChipOutput(find(id, in: ledger), ledger), json: common.json)
     }
   }
@@ -145,6 +209,9 @@ private struct ChipOutput: CommandOutput {
   var lastRun: ChipLedger.Run?
   var wear: [Wear]
   var badCells: [CellFailure]
+  var exclusions: [ChipLedger.Exclusion]
+  /// Ids of the calibrations of the read chain, the newest first.
+  var calibrations: [String]
 
   init(_ chip: ChipLedger.Chip, _ ledger: ChipLedger) throws {
     self.chip = chip
@@ -161,6 +228,8 @@ private struct ChipOutput: CommandOutput {
         pulsesMax: Int(pulses.max() ?? 0), formingPulsesMax: Int(forming.max() ?? 0))
     }
     badCells = try KnownCells.load(chip: chip.id, home: RecordsHome()).failures
+    exclusions = try ledger.exclusions(chip: chip.id)
+    calibrations = try ledger.readCalibrations(chip: chip.id).map(\.id)
   }
 
   var text: String {
@@ -170,6 +239,15 @@ private struct ChipOutput: CommandOutput {
     }
     if !origin.isEmpty { lines.append(origin.joined(separator: ", ")) }
     if let note = chip.note { lines.append("note: \(note)") }
+    if let limit = chip.lifetimePulses { lines.append("a cell may get \(limit) SET and RESET pulses in its life") }
+    if let newest = calibrations.first {
+      lines.append("\(calibrations.count) calibrations of the read chain, the newest \(newest)")
+    }
+    for (note, group) in Dictionary(grouping: exclusions, by: \.note).sorted(by: { $0.key < $1.key }) {
+      lines.append(
+        "left alone (\(note)): " + group.prefix(8).map { "\($0.cell)" }.joined(separator: ", ")
+          + (group.count > 8 ? " and \(group.count - 8) more" : ""))
+    }
     lines.append("\(runs) \(runs == 1 ? "run" : "runs")" + (lastRun.map { ", the last \($0.name)" } ?? ""))
     if !wear.isEmpty {
       lines.append(

@@ -8,6 +8,9 @@ struct ExportCommand: AsyncParsableCommand {
     discussion: """
       --spice writes one run of the programmed loop as an ngspice netlist: cells as they were last read, the schedule as sources. \
       'ngspice -b FILE' prints x(t). Nothing is done to the chip.
+
+      --run writes what a characterization has measured into the folder --output: run.npz (numpy), figures.csv, events.csv and a table for \
+      every shape of a step's arrays (pandas), run.h5 (HDF5 in the layout of arc2control), coefficients.json (what 'rram profile fit' finds).
       """)
 
   @Argument(
@@ -19,6 +22,15 @@ struct ExportCommand: AsyncParsableCommand {
 
   @Option(help: "Netlist of the programmed loop for ngspice.")
   var spice: String?
+
+  @Option(help: "The characterization to export: name of its run, the beginning of it, or its folder.")
+  var run: String?
+
+  @Option(name: .shortAndLong, help: "Folder for the files of --run; made if it is not there.")
+  var output: String?
+
+  @Option(help: "Of --run: npz, csv, hdf5 or coefficients. Default: all of them.")
+  var format: RunExport.Format?
 
   @Flag(help: "Cells at their targets instead of what was last read.")
   var targets = false
@@ -47,7 +59,13 @@ struct ExportCommand: AsyncParsableCommand {
   @OptionGroup var options: BoardOptions
 
   func validate() throws {
-    guard spice != nil else { throw ValidationError("nothing to export: name a file with --spice FILE") }
+    guard spice != nil || run != nil else {
+      throw ValidationError("nothing to export: name a file with --spice FILE, or a characterization with --run RUN")
+    }
+    guard (run == nil) == (output == nil) else {
+      throw ValidationError("--run RUN and --output FOLDER belong together")
+    }
+    if run != nil, spice != nil { throw ValidationError("--run and --spice are two exports: give one") }
     guard ticks > 0 else { throw ValidationError("--ticks \(ticks): at least 1 is needed") }
     if let scale, !(scale > 0 && scale.isFinite) {
       throw ValidationError("--scale \(scale): a number above 0 is needed")
@@ -66,6 +84,7 @@ struct ExportCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    if let run, let output { return try answer(export(run, to: output), json: options.common.json) }
     guard let spice else { return }
     let named = try model.map { try ScoreModel.open($0, options.common) }
     try checkWritable(spice)
@@ -85,6 +104,20 @@ struct ExportCommand: AsyncParsableCommand {
         cells: netlist.cells, unread: netlist.unread, open: netlist.open)
     }
     try answer(output, json: options.common.json)
+  }
+
+  private func export(_ run: String, to output: String) throws -> RunExportOutput {
+    let source = try RunExport(folder: runFolder(run))
+    let target = URL(filePath: output, directoryHint: .isDirectory)
+    do {
+      try FileManager.default.createDirectory(at: target, withIntermediateDirectories: true)
+    } catch {
+      throw CommandError(message: "\(output): the folder cannot be made", exitCode: ExitStatus.badInput)
+    }
+    let files = try (format.map { [$0] } ?? RunExport.Format.allCases).flatMap { try source.write($0, to: target) }
+    return RunExportOutput(
+      run: source.folder.path, folder: target.path, files: files, steps: source.steps.count,
+      events: source.events.rows.count, damagedLines: source.events.damagedLines)
   }
 
   /// The shipped model that a chip carries.
@@ -119,5 +152,23 @@ struct ExportOutput: CommandOutput {
     if unread > 0 { line += ", \(unread) of them never read and at their targets" }
     if open > 0 { line += ", \(open) that do not conduct left out" }
     return line + ", from (\(start.map { "\($0)" }.joined(separator: ", "))) units"
+  }
+}
+
+extension RunExport.Format: ExpressibleByArgument {}
+
+struct RunExportOutput: CommandOutput {
+  var run: String
+  var folder: String
+  var files: [String]
+  var steps: Int
+  var events: Int
+  /// Lines that a crash left unfinished.
+  var damagedLines: Int
+
+  var text: String {
+    "\(folder): \(files.count) files of \(steps) steps and \(events) events: "
+      + files.prefix(6).joined(separator: ", ") + (files.count > 6 ? ", …" : "")
+      + (damagedLines > 0 ? "\n\(damagedLines) lines of the log were cut off and left out" : "")
   }
 }

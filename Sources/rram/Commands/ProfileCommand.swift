@@ -5,9 +5,10 @@ import RRAMKit
 /// Chip profiles and board descriptions: what there is, what stands in them, and how well the emulated cells follow what is published.
 struct ProfileCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "profile", abstract: "List, show and check chip profiles and board descriptions.",
+    commandName: "profile", abstract: "List, show, check and fit chip profiles; board descriptions.",
     subcommands: [
       ProfileListCommand.self, ProfileShowCommand.self, ProfileNoiseCommand.self, ProfileCheckCommand.self,
+      ProfileFitCommand.self,
     ])
 }
 

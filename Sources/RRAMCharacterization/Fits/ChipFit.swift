@@ -1,0 +1,338 @@
+public import Foundation
+internal import RRAMFiles
+public import RRAMProfiles
+internal import RRAMRecords
+internal import RRAMUnits
+
+/// Coefficients of a chip, fitted to what a characterization measured: each a number of a chip profile, with its interval.
+///
+/// What a step did not measure keeps the base profile's value.
+public struct ChipFit: Sendable, Codable {
+  /// One key of a profile; a list where the profile has one.
+  public struct Coefficient: Sendable, Codable, Hashable {
+    /// Path in a profile: `cells.forming.mean`.
+    public var key: String
+    public var values: [Double]
+    /// Ends of the 95 % intervals.
+    public var low: [Double]
+    public var high: [Double]
+    public var unit: String
+    /// Devices.
+    public var n: Int
+    public var method: String
+    /// The step that it comes from.
+    public var step: String
+  }
+
+  /// σ against conductance as a straight line: offset in µS, slope in µS/µS. The form in which simulators of analog networks take noise.
+  public struct Noise: Sendable, Codable, Hashable {
+    public var name: String
+    public var offsetMicrosiemens: Double
+    public var slope: Double
+    /// Ends of the 95 % intervals of both.
+    public var offsetIntervalMicrosiemens: [Double]
+    public var slopeInterval: [Double]
+    /// Conductances over which it holds.
+    public var windowMicrosiemens: [Double]
+    public var n: Int
+  }
+
+  public var schema = 1
+  public var chip: String?
+  public var run: String
+  /// The profile whose laws were fitted, and whose values stand where nothing was measured.
+  public var base: String
+  public var coefficients: [Coefficient] = []
+  public var noise: [Noise] = []
+  /// Conductances of the lists below `relaxation.components`, µS.
+  public var levelsMicrosiemens: [Double] = []
+
+  /// Fits what the finished steps of a run hold.
+  ///
+  /// - Throws: ``CharacterizationError`` `malformedRecord`; a run in which nothing can be fitted gives no coefficients.
+  public init(of folder: URL, base profile: ChipProfile) throws {
+    let manifest = try RunManifest.read(from: folder)
+    chip = manifest.chip?.id
+    run = folder.lastPathComponent
+    base = profile.name
+    let plan = try CharacterizationPlan.load(nameOrPath: folder.appending(path: "plan.yaml").path)
+    for (index, procedure) in plan.steps.enumerated() {
+      let name = Characterization.fileName(index + 1, type(of: procedure), "npz")
+      let path = folder.appending(path: name).path
+      guard FileManager.default.fileExists(atPath: path) else { continue }
+      let measurement = try Measurement(file: path)
+      let step = name.replacing(".npz", with: "")
+      switch procedure {
+      case is Forming: try fitForming(measurement, profile, step)
+      case is Switching: try fitPulses(measurement, profile, step)
+      case is RelaxationSeries: try fitRelaxation(measurement, profile, step)
+      case is Retention: try fitRetention(measurement, step)
+      case is LevelProgramming: try fitProgramming(measurement)
+      case is ReadNoiseSeries: try fitReadNoise(measurement)
+      default: break
+      }
+    }
+  }
+
+  private mutating func add(
+    _ keys: [(key: String, unit: String)], _ count: Int, _ step: String, _ statistic: ([Int]) -> [Double]
+  ) {
+    guard count >= 8 else { return }
+    for (key, found) in zip(keys, Jackknife.estimate(count, statistic))
+    where found.value.isFinite && found.half.isFinite {
+      coefficients.append(
+        Coefficient(
+          key: key.key, values: [found.value], low: [found.value - found.half], high: [found.value + found.half],
+          unit: key.unit, n: count, method: Jackknife.method, step: step))
+    }
+  }
+
+  // MARK: Steps
+
+  private mutating func fitForming(_ measurement: Measurement, _ profile: ChipProfile, _ step: String) throws {
+    let voltages = try measurement.values("forming_V")
+    let conductances = try measurement.values("conductance_S").map { $0 * 1e6 }
+    let width = try measurement.value("step_V")
+    // Formed now, and not to the bottom: those are stuck.
+    let middle = median(voltages.indices.filter { voltages[$0].isFinite }.map { conductances[$0] })
+    let formed = voltages.indices.filter { voltages[$0].isFinite && conductances[$0] > middle / 4 }
+    let overshoot = profile.cells.formedOvershoot * 1e6
+    add(
+      [
+        ("cells.forming.mean", "V"), ("cells.forming.sigma", "V"), ("cells.forming.quantile1", "V"),
+        ("cells.forming.quantile99", "V"), ("cells.formed.conductance", "µS"), ("cells.formed.spread", "1"),
+      ], formed.count, step
+    ) { pieces in
+      let volts = pieces.map { voltages[formed[$0]] }
+      let after = pieces.map { conductances[formed[$0]] }
+      // A cell formed between two pulses of the ramp: the middle, and Sheppard's correction; what the excess over its own voltage
+      // added to the conductance is taken off by the base profile's figure.
+      let centre = mean(after) - overshoot * width / 2
+      let spread = max(0, variance(after) - overshoot * overshoot * width * width / 12).squareRoot()
+      return [
+        mean(volts) - width / 2, max(0, variance(volts) - width * width / 12).squareRoot(),
+        Self.grouped(volts, width, 0.01), Self.grouped(volts, width, 0.99), centre, spread / centre,
+      ]
+    }
+  }
+
+  /// A quantile of values known only to lie in the step that ends at `values`: linear within it.
+  static func grouped(_ values: [Double], _ width: Double, _ p: Double) -> Double {
+    var counts: [Int: Int] = [:]
+    for value in values { counts[Int((value / width).rounded()), default: 0] += 1 }
+    var below = 0.0
+    for bin in counts.keys.sorted() {
+      let share = Double(counts[bin] ?? 0) / Double(values.count)
+      if below + share >= p { return (Double(bin) - 1 + (p - below) / share) * width }
+      below += share
+    }
+    return .nan
+  }
+
+  /// Most pulses of a device that the law is fitted to: more narrow nothing that matters, and cost time.
+  private static let pulsesPerDevice = 200
+
+  private mutating func fitPulses(_ measurement: Measurement, _ profile: ChipProfile, _ step: String) throws {
+    let shape = try measurement.array("set_curve_S").shape
+    let (cycles, cells) = (shape[0], shape[2])
+    let (low, high) = (try measurement.rows("hrs_S"), try measurement.rows("lrs_S"))
+    let again = try measurement.rows("lrs_again_S")
+    let differences = zip(high, again).flatMap { zip($0, $1).map { ($0 - $1) * 1e6 } }.map { abs($0) }
+    // σ of a normal distribution with this median of |difference of two reads|: tails are telegraph cells.
+    let noise = max(0.02, median(differences) / (0.6745 * 2.0.squareRoot()))
+    func points(_ kind: String) throws -> [[PulseLaw.Point]] {
+      let volts = try measurement.values("\(kind)_V")
+      let values = try measurement.values("\(kind)_curve_S").map { $0 * 1e6 }
+      return (0..<cells).map { cell in
+        var found: [PulseLaw.Point] = []
+        // The first RESET starts where nobody knows.
+        for cycle in (kind == "set" ? 0 : 1)..<cycles where found.count < Self.pulsesPerDevice {
+          let curve = volts.indices.map { values[(cycle * volts.count + $0) * cells + cell] }
+          let (off, on) = (low[cycle][cell] * 1e6, high[cycle][cell] * 1e6)
+          found += PulseLaw.points(
+            device: cell, start: kind == "set" ? off : high[cycle - 1][cell] * 1e6, curve: curve,
+            end: kind == "set" ? on : off, volts: volts, noise: noise, deepest: kind == "set" ? 0.15 : 0.3)
+        }
+        return found
+      }
+    }
+    let (sets, resets) = (try points("set"), try points("reset"))
+    add(
+      [
+        ("programming.setVoltage", "V"), ("programming.resetVoltage", "V"), ("programming.voltsPerDecade", "V"),
+        ("programming.cycleSpread", "1"), ("programming.deviceSpread", "V"),
+      ], cells, step
+    ) { pieces in
+      let set = PulseLaw(pieces.flatMap { sets[$0] })
+      let reset = PulseLaw(pieces.flatMap { resets[$0] })
+      // A profile has one figure for both kinds: SET ends at a state that is known better.
+      return [
+        set?.voltage ?? .nan, reset?.voltage ?? .nan, set?.voltsPerDecade ?? .nan, set?.cycleSpread ?? .nan,
+        set?.deviceSpread ?? .nan,
+      ]
+    }
+  }
+
+  private mutating func fitRelaxation(_ measurement: Measurement, _ profile: ChipProfile, _ step: String) throws {
+    let targets = try measurement.values("target_S").map { $0 * 1e6 }
+    let accepted = try measurement.values("accepted")
+    let verify = try measurement.values("verify_S").map { $0 * 1e6 }
+    let ages = try measurement.values("age_s")
+    let values = try measurement.rows("conductance_S").map { $0.map { $0 * 1e6 } }
+    guard let components = profile.relaxation.components, ages.count >= 3, let lastAge = ages.last else { return }
+    let first = ages.count / 2
+    let law = RelaxationLaw(components, ages: (ages[first], lastAge))
+    let levels = Array(Set(targets)).sorted()
+    let perDecade = log10(1 + lastAge / components.meanOnset.seconds)
+    var parts: [[(value: Double, half: Double)]] = []
+    var least = Int.max
+    for level in levels {
+      let cells = targets.indices.filter { targets[$0] == level && accepted[$0] == 1 }
+      guard cells.count >= 20 else { return }
+      least = min(least, cells.count)
+      parts.append(
+        Jackknife.estimate(cells.count) { pieces in
+          let written = pieces.map { values[ages.count - 1][cells[$0]] - verify[cells[$0]] }
+          let later = pieces.map { values[ages.count - 1][cells[$0]] - values[first][cells[$0]] }
+          let found = law.parts(
+            written: median(written.map { abs($0) }), later: median(later.map { abs($0) }))
+          return [found.stationary, found.accumulating, median(written) / perDecade]
+        })
+    }
+    levelsMicrosiemens = levels
+    for (place, name, unit) in [(0, "stationary", "µS²"), (1, "accumulating", "µS²"), (2, "mean", "µS")] {
+      let found = parts.map { $0[place] }
+      guard found.allSatisfy({ $0.value.isFinite && $0.half.isFinite }) else { continue }
+      coefficients.append(
+        Coefficient(
+          key: "relaxation.components.\(name)", values: found.map(\.value), low: found.map { $0.value - $0.half },
+          high: found.map { $0.value + $0.half }, unit: unit, n: least, method: Jackknife.method, step: step))
+    }
+  }
+
+  private mutating func fitRetention(_ measurement: Measurement, _ step: String) throws {
+    let (changes, ages, celsius) = try Retention.changes(measurement)
+    add([("retention.activationEnergy", "eV")], changes.first?.first?.count ?? 0, step) {
+      [Retention.acceleration(changes, ages: ages, celsius: celsius, $0).energy]
+    }
+  }
+
+  // MARK: Noise as simulators take it
+
+  private mutating func addNoise(_ name: String, _ cells: [(conductance: Double, deviation: Double)]) {
+    guard cells.count >= 20 else { return }
+    // For a normal deviate E|x| = σ·√(2/π): a line through |x|·√(π/2) is one through σ.
+    let scale = (Double.pi / 2).squareRoot()
+    let found = Jackknife.estimate(cells.count) { pieces in
+      let fit = line(pieces.map { cells[$0].conductance }, pieces.map { cells[$0].deviation * scale })
+      return [fit.offset, fit.slope]
+    }
+    guard found.allSatisfy({ $0.value.isFinite }) else { return }
+    let all = cells.map(\.conductance)
+    noise.append(
+      Noise(
+        name: name, offsetMicrosiemens: found[0].value, slope: found[1].value,
+        offsetIntervalMicrosiemens: [found[0].value - found[0].half, found[0].value + found[0].half],
+        slopeInterval: [found[1].value - found[1].half, found[1].value + found[1].half],
+        windowMicrosiemens: [all.min() ?? 0, all.max() ?? 0], n: cells.count))
+  }
+
+  private mutating func fitProgramming(_ measurement: Measurement) throws {
+    let targets = try measurement.values("target_S").map { $0 * 1e6 }
+    let later = try measurement.values("later_S").map { $0 * 1e6 }
+    let accepted = try measurement.values("accepted")
+    addNoise(
+      "programming",
+      targets.indices.filter { accepted[$0] == 1 }.map { (targets[$0], abs(later[$0] - targets[$0])) })
+  }
+
+  private mutating func fitReadNoise(_ measurement: Measurement) throws {
+    let rows = try measurement.rows("conductance_S").map { $0.map { $0 * 1e6 } }
+    let scale = (2 / Double.pi).squareRoot()
+    addNoise(
+      "readNoise",
+      (0..<(rows.first?.count ?? 0)).map { cell in
+        let values = rows.map { $0[cell] }
+        // σ of a cell as if it were |x| of one deviate.
+        return (mean(values), deviation(values) * scale)
+      })
+  }
+
+  // MARK: Profile
+
+  /// The base profile with what was fitted in place of its own values; every such number names the run and its interval.
+  ///
+  /// - Throws: `ProfileError` where the fitted values make no profile.
+  public func profile(named name: String, from base: ChipProfile) throws(ProfileError) -> ChipProfile {
+    var leaves: [String: String] = [:]
+    func source(_ coefficient: Coefficient, _ range: String) -> String {
+      "source: \"measured on \(chip ?? "a chip"), run \(run), \(coefficient.n) devices, 95 %: \(range)\"}"
+    }
+    for coefficient in coefficients {
+      if coefficient.values.count == 1, !coefficient.key.hasPrefix("relaxation.components.") {
+        leaves[coefficient.key] =
+          "{value: \(text(coefficient.values[0], digits: 6)), unit: \(Self.quoted(coefficient.unit)), "
+          + source(coefficient, "\(text(coefficient.low[0])) … \(text(coefficient.high[0]))")
+      } else {
+        // A variance that came out below 0 is none.
+        let values = coefficient.values.map { coefficient.key.hasSuffix(".mean") ? $0 : max(0, $0) }
+        leaves[coefficient.key] =
+          "{values: [\(values.map { text($0, digits: 6) }.joined(separator: ", "))], unit: \(Self.quoted(coefficient.unit)), "
+          + source(
+            coefficient,
+            zip(coefficient.low, coefficient.high).map { "\(text($0)) … \(text($1))" }.joined(separator: ", "))
+      }
+    }
+    if let law = base.relaxation.components, leaves["relaxation.components.stationary"] != nil {
+      func list(_ values: [Double], _ unit: String) -> String {
+        "{values: [\(values.map { text($0, digits: 6) }.joined(separator: ", "))], unit: \(Self.quoted(unit)), "
+          + "assumed: \"\(base.name), at the levels of the fit\"}"
+      }
+      let at = levelsMicrosiemens.map { Siemens.microsiemens($0) }
+      leaves["relaxation.components.conductances"] = list(levelsMicrosiemens, "µS")
+      leaves["relaxation.components.fast"] = list(at.map { law.value(law.fast, at: $0) * 1e12 }, "µS²")
+      leaves["relaxation.components.asymmetry"] = list(at.map { law.value(law.asymmetry, at: $0) }, "1")
+    }
+    var document = Self.replacing(
+      leaves, in: base.document, name: name, summary: "\(base.name) fitted to \(chip ?? "a chip"), run \(run)")
+    do throws(ProfileError) {
+      return try ChipProfile(yaml: document, file: name)
+    } catch let error {
+      // Not every mean, σ and quantiles belong to a distribution that the emulator draws from: the base's shape, moved and scaled.
+      guard error.key == "cells.forming", let fitted = coefficients.first(where: { $0.key == "cells.forming.mean" }),
+        let sigma = coefficients.first(where: { $0.key == "cells.forming.sigma" })
+      else { throw error }
+      for (key, value) in [("quantile1", base.cells.formingQuantile1), ("quantile99", base.cells.formingQuantile99)] {
+        let place =
+          fitted.values[0] + (value - base.cells.formingMean).rawValue * sigma.values[0]
+          / base.cells.formingSigma.rawValue
+        leaves["cells.forming.\(key)"] =
+          "{value: \(text(place, digits: 6)), unit: V, assumed: \"the shape of \(base.name), moved and scaled\"}"
+      }
+      document = Self.replacing(
+        leaves, in: base.document, name: name, summary: "\(base.name) fitted to \(chip ?? "a chip"), run \(run)")
+      return try ChipProfile(yaml: document, file: name)
+    }
+  }
+
+  private static func quoted(_ unit: String) -> String { unit == "1" ? "\"1\"" : unit }
+
+  /// Puts leaves of a profile's document, by key path, in place of those that stand there; comments and order stay.
+  static func replacing(_ leaves: [String: String], in document: String, name: String, summary: String) -> String {
+    var path: [(indent: Int, key: String)] = []
+    return document.split(separator: "\n", omittingEmptySubsequences: false).map { line -> String in
+      let content = line.drop { $0 == " " }
+      let indent = line.count - content.count
+      guard !content.hasPrefix("#"), let colon = content.firstIndex(of: ":") else { return String(line) }
+      path.removeAll { $0.indent >= indent }
+      path.append((indent, String(content[..<colon])))
+      let key = path.map(\.key).joined(separator: ".")
+      let head = String(repeating: " ", count: indent) + content[...colon] + " "
+      switch key {
+      case "name": return head + name
+      case "summary": return head + "\"\(summary)\""
+      default: return leaves[key].map { head + $0 } ?? String(line)
+      }
+    }.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,182 @@
+internal import Foundation
+public import RRAMBoard
+internal import RRAMFiles
+internal import RRAMProfiles
+internal import RRAMRecords
+public import RRAMUnits
+internal import RRAMWire
+
+/// Known inputs through the amplifier of every column: its gain and offset, and what is left of a straight line.
+///
+/// An open input and the board's reference resistors are read; what the resistors are worth is the board's description with its
+/// tolerance, or what an instrument measured.
+public struct ConverterCalibration: PlanStep {
+  public static let name = "converters"
+  public static let title = "Converters and amplifiers"
+  public static let needsFormedCells = false
+  public static let wears = false
+  static let settings = ["averages", "measured", "instrument", "meter"]
+
+  /// Conversions averaged per input and column.
+  public var averages = 16
+  /// What an instrument measured of the board's resistors, in their order; nil: their nominal values hold.
+  public var measured: [Ohms]?
+  /// Which instrument that was.
+  public var instrument = ""
+  /// A source-meter that is asked for the resistors; nil: none.
+  public var meter: SourceMeter.Address?
+
+  public init() {}
+
+  init(_ section: ProfileSection) throws(ProfileError) {
+    averages = try section.whole("averages", in: 1...4096, default: averages)
+    measured = try section.quantities("measured", .resistance)?.map { Ohms($0) }
+    if section.has("instrument") { instrument = try section.text("instrument") }
+    try section.require(
+      (measured == nil) == instrument.isEmpty, "measured", "needs 'instrument' beside it, and the other way round")
+    try section.require(
+      measured?.allSatisfy { $0 > .zero } ?? true, "measured", "holds a resistance that is not greater than 0")
+    if section.has("meter") {
+      meter = SourceMeter.Address(try section.text("meter"))
+      try section.require(meter != nil, "meter", "is not HOST:PORT of an instrument")
+      try section.require(measured == nil, "meter", "stands beside 'measured': one of them says what the resistors are")
+    }
+  }
+
+  public func obstacle(at site: Site) -> String? {
+    guard let references = site.board.boardDescription.sensing.references,
+      site.board.info.capabilities.contains(.rawConverters)
+    else { return "the board has no known inputs" }
+    if let measured, measured.count != references.resistors.count {
+      return "\(measured.count) values were measured and the board has \(references.resistors.count) resistors"
+    }
+    return nil
+  }
+
+  public func cost(at site: Site) -> Cost {
+    let inputs = (site.board.boardDescription.sensing.references?.resistors.count ?? 0) + 1
+    let reads = inputs * site.block.shape.columns * averages
+    return Cost(reads: reads, chipSeconds: Double(reads) * (site.readSeconds + site.board.info.busRoundTrip.seconds))
+  }
+
+  public func check(at site: Site) throws {}
+
+  public func measure(at site: Site) async throws -> Measurement {
+    var measurement = Measurement()
+    guard let references = site.board.boardDescription.sensing.references else { return measurement }
+    var values = measured ?? references.resistors
+    var tolerance = measured == nil ? references.tolerance : 0
+    var name = instrument
+    if let meter {
+      let answer = try await site.ask("meter") {
+        let instrument = try await SourceMeter.connect(to: meter)
+        let identity = try await instrument.identity()
+        var found: [Double] = []
+        for index in references.resistors.indices {
+          found.append(try await instrument.resistance(channel: index + 1).rawValue)
+        }
+        // The name travels as characters: a journal keeps numbers.
+        return .init(numbers: found + identity.unicodeScalars.map { Double($0.value) })
+      }.numbers
+      values = answer.prefix(references.resistors.count).map { Ohms($0) }
+      tolerance = 0
+      name = String(
+        String.UnicodeScalarView(
+          answer.dropFirst(references.resistors.count).compactMap { Unicode.Scalar(UInt32($0)) }))
+    }
+    var shown: [Double] = []
+    for number in 0...references.resistors.count {
+      shown += try await site.reference(number, averages: averages)
+      site.progress(number + 1, references.resistors.count + 1)
+    }
+    measurement.add([0] + values.map { 1 / $0.rawValue }, as: "input_S")
+    measurement.add(shown, shape: [values.count + 1, site.block.shape.columns], as: "shown_S")
+    measurement.add([tolerance], as: "tolerance")
+    measurement.add(name, as: "instrument")
+    return measurement
+  }
+
+  /// Gain and offset of every column, and how far the resistors disagree.
+  ///
+  /// An open input is 0 S exactly, so it gives the offset by itself; the gain is the mean over the resistors, each of which is known to its
+  /// tolerance only.
+  static func lines(_ measurement: Measurement) throws -> [(gain: Double, offset: Double, rest: Double)] {
+    let inputs = try measurement.values("input_S").dropFirst()
+    let shown = try measurement.rows("shown_S")
+    return (0..<(shown.first?.count ?? 0)).map { column in
+      let offset = shown[0][column]
+      let gains = zip(inputs, shown.dropFirst()).map { ($1[column] - offset) / $0 }
+      let gain = mean(gains)
+      return (gain, offset, mean(gains.map { abs($0 / gain - 1) }))
+    }
+  }
+
+  /// The calibration that a finished step gives for its macro; other macros keep what is known of them.
+  public static func calibration(
+    from measurement: Measurement, macro: Int, board: Board, id: String, at seconds: Double, before: ReadCalibration?
+  ) throws -> ReadCalibration {
+    let macros = board.boardDescription.macros
+    let lines = try lines(measurement)
+    let instrument = try measurement.array("instrument").string ?? ""
+    let earlier = before.flatMap { $0.fits(macros: macros.count, shape: macros.shape) ? $0 : nil }
+    let none = Array(repeating: Array(repeating: 0.0, count: macros.shape.columns), count: macros.count)
+    var calibration = ReadCalibration(
+      id: id, chip: board.info.chipID, board: board.info.serial, madeAt: seconds,
+      celsius: try? measurement.value("step_temperature_C"),
+      reference: instrument.isEmpty
+        ? .resistors(tolerance: try measurement.value("tolerance")) : .measured(instrument: instrument),
+      shape: macros.shape, gain: earlier?.gain ?? none.map { $0.map { _ in 1 } },
+      offsetSiemens: earlier?.offsetSiemens ?? none)
+    calibration.gain[macro] = lines.map(\.gain)
+    calibration.offsetSiemens[macro] = lines.map(\.offset)
+    guard calibration.fits(macros: macros.count, shape: macros.shape) else {
+      throw CharacterizationError(
+        .instrument,
+        "the known inputs of macro \(macro) do not read as a rising straight line: the read chain is broken")
+    }
+    return calibration
+  }
+
+  public static func findings(from measurement: Measurement) throws -> Findings {
+    let lines = try lines(measurement)
+    let instrument = try measurement.array("instrument").string ?? ""
+    let tolerance = try measurement.value("tolerance")
+    let resistors = try measurement.values("input_S").dropFirst().map { "\(text(1e-3 / $0, digits: 5)) kΩ" }
+    var findings = Findings()
+    findings.estimates = [
+      Bootstrap.estimate("gain of a column, mean", of: lines.map(\.gain), unit: "1", mean),
+      Bootstrap.estimate("gain of a column, σ", of: lines.map(\.gain), unit: "1", deviation),
+      Bootstrap.estimate("offset of a column, mean", of: lines.map { $0.offset * 1e9 }, unit: "nS", mean),
+      Bootstrap.estimate("offset of a column, σ", of: lines.map { $0.offset * 1e9 }, unit: "nS", deviation),
+      Bootstrap.estimate(
+        "resistors' gains differ from their mean by", of: lines.map { $0.rest * 100 }, unit: "%", mean),
+    ].map {
+      var estimate = $0
+      if estimate.low != nil { estimate.method = "bootstrap over columns" }
+      return estimate
+    }
+    findings.remarks = [
+      "Inputs: open, \(resistors.joined(separator: ", ")) "
+        + (instrument.isEmpty ? "(nominal, ±\(text(tolerance * 100)) %)." : "(as \(instrument) measured them).")
+        + " From now on reads are corrected by these lines, and targets shifted, on this chip and board."
+    ]
+    findings.pictures = [
+      .init(
+        title: "Gain and offset of the columns",
+        script: """
+          set multiplot layout 1,2
+          set key off
+          set xlabel 'column'
+          set ylabel 'gain − 1 (%)'
+          plot $lines using 1:2 with impulses lw 2 lc rgb '#21518c', 0 lc rgb '#999999'
+          set ylabel 'offset (nS)'
+          plot $lines using 1:3 with impulses lw 2 lc rgb '#b2182b', 0 lc rgb '#999999'
+          unset multiplot
+          """,
+        tables: [
+          .init("lines", rows: lines.enumerated().map { [Double($0), ($1.gain - 1) * 100, $1.offset * 1e9] })
+        ], width: 900, height: 320)
+    ]
+    return findings
+  }
+}

@@ -1,0 +1,185 @@
+internal import Foundation
+internal import RRAMBoard
+internal import RRAMProfiles
+internal import RRAMRecords
+internal import RRAMUnits
+internal import RRAMWire
+
+/// SET–RESET cycles across the window on several cells, both states read on a logarithmic schedule, until a cell's window has closed.
+///
+/// The board cycles by itself between the reads. A cell has failed when the ratio of its states is below `window` at two reads of the
+/// schedule in a row; the first of the two counts.
+public struct Endurance: PlanStep {
+  public static let name = "endurance"
+  public static let title = "Endurance"
+  static let settings = ["cells", "cycles", "perDecade", "window"]
+
+  public var cells = 16
+  public var cycles = 100_000
+  public var perDecade = 4
+  /// Least ratio of the two conductances of a cell that counts as working.
+  public var window = 10.0
+
+  public init() {}
+
+  init(_ section: ProfileSection) throws(ProfileError) {
+    cells = try section.whole("cells", in: 1...4096, default: cells)
+    cycles = try section.whole("cycles", in: 1...1_000_000_000, default: cycles)
+    perDecade = try section.whole("perDecade", in: 1...20, default: perDecade)
+    window = try section.plain("window", in: 1.01...1e6, default: window)
+  }
+
+  /// Cycles after which both states are read: 1, then even on a logarithmic scale, the last one included.
+  var schedule: [Int] {
+    let decades = log10(Double(cycles))
+    let steps = max(1, Int((decades * Double(perDecade)).rounded(.up)))
+    return Set((0...steps).map { Int(pow(10, decades * Double($0) / Double(steps)).rounded()) }).sorted()
+  }
+
+  public func obstacle(at site: Site) -> String? {
+    site.board.info.capabilities.contains(.cycleCells) || cycles <= 1000
+      ? nil : "the board cannot cycle cells by itself"
+  }
+
+  public func cost(at site: Site) -> Cost {
+    Cost(
+      pulses: 2 * cycles * cells, pulsesPerCell: 2 * cycles, reads: 2 * schedule.count * cells,
+      chipSeconds: 2 * Double(cycles * cells) * site.pulseSeconds
+        + Double(2 * schedule.count * cells) * site.readSeconds)
+  }
+
+  public func check(at site: Site) throws {
+    try site.board.check.check(site.fullCycles(site.cells(cells), count: 1))
+  }
+
+  public func measure(at site: Site) async throws -> Measurement {
+    let chosen = try site.cells(cells)
+    let (set, reset) = (site.profile.programming.set.stop, site.profile.programming.reset.stop)
+    let perRequest = max(1, site.board.limits.pulsesPerRequest / 2)
+    let schedule = schedule
+    var (done, high, low): (Int, [Float], [Float]) = (0, [], [])
+    for point in schedule {
+      // The last of the cycles is pulsed one by one, to read both of its states.
+      while done < point - 1 {
+        let count = min(perRequest, point - 1 - done)
+        if site.board.info.capabilities.contains(.cycleCells) {
+          try await site.cycle(site.fullCycles(chosen, count: count))
+        } else {
+          for _ in 0..<count {
+            try await site.pulse(chosen, .reset, amplitude: reset)
+            try await site.pulse(chosen, .set, amplitude: set)
+          }
+        }
+        done += count
+        site.progress(done, cycles)
+      }
+      try await site.pulse(chosen, .reset, amplitude: reset)
+      high += try await site.read(chosen, averages: 4, after: -reset, as: "hrs")
+      try await site.pulse(chosen, .set, amplitude: set)
+      low += try await site.read(chosen, averages: 4, after: set, as: "lrs")
+      done = point
+      site.progress(done, cycles)
+    }
+    var measurement = Measurement()
+    measurement.add(chosen.indices.map { site.block.address(at: $0) })
+    measurement.add(schedule, as: "cycles")
+    measurement.add(high, shape: [schedule.count, chosen.count], as: "hrs_S")
+    measurement.add(low, shape: [schedule.count, chosen.count], as: "lrs_S")
+    measurement.add([window], as: "window")
+    measurement.add([reset.rawValue, set.rawValue], as: "amplitude_V")
+    return measurement
+  }
+
+  public static func findings(from measurement: Measurement) throws -> Findings {
+    let schedule = try measurement.values("cycles")
+    let (high, low) = (try measurement.rows("hrs_S"), try measurement.rows("lrs_S"))
+    let window = try measurement.value("window")
+    let cells = high.first?.count ?? 0
+    // A read of a deep state may be noise around 0: what is not above 0 is an open window.
+    func works(_ point: Int, _ cell: Int) -> Bool {
+      let (off, on) = (high[point][cell], low[point][cell])
+      return on > 0 && (off <= 0 || on / off >= window)
+    }
+    let failures = (0..<cells).map { cell -> Int? in
+      schedule.indices.first { point in
+        !works(point, cell) && (point + 1 == schedule.count || !works(point + 1, cell))
+      }
+    }
+    let failed = failures.compactMap { $0 }
+    var findings = Findings()
+    findings.estimates = [
+      proportion("cells that failed within \(text(schedule.last ?? 0)) cycles", failed.count, of: cells)
+    ]
+    if failed.count * 2 > cells {
+      findings.estimates.append(
+        Bootstrap.estimate(
+          "cycles to failure, median",
+          of: failures.map { $0.map { log10(schedule[$0]) } ?? .infinity }.map {
+            $0.isFinite ? $0 : log10(schedule.last ?? 1)
+          }, unit: "log10", median))
+    }
+    for (name, rows, unit) in [("HRS", high, "kΩ"), ("LRS", low, "kΩ")] {
+      for (place, moment) in [(0, "first"), (schedule.count - 1, "last")] {
+        let values = rows[place].indices.filter { failures[$0].map { $0 > place } ?? true }.map {
+          1e-3 / rows[place][$0]
+        }
+        findings.estimates.append(
+          Bootstrap.estimate(
+            "\(name) in cycle \(text(schedule[place])) (\(moment) read), median of working cells",
+            of: values.filter { $0 > 0 }, unit: unit, median))
+      }
+    }
+    let kinds = failures.enumerated().compactMap { cell, point in point.map { (cell, $0) } }
+    let shorted = kinds.count { cell, point in high[point][cell] > low[0][cell] / 3 }
+    let amplitudes = try measurement.values("amplitude_V")
+    findings.remarks = [
+      "Cycles of RESET \(text(amplitudes[0])) V and SET \(text(amplitudes[1])) V; both states of \(cells) cells were read at \(schedule.count) "
+        + "points of a logarithmic schedule. Failed: LRS/HRS conductances below \(text(window)) at two points in a row. "
+        + (failed.isEmpty ? "None did." : "\(shorted) of \(failed.count) ended conducting, the others no longer SET.")
+    ]
+    findings.tables = [
+      .init(
+        title: "Resistance against cycles",
+        rows: [["cycles", "LRS, median (kΩ)", "HRS, median (kΩ)", "HRS, 1 % quantile (kΩ)", "cells failed"]]
+          + schedule.indices.map { point in
+            [
+              text(schedule[point]), text(median(low[point].map { 1e-3 / $0 })),
+              text(median(high[point].map { 1e-3 / max($0, 1e-12) })),
+              text(quantile(high[point].map { 1e-3 / max($0, 1e-12) }, 0.01)),
+              "\(failures.count { $0.map { $0 <= point } ?? false })",
+            ]
+          })
+    ]
+    func curves(_ rows: [[Double]]) -> [[Double]] {
+      (0..<min(cells, 64)).flatMap { cell in
+        schedule.indices.map { [schedule[$0], 1e-3 / max(rows[$0][cell], 1e-12)] } + [[]]
+      }
+    }
+    findings.pictures = [
+      .init(
+        title: "Resistance of both states against cycles: cells and medians",
+        script: """
+          set logscale xy
+          set key outside right
+          set xlabel 'cycles'
+          set ylabel 'resistance (kΩ)'
+          set format x '10^{%L}'
+          plot $high with lines lw 0.4 lc rgb '#e6a3a8' notitle, $low with lines lw 0.4 lc rgb '#b0c4de' notitle, \
+            $median using 1:2 with linespoints lw 2 pt 7 ps 0.5 lc rgb '#b2182b' title 'HRS', \
+            $median using 1:3 with linespoints lw 2 pt 7 ps 0.5 lc rgb '#21518c' title 'LRS'
+          """,
+        tables: [
+          .init("high", rows: curves(high)), .init("low", rows: curves(low)),
+          .init(
+            "median",
+            rows: schedule.indices.map {
+              [
+                schedule[$0], median(high[$0].map { 1e-3 / max($0, 1e-12) }),
+                median(low[$0].map { 1e-3 / max($0, 1e-12) }),
+              ]
+            }),
+        ])
+    ]
+    return findings
+  }
+}

@@ -1,0 +1,228 @@
+internal import Foundation
+internal import RRAMBoard
+internal import RRAMFiles
+internal import RRAMMapping
+internal import RRAMProfiles
+internal import RRAMRecords
+internal import RRAMUnits
+internal import RRAMWire
+
+/// Relaxation at several temperatures: levels are written cold, then the chip is brought to each temperature and read on a logarithmic
+/// schedule. The activation energy follows from how much faster time runs when hot.
+public struct Retention: PlanStep {
+  public static let name = "retention"
+  public static let title = "Retention and activation energy"
+  static let settings = ["cells", "levels", "temperatures", "from", "until", "perDecade"]
+
+  public var cells = 512
+  public var levels = 4
+  /// °C; the first one is that at which cells are written.
+  public var temperatures = [25.0, 65, 105]
+  public var from = 1.0
+  public var until = 1000.0
+  public var perDecade = 2
+
+  public init() {}
+
+  init(_ section: ProfileSection) throws(ProfileError) {
+    cells = try section.whole("cells", in: 8...65536, default: cells)
+    levels = try section.whole("levels", in: 2...64, default: levels)
+    temperatures = try section.quantities("temperatures", .celsius) ?? temperatures
+    from = try section.quantity("from", .time) ?? from
+    until = try section.quantity("until", .time) ?? until
+    perDecade = try section.whole("perDecade", in: 1...100, default: perDecade)
+    try section.require(
+      temperatures.count >= 2 && zip(temperatures, temperatures.dropFirst()).allSatisfy { $0 < $1 }
+        && temperatures.allSatisfy { (-60...200).contains($0) },
+      "temperatures", "are not at least two rising temperatures from -60 to 200 °C")
+    try section.require(from > 0, "from", "\(from) s is not greater than 0")
+    try section.require(until > from && until <= 1e9, "until", "\(until) s is not between 'from' (\(from) s) and 1e9 s")
+  }
+
+  private var ages: [Double] {
+    let count = max(1, Int((log10(until / from) * Double(perDecade)).rounded()))
+    return (0...count).map { from * pow(until / from, Double($0) / Double(count)) }
+  }
+
+  public func obstacle(at site: Site) -> String? {
+    site.surroundings.bring == nil
+      ? "nothing brings this chip to other temperatures (name a command that does: --oven-command)" : nil
+  }
+
+  public func cost(at site: Site) -> Cost {
+    var cost = Cost()
+    for _ in temperatures {
+      cost =
+        cost + .writing(cells, at: site) + .rounds(ages.count, cells: cells, averages: 4, pulsed: false, at: site)
+      cost.chipSeconds += until
+    }
+    return cost
+  }
+
+  public func check(at site: Site) throws {
+    let chosen = try site.cells(cells)
+    try site.board.check.check(site.writing(chosen, site.levels(levels, for: chosen)))
+  }
+
+  public func measure(at site: Site) async throws -> Measurement {
+    let chosen = try site.cells(cells)
+    let targets = site.levels(levels, for: chosen)
+    var (times, values, verify, accepted, found): ([Double], [Float], [Float], [Int], [Double]) = ([], [], [], [], [])
+    for (place, celsius) in temperatures.enumerated() {
+      _ = try await site.temperature(temperatures[0])
+      let report = try await site.write(chosen, targets, as: Self.name)
+      verify += report.conductance
+      accepted += report.reasons.map { $0 == .converged ? 1 : 0 }
+      found.append(try await site.temperature(celsius) ?? celsius)
+      let end = try await site.time()
+      for age in ages {
+        try await site.wait(until: end + age)
+        let read = try await site.timedRead(chosen, averages: 4, as: "retained")
+        values += read.values
+        times.append(read.time - end)
+        site.progress(times.count, temperatures.count * ages.count)
+      }
+      if place + 1 == temperatures.count { _ = try await site.temperature(temperatures[0]) }
+    }
+    let count = ages.count
+    var measurement = Measurement()
+    measurement.add(chosen.indices.map { site.block.address(at: $0) })
+    measurement.add(targets, as: "target_S")
+    measurement.add(found, as: "temperature_C")
+    measurement.add(times, shape: [temperatures.count, count], as: "age_s")
+    measurement.add(verify, shape: [temperatures.count, chosen.count], as: "verify_S")
+    measurement.add(accepted, shape: [temperatures.count, chosen.count], as: "accepted")
+    measurement.add(values, shape: [temperatures.count, count, chosen.count], as: "conductance_S")
+    return measurement
+  }
+
+  /// What a temperature does to time, from the medians of |ΔG|.
+  ///
+  /// By the law of relaxation |ΔG| of a cell after t is √(L(t))·s·|z| with L = log10(1 + t·f/t₀): its median squared over all cells rises as
+  /// L, whatever the spread of s. So the curve of the coldest temperature, a straight line in log10 t, gives slope and t₀, and the height
+  /// of the others the factor f of time; ln f against 1/kT is a line of slope −E (Arrhenius).
+  struct Acceleration {
+    /// eV, NaN where the temperatures say nothing.
+    var energy: Double
+    /// ln f by temperature.
+    var logFactors: [Double]
+    /// Median |ΔG|², µS², by temperature and age.
+    var squares: [[Double]]
+  }
+
+  static func acceleration(_ changes: [[[Double]]], ages: [[Double]], celsius: [Double], _ pieces: [Int])
+    -> Acceleration
+  {
+    let squares = changes.map { byAge in
+      byAge.map { cells in
+        let middle = median(pieces.map { abs(cells[$0]) }.filter(\.isFinite))
+        return middle * middle
+      }
+    }
+    let cold = line(ages[0].map { log10($0) }, squares[0])
+    let logFactors = celsius.indices.map { place in
+      // The mean distance of this curve from the coldest one, in the time that it stands for.
+      mean(
+        ages[place].indices.map { (squares[place][$0] - cold.offset) / cold.slope - log10(ages[place][$0]) }) * log(10)
+    }
+    let boltzmann = 8.617_333_262e-5
+    return Acceleration(
+      energy: -line(celsius.map { 1 / (boltzmann * ($0 + 273.15)) }, logFactors).slope, logFactors: logFactors,
+      squares: squares)
+  }
+
+  /// Changes of the cells that were accepted at every temperature: by temperature, age and cell, µS.
+  static func changes(_ measurement: Measurement) throws -> (changes: [[[Double]]], ages: [[Double]], celsius: [Double])
+  {
+    let shape = try measurement.array("conductance_S").shape
+    let values = try measurement.values("conductance_S").map { $0 * 1e6 }
+    let verify = try measurement.rows("verify_S").map { $0.map { $0 * 1e6 } }
+    let accepted = try measurement.rows("accepted")
+    let good = (0..<shape[2]).filter { cell in accepted.allSatisfy { $0[cell] == 1 } }
+    let changes = (0..<shape[0]).map { temperature in
+      (0..<shape[1]).map { age in
+        good.map { values[(temperature * shape[1] + age) * shape[2] + $0] - verify[temperature][$0] }
+      }
+    }
+    return (changes, try measurement.rows("age_s"), try measurement.values("temperature_C"))
+  }
+
+  public static func findings(from measurement: Measurement) throws -> Findings {
+    let (changes, ages, celsius) = try changes(measurement)
+    let cells = changes.first?.first?.count ?? 0
+    var findings = Findings()
+    guard cells >= 8 else {
+      findings.remarks = ["Only \(cells) cells were accepted at every temperature: too few to say more."]
+      return findings
+    }
+    let all = Array(0..<cells)
+    let whole = acceleration(changes, ages: ages, celsius: celsius, all)
+    findings.estimates = [
+      Estimate(
+        "activation energy", whole.energy,
+        Bootstrap.interval(cells) { acceleration(changes, ages: ages, celsius: celsius, $0).energy }, unit: "eV",
+        n: cells, method: Bootstrap.method)
+    ]
+    findings.estimates += celsius.indices.dropFirst().map { place in
+      Estimate(
+        "time at \(text(celsius[place])) °C counts, log10 of the factor", whole.logFactors[place] / log(10),
+        Bootstrap.interval(cells) {
+          acceleration(changes, ages: ages, celsius: celsius, $0).logFactors[place] / log(10)
+        }, unit: "1", n: cells, method: Bootstrap.method)
+    }
+    findings.tables = [
+      .init(
+        title: "Change since the accepted read",
+        rows: [["temperature (°C)", "time (s)", "mean (µS)", "σ (µS)", "median |ΔG| (µS)"]]
+          + celsius.indices.flatMap { place in
+            ages[place].indices.map { age in
+              [
+                text(celsius[place]), text(ages[place][age]), text(mean(changes[place][age])),
+                text(deviation(changes[place][age])), text(whole.squares[place][age].squareRoot()),
+              ]
+            }
+          })
+    ]
+    findings.remarks = [
+      "Cells were written at \(text(celsius[0])) °C each time and are counted where every write was accepted (\(cells)). The energy is the slope of "
+        + "ln(factor of time) against 1/kT over \(celsius.count) temperatures"
+        + (celsius.count < 3 ? "; fewer than three temperatures do not show whether it is a straight line." : ".")
+    ]
+    let colours = ["#21518c", "#e08030", "#b2182b", "#5ec962", "#440154", "#888888"]
+    func colour(_ place: Int) -> String { colours[place % colours.count] }
+    findings.pictures = [
+      .init(
+        title: "Median change by temperature",
+        script:
+          "set logscale x\nset key outside right\nset xlabel 'time since the write (s)'\nset ylabel 'median |ΔG| (µS)'\nset yrange [0:*]\nplot "
+          + celsius.indices.map {
+            "$t\($0) with linespoints pt 7 ps 0.6 lc rgb '\(colour($0))' title '\(text(celsius[$0])) °C'"
+          }.joined(separator: ", "),
+        tables: celsius.indices.map { place in
+          .init(
+            "t\(place)", rows: ages[place].indices.map { [ages[place][$0], whole.squares[place][$0].squareRoot()] })
+        }),
+      .init(
+        title: "Arrhenius: by what factor time counts",
+        script: """
+          set key off
+          set xlabel '1/kT (1/eV)'
+          set ylabel 'ln(factor)'
+          plot $factors with points pt 7 ps 0.9 lc rgb '#21518c', $line with lines lc rgb '#999999'
+          """,
+        tables: [
+          .init(
+            "factors",
+            rows: celsius.indices.map { [1 / (8.617_333_262e-5 * (celsius[$0] + 273.15)), whole.logFactors[$0]] }),
+          .init(
+            "line",
+            rows: {
+              let x = celsius.map { 1 / (8.617_333_262e-5 * ($0 + 273.15)) }
+              let fit = line(x, whole.logFactors)
+              return [x.min() ?? 0, x.max() ?? 1].map { [$0, fit.slope * $0 + fit.offset] }
+            }()),
+        ]),
+    ]
+    return findings
+  }
+}

@@ -1,0 +1,249 @@
+public import RRAMBoard
+internal import RRAMMapping
+public import RRAMProfiles
+internal import RRAMRecords
+public import RRAMUnits
+internal import RRAMWire
+
+/// Where a characterization works: one macro of a board, with the voltages of the chip's profile.
+///
+/// Procedures ask the board through it: every answer is logged and kept, and a step that was cut off goes on behind the last one.
+public struct Site: Sendable {
+  public let board: Board
+  public let profile: ChipProfile
+  /// The whole macro.
+  public let block: CellBlock
+  public let surroundings: Surroundings
+  /// Cells that are left alone: known to be bad, or named by the operator.
+  public var excluded: Set<CellAddress>
+  /// nil: nothing is measured, only planned.
+  let log: EventLog?
+  var journal: StepJournal?
+  let progress: @Sendable (_ finished: Int, _ total: Int) -> Void
+
+  /// Chip time of one read of one cell and of one pulse, by the board's description.
+  var readSeconds: Double {
+    let sensing = board.boardDescription.sensing
+    return sensing.conversionTime.seconds + sensing.integrationTime.seconds
+  }
+  var pulseSeconds: Double {
+    profile.programming.set.width.seconds + board.boardDescription.drivers.settling.seconds
+  }
+
+  /// What tells a formed cell from a pristine one, and a stuck one from both.
+  var formedAbove: Siemens { profile.formedAbove }
+  var stuckAbove: Siemens { profile.stuckAbove }
+
+  // MARK: Questions to the board
+
+  /// The answer to a question: from the journal where the step has asked it before, else from the board.
+  ///
+  /// - Parameter live: asks the board, and writes what it answered into the log.
+  func ask(
+    _ name: String, _ live: () async throws -> StepJournal.Outcome
+  ) async throws -> StepJournal.Outcome {
+    if let kept = try journal?.replay(name) { return kept }
+    try Task.checkCancellation()
+    var outcome = try await live()
+    outcome.time = await now()
+    // Measured is what a kill -9 leaves.
+    try log?.flush()
+    try journal?.append(name, outcome)
+    return outcome
+  }
+
+  /// The step's clock, seconds: the board's, which goes on where a run that was cut off stood.
+  private func now() async -> Double {
+    let time = await board.boardTime.seconds
+    return journal?.time(time) ?? time
+  }
+
+  /// The step's clock, as the board's latest answer shows it, after asking the board for one.
+  func time() async throws -> Double {
+    try await ask("time") {
+      try await board.heartbeat()
+      return .init()
+    }.time
+  }
+
+  /// Lets chip time pass until the step's clock shows `time`.
+  func wait(until time: Double) async throws {
+    _ = try await ask("wait") {
+      let missing = time - (await now())
+      if missing > 0 { try await board.wait(.seconds(missing)) }
+      return .init()
+    }
+  }
+
+  /// Brings the chip to a temperature; nil: only asks for it.
+  func temperature(_ celsius: Double? = nil) async throws -> Double? {
+    let found = try await ask("temperature") {
+      if let celsius { try await surroundings.bring?(board, celsius) }
+      return .init(numbers: (try await surroundings.temperature(board)).map { [$0] } ?? [])
+    }.numbers.first
+    log?.setTemperature(celsius: found)
+    return found
+  }
+
+  /// Reads cells and writes what was read into the run's log.
+  ///
+  /// - Parameters:
+  ///   - bias: nil: the board's own.
+  ///   - voltage: of the pulse just before, RESET negative; for the log.
+  func read(
+    _ cells: CellSelection, averages: Int = 1, bias: ReadBias? = nil, after voltage: Volts? = nil, as event: String
+  ) async throws -> [Float] {
+    try await timedRead(cells, averages: averages, bias: bias, after: voltage, as: event).values
+  }
+
+  /// The same with the step's clock after it, seconds.
+  func timedRead(
+    _ cells: CellSelection, averages: Int = 1, bias: ReadBias? = nil, after voltage: Volts? = nil, as event: String
+  ) async throws -> (values: [Float], time: Double) {
+    let outcome = try await ask("read \(event)") {
+      let values = try await board.read(cells, bias: bias ?? board.defaultReadBias(averages: averages))
+      try await record(cells, values, voltage: voltage, as: event)
+      return .init(values: values)
+    }
+    return (outcome.values, outcome.time)
+  }
+
+  /// Conductances with what the board knows of forming: 1 formed, 0 not, nothing where it does not keep it.
+  func readings(_ cells: CellSelection) async throws -> (conductance: [Float], formed: [Bool]) {
+    let outcome = try await ask("readings") {
+      let readings = try await board.readings(cells)
+      return .init(numbers: readings.formed.map { $0 ? 1 : 0 }, values: readings.conductance)
+    }
+    return (conductance: outcome.values, formed: outcome.numbers.map { $0 == 1 })
+  }
+
+  /// Gives every cell one pulse of the kind's own word line and width.
+  func pulse(_ cells: CellSelection, _ kind: PulseKind, amplitude: Volts, count: Int = 1) async throws {
+    _ = try await ask("pulse") {
+      var request = request(cells, kind, amplitude: amplitude)
+      request.count = count
+      _ = try await board.pulse(request)
+      return .init()
+    }
+  }
+
+  func cycle(_ request: CycleCells) async throws {
+    _ = try await ask("cycle") {
+      _ = try await board.cycle(request)
+      return .init()
+    }
+  }
+
+  /// An operation with a report of every cell.
+  func report(
+    _ name: String, _ cells: CellSelection,
+    _ live: (@escaping @Sendable (OperationProgress) -> Void) async throws -> CellReport
+  ) async throws -> CellReport {
+    let count = cells.count
+    let outcome = try await ask(name) {
+      let report = try await live { progress($0.finished, $0.total) }
+      try await record(cells, report.conductance, pulses: report.pulses, as: name)
+      return .init(
+        numbers: report.pulses.map(Double.init) + report.reads.map(Double.init)
+          + report.reasons.map { Double($0.rawValue) }, values: report.conductance + report.formingVoltage)
+    }
+    var report = CellReport(selection: cells)
+    guard outcome.values.count == 2 * count, outcome.numbers.count == 3 * count else {
+      throw CharacterizationError(.malformedRecord, "the journal's answer to '\(name)' is not for \(count) cells")
+    }
+    report.conductance = Array(outcome.values[..<count])
+    report.formingVoltage = Array(outcome.values[count...])
+    report.pulses = outcome.numbers[..<count].map { UInt32($0) }
+    report.reads = outcome.numbers[count..<2 * count].map { UInt32($0) }
+    report.reasons = outcome.numbers[(2 * count)...].map { CellReason(rawValue: UInt8($0)) }
+    return report
+  }
+
+  /// Currents of a block's columns, amperes.
+  func product(_ request: MatrixProduct) async throws -> [Float] {
+    try await ask("product") { .init(values: try await board.matrixProduct(request)) }.values
+  }
+
+  /// What the amplifier of every column shows of a known input, siemens; `number` as in ``ReadADC/reference(_:macro:column:of:)``.
+  func reference(_ number: Int, averages: Int) async throws -> [Double] {
+    let macros = (count: board.boardDescription.macros.count, shape: block.shape)
+    return try await ask("reference") {
+      var shown: [Double] = []
+      for column in 0..<block.shape.columns {
+        let request = ReadADC.reference(number, macro: block.macro, column: column, of: macros)
+        var sum = 0.0
+        for _ in 0..<averages { sum += try await board.exchange(request).value }
+        shown.append(sum / Double(averages))
+      }
+      return .init(numbers: shown)
+    }.numbers
+  }
+
+  private func record(
+    _ cells: CellSelection, _ conductances: [Float], pulses: [UInt32]? = nil, voltage: Volts? = nil, as event: String
+  ) async throws {
+    let time = await board.boardTime
+    try log?.append(
+      cells.indices.enumerated().map { place, index in
+        .init(
+          event, boardTime: time, cell: cells.block.address(at: index),
+          conductance: conductances[place].isFinite ? Siemens(Double(conductances[place])) : nil, voltage: voltage,
+          pulses: pulses.map { Int($0[place]) }, reads: 1)
+      })
+  }
+
+  // MARK: Cells
+
+  /// Cells of the macro that the board does not know to be formed and that do not conduct as formed ones do.
+  func unformed() async throws -> [CellAddress] {
+    let readings = try await readings(CellSelection(block: block))
+    return (0..<block.cellCount).filter {
+      !(!readings.formed.isEmpty && readings.formed[$0]) && Double(readings.conductance[$0]) < formedAbove.rawValue
+    }.map { block.address(at: $0) }
+  }
+
+  /// Cells of the macro that may be used, at most `count`, spread evenly over it.
+  func cells(_ count: Int) throws -> CellSelection {
+    let usable = (0..<block.cellCount).filter { !excluded.contains(block.address(at: $0)) }
+    guard !usable.isEmpty else {
+      throw CharacterizationError(
+        .place, "macro \(block.macro): none of its \(block.cellCount) cells is formed and can be used")
+    }
+    let taken = min(count, usable.count)
+    var mask = CellMask(cellCount: block.cellCount)
+    for index in 0..<taken { mask[usable[index * usable.count / taken]] = true }
+    return CellSelection(block: block, mask: mask)
+  }
+
+  /// A selection of single cells of the macro.
+  func selection(_ indices: some Sequence<Int>) -> CellSelection {
+    var mask = CellMask(cellCount: block.cellCount)
+    for index in indices { mask[index] = true }
+    return CellSelection(block: block, mask: mask)
+  }
+
+  // MARK: Pulses
+
+  func request(_ cells: CellSelection, _ kind: PulseKind, amplitude: Volts) -> Pulse {
+    let bias = kind == .set ? profile.programming.set : profile.programming.reset
+    return Pulse(
+      cells: cells, kind: kind, wordLine: bias.wordLine, bitLine: kind == .set ? amplitude : .zero,
+      sourceLine: kind == .reset ? amplitude : .zero, width: bias.width)
+  }
+
+  /// Amplitudes of the profile's ramp of a kind, in volts.
+  func ramp(_ kind: PulseKind) -> [Double] {
+    let bias = kind == .set ? profile.programming.set : profile.programming.reset
+    let steps = Int(((bias.stop - bias.start) / bias.step + 1e-6).rounded(.down))
+    return (0...max(0, steps)).map { bias.start.rawValue + Double($0) * bias.step.rawValue }
+  }
+
+  /// Cycles across the whole window: the last amplitudes of the profile's ramps.
+  func fullCycles(_ cells: CellSelection, count: Int) -> CycleCells {
+    func shape(_ bias: ChipProfile.Programming.Bias) -> CycleCells.Shape {
+      .init(wordLine: bias.wordLine, amplitude: bias.stop, width: bias.width)
+    }
+    return CycleCells(
+      cells: cells, set: shape(profile.programming.set), reset: shape(profile.programming.reset), count: count)
+  }
+}
