@@ -149,7 +149,8 @@ ak_path ak_loop_path(const ak_loop *loop) {
 /* How a single pole of time constant `pole` answers a straight line of length `length`: what it keeps of its state and takes of
  * the line's ends, where the line begins `lag` before the part does, on its own slope. */
 static void answer(double length, double pole, double lag, float *decay, float *start, float *end) {
-  const double keep = exp(-length / pole), last = 1 + expm1(-length / pole) * pole / length, first = 1 - keep - last;
+  /* What is far below rounding is left out: as a subnormal factor it would take several times as long. */
+  const double keep = length > 60 * pole ? 0 : exp(-length / pole), last = 1 + expm1(-length / pole) * pole / length, first = 1 - keep - last;
   const double c = lag / length;
   *decay = (float)keep;
   *start = (float)(first / (1 - c));
