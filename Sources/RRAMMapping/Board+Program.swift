@@ -27,6 +27,7 @@ extension Board {
     reads += retired.reads
 
     let begin = await boardTime
+    let layerCount = plan.layers.count
     var plan = plan
     // What is not written does not conduct, or is read at the next age.
     var conductances = plan.layers.map { layer in layer.targets.map { $0 == 0 ? Float(0) : .nan } }
@@ -52,7 +53,7 @@ extension Board {
           selection, targets: selection.indices.map { layer.targets[$0] }, tolerance: options.tolerance, verify: bias,
           history: history)
         let report = try await write(request, runner: options.method.runner) {
-          progress?(.writing(layer: index, count: plan.layers.count, $0))
+          progress?(.writing(layer: index, count: layerCount, $0))
         }
         if case .response(let response) = request.strategy {
           history.enter(report, sent: response, base: options.method.response)

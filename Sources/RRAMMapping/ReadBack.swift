@@ -190,8 +190,8 @@ extension Board {
       for (place, row) in driven.enumerated() { inputs[row] = sign(pattern, place) }
       let currents = try await currents(of: layer.block, inputs, bias)
       for (place, row) in driven.enumerated() {
-        let sign = Double(sign(pattern, place))
-        for column in 0..<columns { sums[row * columns + column] += sign * Double(currents[column]) }
+        let factor = Double(sign(pattern, place))
+        for column in 0..<columns { sums[row * columns + column] += factor * Double(currents[column]) }
       }
     }
     var values = sums.map { Float($0 / Double(order)) }

@@ -2,7 +2,7 @@ public import Foundation
 public import RRAMBoard
 public import RRAMMapping
 public import RRAMModel
-internal import RRAMProfiles
+public import RRAMProfiles
 public import RRAMRecords
 internal import RRAMUnits
 

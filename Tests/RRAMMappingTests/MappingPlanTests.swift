@@ -328,19 +328,20 @@ import Testing
     options.residuals = [0.25, 0.0625]
     let network = Self.network(hidden: 14)
     var plan = try MappingPlan(network, on: Self.board(), window: Self.window, options: options)
-    let ideal = plan.layers.map(\.ideal)
     // Cells of a row with factor f miss by up to 2 µS: a weight by 4·f/scale.
     var random = PhiloxStream(seed: 3, stream: (1, 1, 1))
     func missed(_ plan: MappingPlan) -> [[Float]] {
       plan.layers.map { $0.targets.map { $0 + Float(2e-6 * (2 * random.uniform() - 1)) } }
     }
     func worst(_ read: [[Float]]) -> Double {
-      zip(plan.layers.indices, read).reduce(0.0) { worst, layer in
-        let placement = plan.layers[layer.0]
-        return zip(placement.weights(of: layer.1), ideal[layer.0]).enumerated().reduce(worst) {
-          max($0, abs($1.element.0 - $1.element.1) * placement.scales[$1.offset / (placement.inputs + 1)] * 1e6)
+      var worst = 0.0
+      for (layer, values) in zip(plan.layers, read) {
+        for (index, weight) in layer.weights(of: values).enumerated() {
+          let error = abs(weight - layer.ideal[index]) * layer.scales[index / (layer.inputs + 1)]
+          worst = max(worst, error * 1e6)
         }
       }
+      return worst
     }
     var read = missed(plan)
     let before = worst(read)

@@ -87,9 +87,10 @@ import Testing
       #expect(screened.cells >= plan.writtenCount * 9 / 10)
       func meanSquare(_ values: [Double]) -> Double { values.reduce(0) { $0 + $1 * $1 } / Double(values.count) }
       let noise = known.noise
-      let used = plan.layers.flatMap { layer in
-        layer.written.indices.filter { layer.written[$0] }.compactMap {
-          noise[layer.block.address(at: $0)]?.microsiemens
+      var used: [Double] = []
+      for layer in plan.layers {
+        for (cell, isWritten) in layer.written.enumerated() where isWritten {
+          if let deviation = noise[layer.block.address(at: cell)] { used.append(deviation.microsiemens) }
         }
       }
       #expect(meanSquare(used) < 0.5 * meanSquare(screened.deviations), "\(meanSquare(used))")

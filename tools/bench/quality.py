@@ -222,7 +222,7 @@ def main():
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     options = parser.parse_args()
     words = sys.argv[1:]
-    skipped = {"--root": 2, "--rram": 2, "--output": 2, "-o": 2, "--rows": 2, "--keep": 2, "--jobs": 2}
+    skipped = {"--root": 2, "--rram": 2, "--join": 2, "--output": 2, "-o": 2, "--rows": 2, "--keep": 2, "--jobs": 2}
     line = []
     while words:
         if words[0] in skipped:

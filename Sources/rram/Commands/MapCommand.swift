@@ -60,9 +60,10 @@ struct MapCommand: AsyncParsableCommand {
         plot: plot)
     }
     if let plot {
-      let panels = output.plan.layers.enumerated().map { index, layer in
-        ("layer \(index + 1)", layer.block.shape, layer.targets, output.firstDraw[index])
-      }
+      let panels: [(title: String, shape: MacroShape, target: [Float], measured: [Float])] =
+        output.plan.layers.enumerated().map { index, layer in
+          ("layer \(index + 1)", layer.block.shape, layer.targets, output.firstDraw[index])
+        }
       try Pictures.conductanceMaps(
         panels, measured: "predicted", to: URL(filePath: plot), format: plot.hasSuffix(".svg") ? .svg : .png)
     }
@@ -131,7 +132,7 @@ struct MapOutput: CommandOutput {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case model, profile, board, replicas, pairs, scale, window, layers, notes
+    case model, profile, board, pairs, scale, window, layers, notes
     case weightErrorPercent
     case age = "age_s"
     case predicted, plot
