@@ -16,13 +16,13 @@ struct EmulatedChip {
 
   static func with<R: Sendable>(
     profile: String = "ideal", board: String = "parallel", seed: UInt64 = 1,
-    adjusting: (inout ChipProfile) -> Void = { _ in }, board adjustBoard: (inout BoardDescription) -> Void = { _ in },
+    adjusting: (inout ChipProfile) -> Void = { _ in }, adjustingBoard: (inout BoardDescription) -> Void = { _ in },
     _ body: (EmulatedChip) async throws -> R
   ) async throws -> R {
     var profile = try ChipProfile.named(profile)
     adjusting(&profile)
     var description = try BoardDescription.named(board)
-    adjustBoard(&description)
+    adjustingBoard(&description)
     let device = try EmulatedBoard(
       profile: profile, board: description,
       configuration: .init(seed: seed, clock: LinkClock { .zero }, threads: 1))

@@ -59,7 +59,7 @@ import Testing
   @Test("offsets of the amplifiers are taken off by products, and stay in reads of single cells")
   func offsets() async throws {
     let offset: (inout BoardDescription) -> Void = { $0.sensing.imperfections.offset = .millivolts(2) }
-    try await EmulatedChip.with(board: offset) { chip in
+    try await EmulatedChip.with(adjustingBoard: offset) { chip in
       let model = try ModelLibrary.scoreModel("ring")
       let plan = try MappingPlan(
         model.network, on: chip.board.boardDescription, window: chip.board.limits.conductance, options: Self.sparse())
