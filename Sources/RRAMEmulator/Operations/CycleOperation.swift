@@ -26,6 +26,12 @@ final class CycleOperation: Operation {
     try check.bitLine(request.set.amplitude, cell: cell)
     try check.width(request.set.width, cell: cell)
     try check.pulses(2 * request.count, cell: cell)
+    for shape in [request.reset, request.set] {
+      try check.drive(shape.amplitude, shape.width, columns: cells.blockColumns, celsius: chip.celsius, cell: cell)
+    }
+    for k in 0..<cells.count {
+      try check.reset(lastRead: chip.lastRead(macro: cells.macro, cells.indices[k]), cell: cells.cell(k))
+    }
     pulses = [(PulseKind.reset, request.reset), (.set, request.set)].map {
       CellPulse(
         kind: $0, amplitude: $1.amplitude.rawValue, wordLine: $1.wordLine.rawValue, width: $1.width)
