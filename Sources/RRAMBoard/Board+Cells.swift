@@ -343,7 +343,8 @@ extension Board {
     var asked = request
     asked.targets = shown(request.targets, of: request.cells)
     asked.windows = zip(
-      shown(request.windows.map(\.lowerBound), of: request.cells), shown(request.windows.map(\.upperBound), of: request.cells)
+      shown(request.windows.map(\.lowerBound), of: request.cells),
+      shown(request.windows.map(\.upperBound), of: request.cells)
     ).map { $0...$1 }
     return asked
   }

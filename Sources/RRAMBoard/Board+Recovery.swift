@@ -53,7 +53,8 @@ extension Board {
           report.merge(partial)
           error.partial = report
         }
-        guard error.isOutcomeUnknown, configuration.retries > 0 else { throw error }
+        // An answer that is not this operation's (a doubled frame, say) leaves just as open what became of it.
+        guard error.isOutcomeUnknown || error.code == .protocolViolation, configuration.retries > 0 else { throw error }
         do {
           error.outcome = try await settle(error)
         } catch {

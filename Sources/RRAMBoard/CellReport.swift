@@ -109,6 +109,10 @@ public struct CellReport: Sendable, Hashable {
       reads[place] += other.reads[k]
       reasons[place] = other.reasons[k]
       if !other.formingVoltage[k].isNaN { formingVoltage[place] = other.formingVoltage[k] }
+      if !other.offsets.isEmpty {
+        if offsets.isEmpty { offsets = Array(repeating: .nan, count: 3 * reasons.count) }
+        offsets.replaceSubrange(3 * place..<3 * place + 3, with: other.offsets[3 * k..<3 * k + 3])
+      }
     }
     rounds += other.rounds
     operationIDs += other.operationIDs

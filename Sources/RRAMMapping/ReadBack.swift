@@ -40,9 +40,6 @@ public struct ReadBack: Sendable, Hashable, Codable {
     /// One row driven, all columns measured at once with every word line on, as in the loop: what wires take away is in it. The offset of
     /// every column's amplifier, read with no row driven, is taken off.
     case oneHot
-    /// All rows driven at once with the signs of a Hadamard matrix, N = 2^k products for up to N rows, and solved for the cells: the
-    /// converter's noise variance is divided by N, the cells' own noise is not. Offsets fall on the first row alone, and are taken off there.
-    case hadamard
   }
 
   public var method: Method
@@ -133,7 +130,6 @@ extension Board {
           switch method {
           case .cells: try await read(layer.block, bias: bias)
           case .oneHot: try await rows(of: layer, bias: bias)
-          case .hadamard: try await signs(of: layer, bias: bias)
           }
         for (cell, value) in values.enumerated() {
           sums[index][cell] += Double(value)
@@ -173,32 +169,6 @@ extension Board {
       inputs[row] = 1
       let currents = try await currents(of: layer.block, inputs, bias)
       for column in 0..<columns { values[row * columns + column] = currents[column] - offset[column] }
-    }
-    return values
-  }
-
-  /// A layer by products with the signs of Sylvester's Hadamard matrix: its columns of the rows that take part, which are orthogonal.
-  private func signs(of layer: MappingPlan.LayerPlacement, bias: ReadBias) async throws -> [Float] {
-    let driven = layer.rows.indices.filter { layer.rows[$0].input != nil }
-    let columns = layer.block.shape.columns
-    var order = 1
-    while order < driven.count { order *= 2 }
-    func sign(_ pattern: Int, _ place: Int) -> Float { (pattern & place).nonzeroBitCount.isMultiple(of: 2) ? 1 : -1 }
-    var sums = [Double](repeating: 0, count: layer.block.cellCount)
-    for pattern in 0..<order {
-      var inputs = [Float](repeating: 0, count: layer.block.shape.rows)
-      for (place, row) in driven.enumerated() { inputs[row] = sign(pattern, place) }
-      let currents = try await currents(of: layer.block, inputs, bias)
-      for (place, row) in driven.enumerated() {
-        let factor = Double(sign(pattern, place))
-        for column in 0..<columns { sums[row * columns + column] += factor * Double(currents[column]) }
-      }
-    }
-    var values = sums.map { Float($0 / Double(order)) }
-    if let first = driven.first {
-      let offset = try await currents(
-        of: layer.block, [Float](repeating: 0, count: layer.block.shape.rows), bias)
-      for column in 0..<columns { values[first * columns + column] -= offset[column] }
     }
     return values
   }

@@ -108,14 +108,14 @@ public struct CalibrationGoal: Sendable {
     }
   }
 
-  /// The fit for one chip's weights; a chip whose profile is shipped conducts as that says.
+  /// The fit for one chip's weights; a chip whose profile is shipped conducts as that says, any other is ohmic.
   func fit(
-    weights: [[Double]], integratorOffset: [Double], loop: BoardDescription.ClosedLoop, chipProfile: String,
+    weights: [[Double]], integratorOffset: [Double], loop: BoardDescription.ClosedLoop, chipProfile: String? = nil,
     settings: ScheduleFit.Settings
   ) -> ScheduleFit {
     ScheduleFit(
       weights: weights, model: model, process: process, equation: equation, labels: labels, target: target,
-      integratorOffset: integratorOffset, loop: loop, cells: try? ChipProfile.named(chipProfile).cells,
+      integratorOffset: integratorOffset, loop: loop, cells: chipProfile.flatMap { try? ChipProfile.named($0).cells },
       settings: settings)
   }
 }

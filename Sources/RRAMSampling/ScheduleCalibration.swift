@@ -369,18 +369,19 @@ extension CalibrationGoal {
   ///
   /// - Parameters:
   ///   - conductances: siemens, one array a layer of the plan, row-major over its block.
+  ///   - chipProfile: name of the profile whose cells conduct.
   ///   - count: points drawn, in equal shares of the conditions.
   /// - Returns: nil where no shipped data belong to the model.
   /// - Throws: ``ScheduleError`` `noClosedLoop`.
   public func prediction(
-    of plan: MappingPlan, conductances: [[Float]], on board: BoardDescription, count: Int
+    of plan: MappingPlan, conductances: [[Float]], on board: BoardDescription, chipProfile: String, count: Int
   ) throws -> ScheduleCalibration.Prediction? {
     guard let loop = board.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.name)' has no closed loop")
     }
     let fit = fit(
       weights: zip(plan.first, conductances).map { $0.weights(of: $1) }, integratorOffset: [0, 0], loop: loop,
-      settings: ScheduleFit.Settings())
+      chipProfile: chipProfile, settings: ScheduleFit.Settings())
     return try fit.prediction(self, corrections: fit.run().corrections, count: count)
   }
 }

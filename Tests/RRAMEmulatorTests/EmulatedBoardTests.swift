@@ -21,7 +21,8 @@ struct EmulatedBoardTests {
       firmwareVersion: "rram-emulator 1", serial: "EMU-2a", board: "parallel", chipID: "EMU-ideal-42",
       chipProfile: "ideal",
       capabilities: [
-        .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies, .cycleCells, .closedLoop, .loopNoise,
+        .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies, .cycleCells, .closedLoop,
+        .loopNoise,
         .loopTrajectory, .loopStart,
       ],
       maximumRequestBytes: board.link.maximumRequestBytes, maximumResponseBytes: board.link.maximumResponseBytes,

@@ -13,7 +13,7 @@ import Testing
     return options
   }
 
-  @Test("a sparse program writes its cells and leaves the others pristine; three ways of reading agree")
+  @Test("a sparse program writes its cells and leaves the others pristine; both ways of reading agree")
   func methods() async throws {
     try await EmulatedChip.with { chip in
       let model = try ModelLibrary.scoreModel("ring")
@@ -32,15 +32,12 @@ import Testing
         reads[method] = try await chip.board.readBack(plan, reads: 8, method: method)
       }
       let hot = try #require(reads[.oneHot])
-      for method in [ReadBack.Method.cells, .hadamard] {
+      for method in [ReadBack.Method.cells] {
         let other = try #require(reads[method])
         for (a, b) in zip(hot.conductances.flatMap { $0 }, other.conductances.flatMap { $0 }) {
           #expect(abs(a - b) < 0.02e-6, "\(method): \(a) S and \(b) S")
         }
       }
-      // 60 rows share the converter's noise in two of the layers; a coarser range takes some of the gain back.
-      let (single, shared) = (try #require(hot.standardError), try #require(reads[.hadamard]?.standardError))
-      #expect(shared < 0.6 * single, "\(shared) and \(single) µS")
       // What is read are the weights, and what pristine cells add is next to nothing.
       for ((layer, values), network) in zip(zip(plan.layers, hot.conductances), model.network.layers) {
         let weights = layer.weights(of: values)
@@ -70,7 +67,6 @@ import Testing
       }
       #expect(try await largest(.cells) > 0.1)
       #expect(try await largest(.oneHot) < 0.03)
-      #expect(try await largest(.hadamard) < 0.03)
     }
   }
 

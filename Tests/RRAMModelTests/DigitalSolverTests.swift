@@ -54,8 +54,8 @@ import Testing
     let adaptive = SampleMetrics.rootMeanSquareDifference(end(DigitalSolver(method: .rk45)), exact)
     #expect(heun <= bound, "Heun \(heun)")
     #expect(adaptive <= 3e-6, "RK45 \(adaptive)")
-    // Euler's error is far outside, so these figures see the solver.
-    #expect(SampleMetrics.rootMeanSquareDifference(end(DigitalSolver(method: .euler)), exact) > 5e-4)
+    // Euler's error is far outside, so these figures see the solver; the straighter the flow, the smaller both are.
+    #expect(SampleMetrics.rootMeanSquareDifference(end(DigitalSolver(method: .euler)), exact) > 10 * heun)
   }
 
   @Test func guidanceIsAWeightedDifferenceOfScores() throws {

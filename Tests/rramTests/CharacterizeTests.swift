@@ -136,7 +136,7 @@ import Testing
         "--dump-dom",
         "--user-data-dir=\(bench.path("browser"))", "file://\(bench.path("probe.html"))",
       ], output: .string(limit: 1 << 24), error: .string(limit: 1 << 20))
-    let dom = try #require(shown.standardOutput)
+    let dom = shown.standardOutput
     let title = try #require(
       dom.firstMatch(of: /<title>([0-9 ]+)<\/title>/)?.1, "the page's own count of what is drawn")
     let counts = title.split(separator: " ").compactMap { Int($0) }

@@ -66,7 +66,6 @@ public struct ChipFit: Sendable, Codable {
       case is Forming: try fitForming(measurement, profile, step)
       case is Switching: try fitPulses(measurement, profile, step)
       case is RelaxationSeries: try fitRelaxation(measurement, profile, step)
-      case is Retention: try fitRetention(measurement, step)
       case is LevelProgramming: try fitProgramming(measurement)
       case is ReadNoiseSeries: try fitReadNoise(measurement)
       default: break
@@ -207,13 +206,6 @@ public struct ChipFit: Sendable, Codable {
         Coefficient(
           key: "relaxation.components.\(name)", values: found.map(\.value), low: found.map { $0.value - $0.half },
           high: found.map { $0.value + $0.half }, unit: unit, n: least, method: Jackknife.method, step: step))
-    }
-  }
-
-  private mutating func fitRetention(_ measurement: Measurement, _ step: String) throws {
-    let (changes, ages, celsius) = try Retention.changes(measurement)
-    add([("retention.activationEnergy", "eV")], changes.first?.first?.count ?? 0, step) {
-      [Retention.acceleration(changes, ages: ages, celsius: celsius, $0).energy]
     }
   }
 

@@ -8,10 +8,10 @@ internal import RRAMUnits
 internal import RRAMWire
 
 /// Relaxation at several temperatures: levels are written cold, then the chip is brought to each temperature and read on a logarithmic
-/// schedule. The activation energy follows from how much faster time runs when hot.
+/// schedule.
 public struct Retention: PlanStep {
   public static let name = "retention"
-  public static let title = "Retention and activation energy"
+  public static let title = "Retention"
   static let settings = ["cells", "levels", "temperatures", "from", "until", "perDecade"]
 
   public var cells = 512
@@ -96,41 +96,6 @@ public struct Retention: PlanStep {
     return measurement
   }
 
-  /// What a temperature does to time, from the medians of |ΔG|.
-  ///
-  /// By the law of relaxation |ΔG| of a cell after t is √(L(t))·s·|z| with L = log10(1 + t·f/t₀): its median squared over all cells rises as
-  /// L, whatever the spread of s. So the curve of the coldest temperature, a straight line in log10 t, gives slope and t₀, and the height
-  /// of the others the factor f of time; ln f against 1/kT is a line of slope −E (Arrhenius).
-  struct Acceleration {
-    /// eV, NaN where the temperatures say nothing.
-    var energy: Double
-    /// ln f by temperature.
-    var logFactors: [Double]
-    /// Median |ΔG|², µS², by temperature and age.
-    var squares: [[Double]]
-  }
-
-  static func acceleration(_ changes: [[[Double]]], ages: [[Double]], celsius: [Double], _ pieces: [Int])
-    -> Acceleration
-  {
-    let squares = changes.map { byAge in
-      byAge.map { cells in
-        let middle = median(pieces.map { abs(cells[$0]) }.filter(\.isFinite))
-        return middle * middle
-      }
-    }
-    let cold = line(ages[0].map { log10($0) }, squares[0])
-    let logFactors = celsius.indices.map { place in
-      // The mean distance of this curve from the coldest one, in the time that it stands for.
-      mean(
-        ages[place].indices.map { (squares[place][$0] - cold.offset) / cold.slope - log10(ages[place][$0]) }) * log(10)
-    }
-    let boltzmann = 8.617_333_262e-5
-    return Acceleration(
-      energy: -line(celsius.map { 1 / (boltzmann * ($0 + 273.15)) }, logFactors).slope, logFactors: logFactors,
-      squares: squares)
-  }
-
   /// Changes of the cells that were accepted at every temperature: by temperature, age and cell, µS.
   static func changes(_ measurement: Measurement) throws -> (changes: [[[Double]]], ages: [[Double]], celsius: [Double])
   {
@@ -155,21 +120,7 @@ public struct Retention: PlanStep {
       findings.remarks = ["Only \(cells) cells were accepted at every temperature: too few to say more."]
       return findings
     }
-    let all = Array(0..<cells)
-    let whole = acceleration(changes, ages: ages, celsius: celsius, all)
-    findings.estimates = [
-      Estimate(
-        "activation energy", whole.energy,
-        Bootstrap.interval(cells) { acceleration(changes, ages: ages, celsius: celsius, $0).energy }, unit: "eV",
-        n: cells, method: Bootstrap.method)
-    ]
-    findings.estimates += celsius.indices.dropFirst().map { place in
-      Estimate(
-        "time at \(text(celsius[place])) °C counts, log10 of the factor", whole.logFactors[place] / log(10),
-        Bootstrap.interval(cells) {
-          acceleration(changes, ages: ages, celsius: celsius, $0).logFactors[place] / log(10)
-        }, unit: "1", n: cells, method: Bootstrap.method)
-    }
+    let medians = changes.map { $0.map { cells in median(cells.map { abs($0) }.filter(\.isFinite)) } }
     findings.tables = [
       .init(
         title: "Change since the accepted read",
@@ -178,15 +129,13 @@ public struct Retention: PlanStep {
             ages[place].indices.map { age in
               [
                 text(celsius[place]), text(ages[place][age]), text(mean(changes[place][age])),
-                text(deviation(changes[place][age])), text(whole.squares[place][age].squareRoot()),
+                text(deviation(changes[place][age])), text(medians[place][age]),
               ]
             }
           })
     ]
     findings.remarks = [
-      "Cells were written at \(text(celsius[0])) °C each time and are counted where every write was accepted (\(cells)). The energy is the slope of "
-        + "ln(factor of time) against 1/kT over \(celsius.count) temperatures"
-        + (celsius.count < 3 ? "; fewer than three temperatures do not show whether it is a straight line." : ".")
+      "Cells were written at \(text(celsius[0])) °C each time and are counted where every write was accepted (\(cells))."
     ]
     let colours = ["#21518c", "#e08030", "#b2182b", "#5ec962", "#440154", "#888888"]
     func colour(_ place: Int) -> String { colours[place % colours.count] }
@@ -200,28 +149,8 @@ public struct Retention: PlanStep {
           }.joined(separator: ", "),
         tables: celsius.indices.map { place in
           .init(
-            "t\(place)", rows: ages[place].indices.map { [ages[place][$0], whole.squares[place][$0].squareRoot()] })
-        }),
-      .init(
-        title: "Arrhenius: by what factor time counts",
-        script: """
-          set key off
-          set xlabel '1/kT (1/eV)'
-          set ylabel 'ln(factor)'
-          plot $factors with points pt 7 ps 0.9 lc rgb '#21518c', $line with lines lc rgb '#999999'
-          """,
-        tables: [
-          .init(
-            "factors",
-            rows: celsius.indices.map { [1 / (8.617_333_262e-5 * (celsius[$0] + 273.15)), whole.logFactors[$0]] }),
-          .init(
-            "line",
-            rows: {
-              let x = celsius.map { 1 / (8.617_333_262e-5 * ($0 + 273.15)) }
-              let fit = line(x, whole.logFactors)
-              return [x.min() ?? 0, x.max() ?? 1].map { [$0, fit.slope * $0 + fit.offset] }
-            }()),
-        ]),
+            "t\(place)", rows: ages[place].indices.map { [ages[place][$0], medians[place][$0]] })
+        })
     ]
     return findings
   }

@@ -37,7 +37,7 @@ final class CycleOperation: Operation {
         kind: $0, amplitude: $1.amplitude.rawValue, wordLine: $1.wordLine.rawValue, width: $1.width)
     }
     rounds = 2 * request.count
-    results = CellResultPages(frameBytes: frameBytes, withFormingVoltage: false)
+    results = CellResultPages(frameBytes: frameBytes)
     account = OperationAccount(total: cells.count)
     given = [UInt32](repeating: 0, count: cells.count)
   }

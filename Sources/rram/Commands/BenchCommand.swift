@@ -463,7 +463,8 @@ private struct Bench {
         // A window that no cell can keep: pulses follow pulses until something ends them.
         let request = WriteVerify(
           cells: CellSelection(block: block), targets: [Float](repeating: 50e-6, count: block.cellCount),
-          tolerance: .microsiemens(1e-4), set: options.method.set, reset: options.method.reset, verify: board.defaultReadBias(),
+          tolerance: .microsiemens(1e-4), set: options.method.set, reset: options.method.reset,
+          verify: board.defaultReadBias(),
           maximumPulses: 10_000, maximumReversals: 10_000, credit: 4)
         let write = Task { try await board.writeVerify(request) }
         while try BoardStatus(bytes: await link.control(.status)).operations == 0 { await Task.yield() }

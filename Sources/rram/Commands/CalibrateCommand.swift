@@ -40,7 +40,7 @@ struct CalibrateScheduleCommand: AsyncParsableCommand {
 
   @Option(
     help:
-      "How cells are read: cells (one by one), oneHot (a row at a time, as the loop sees them), hadamard (all rows, with signs). Default: oneHot where the board has products."
+      "How cells are read: cells (one by one), oneHot (a row at a time, as the loop sees them). Default: oneHot where the board has products."
   )
   var method: ReadBack.Method?
 

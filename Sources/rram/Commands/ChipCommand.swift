@@ -135,7 +135,7 @@ struct ChipCommand: AsyncParsableCommand {
       try Pictures.wearMap(
         shape: shape, pulses: written, forming: forming, bad: bad.map(\.address), to: URL(filePath: output),
         format: output.hasSuffix(".png") ? .png : .svg)
-      try answer(MapOutput(chip: chip.id, macro: macro, file: output, bad: bad), json: common.json)
+      try answer(ChipMapOutput(chip: chip.id, macro: macro, file: output, bad: bad), json: common.json)
     }
   }
 
@@ -275,7 +275,7 @@ private struct HistoryOutput: CommandOutput {
   }
 }
 
-private struct MapOutput: CommandOutput {
+private struct ChipMapOutput: CommandOutput {
   var chip: String
   var macro: Int
   var file: String

@@ -124,7 +124,7 @@ struct MapOutput: CommandOutput {
     try goal.check(on: board)
     for index in 0..<draws {
       if let prediction = try goal.prediction(
-        of: plan, conductances: draw(age, seed &+ UInt64(index)), on: board, count: count)
+        of: plan, conductances: draw(age, seed &+ UInt64(index)), on: board, chipProfile: profile.name, count: count)
       {
         predictions.append(prediction)
       }
