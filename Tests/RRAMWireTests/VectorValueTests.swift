@@ -312,7 +312,7 @@ import Testing
   }
 
   @Test func everyBodyIsWrittenDownHere() {
-    #expect(Set(Self.requests.map(\.1.body.name)).count == 22)
+    #expect(Set(Self.requests.map(\.1.body.name)).count == 23)
     #expect(Set(Self.responses.compactMap(\.1.body?.name)).count == 18)
   }
 

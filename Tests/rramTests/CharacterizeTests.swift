@@ -80,11 +80,11 @@ import Testing
         ['section', 'figure', 'value', 'low', 'high', 'unit', 'n', 'interval'] 3
         256 float64
         ['index0', 'index1', 'row', 'column', 'conductance_S'] True
-        ['crossbar', 'crosspoints', 'synthetics'] 64 64 2.1
-        ('current', 'voltage', 'pulse_width', 'read_voltage', 'op_type') True TABLE (None,)
+        ['crossbar', 'crosspoints', 'synthetics'] 64 64 b'2.1'
+        ('current', 'voltage', 'pulse_width', 'read_voltage', 'op_type') True b'TABLE' (None,)
         True 1
         True (64, 64)
-        (32, 8) S True
+        (32, 8) b'S' True
 
         """, "\(read.standardError)")
     #expect(try await bench.rram("export", "--run", "report").status == 64)
@@ -163,7 +163,7 @@ import Testing
     let plan = try await bench.rram(
       "--board", Self.chip, "characterize", "endurance", "--set", "cycles=60", "cells=4", "-o", "wear")
     #expect(
-      plan.status == 1 && plan.stderr.contains("endurance:3: steps[1].endurance: pulses per life limit"),
+      plan.status == 1 && plan.stderr.contains("endurance:3: steps[1].endurance: \(Self.chip): pulses per life limit"),
       "\(plan.stderr)")
     #expect(!FileManager.default.fileExists(atPath: bench.path("wear/01-endurance.npz")))
     for (count, status) in [("70", 0), ("31", 1), ("2", 0)] {

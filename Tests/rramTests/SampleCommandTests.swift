@@ -195,7 +195,7 @@ import Testing
       (["sample", "ring", "--guidance", "1"], 64, "guidance 1.0: 'ring' has no classes to guide to"),
       (["sample", "letters", "--class", "none", "--guidance", "1"], 64, "guidance 1.0 needs a class"),
       (["sample", "letters", "--guidance", "-1"], 64, "--guidance -1.0: a number of at least 0 is needed"),
-      (["schedule", "letters", "--class", "K", "--guidance", "30"], 1, "the largest w that fits is 25.59"),
+      (["schedule", "letters", "--class", "K", "--guidance", "30"], 1, "the largest w that fits is 25.60"),
       (["schedule", "letters", "--class", "Q"], 64, "has the classes 0 (H), 1 (K), 2 (U), and none"),
       (["schedule", "ring", "--board", "emu:board=multiplexed"], 1, "board 'multiplexed' has no closed loop"),
       (["schedule", "ring-flow", "--scale", "2"], 64, "only vp has a scale"),

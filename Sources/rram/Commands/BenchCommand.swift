@@ -459,7 +459,8 @@ private struct Bench {
       var seconds: [Double] = []
       for _ in 0..<200 {
         let link = InMemoryLink(to: device)
-        let board = try await Board.open(link)
+        // The lost links are what is measured here, no news.
+        let board = try await Board.open(link, logger: Logger(label: "rram.bench") { _ in SwiftLogNoOpLogHandler() })
         // A window that no cell can keep: pulses follow pulses until something ends them.
         let request = WriteVerify(
           cells: CellSelection(block: block), targets: [Float](repeating: 50e-6, count: block.cellCount),
