@@ -255,7 +255,8 @@ struct RunLoopTests {
   }
 
   @Test func stochasticRunsFollowTheEquationWithTheSameNoise() async throws {
-    // As above; the noise converter's steps of 0.012 units in 200 ticks add some 5e-4 units.
+    // As above, with held noise: its steps of up to 14 units reach x through poles of 1 ns in 20 µs, late by up to 7e-4 units a tick, which
+    // this network of random weights enlarges. The equation below has no poles; 2.0e-3 were measured, 5e-4 without them.
     let host = try BoardHost()
     let network = Network()
     try await program(host, network)
@@ -265,7 +266,8 @@ struct RunLoopTests {
       host,
       RunLoop(scheduleID: 1, samples: 32, preset: try preset(starts), seed: 77, firstSample: 1000, credit: 100))
     let expected = starts.enumerated().map { network.solve($1, stochastic: (77, 1000 + UInt32($0))) }
-    #expect(try rms(results.flatMap(\.x), expected) <= 2e-3)
+    let difference = try rms(results.flatMap(\.x), expected)
+    #expect(difference <= 2.5e-3, "\(difference)")
     let other = try await run(
       host, RunLoop(scheduleID: 1, samples: 32, preset: try preset(starts), seed: 78, firstSample: 1000, credit: 100))
     #expect(try rms(other.flatMap(\.x), expected) > 0.1)

@@ -163,7 +163,8 @@ import Testing
     let plan = try await bench.rram(
       "--board", Self.chip, "characterize", "endurance", "--set", "cycles=60", "cells=4", "-o", "wear")
     #expect(
-      plan.status == 1 && plan.stderr.contains("endurance:3: steps[1].endurance: \(Self.chip): pulses per life limit"),
+      plan.status == 1 && plan.stderr.contains("endurance:3: steps[1].endurance: emu:")
+        && plan.stderr.contains(": pulses per life limit: 137 asked, 0 to 100 allowed"),
       "\(plan.stderr)")
     #expect(!FileManager.default.fileExists(atPath: bench.path("wear/01-endurance.npz")))
     for (count, status) in [("70", 0), ("31", 1), ("2", 0)] {

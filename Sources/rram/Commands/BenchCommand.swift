@@ -451,7 +451,9 @@ private struct Bench {
     let profile = try ChipProfile.named("cmo-hfox")
     let device = try EmulatedBoard(profile: profile, board: .named("parallel"), configuration: .init(seed: 1))
     let block = CellBlock(macro: 0, shape: MacroShape(rows: 64, columns: 64))
-    _ = try await withBoard(InMemoryLink(to: device)) { board in
+    // The lost links are what is measured here, no news.
+    let quiet = Logger(label: "rram.bench") { _ in SwiftLogNoOpLogHandler() }
+    _ = try await withBoard(InMemoryLink(to: device), logger: quiet) { board in
       try await board.form([block], options: FormOptions(profile))
     }
     let options = ProgramOptions(profile)
@@ -459,8 +461,7 @@ private struct Bench {
       var seconds: [Double] = []
       for _ in 0..<200 {
         let link = InMemoryLink(to: device)
-        // The lost links are what is measured here, no news.
-        let board = try await Board.open(link, logger: Logger(label: "rram.bench") { _ in SwiftLogNoOpLogHandler() })
+        let board = try await Board.open(link, logger: quiet)
         // A window that no cell can keep: pulses follow pulses until something ends them.
         let request = WriteVerify(
           cells: CellSelection(block: block), targets: [Float](repeating: 50e-6, count: block.cellCount),
