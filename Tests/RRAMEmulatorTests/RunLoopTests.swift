@@ -256,7 +256,7 @@ struct RunLoopTests {
 
   @Test func stochasticRunsFollowTheEquationWithTheSameNoise() async throws {
     // As above, with held noise: its steps of up to 14 units reach x through poles of 1 ns in 20 µs, late by up to 7e-4 units a tick, which
-    // this network of random weights enlarges. The equation below has no poles; 2.0e-3 were measured, 5e-4 without them.
+    // this network of random weights enlarges. The equation below has no poles; 2.0e-3 were measured.
     let host = try BoardHost()
     let network = Network()
     try await program(host, network)
