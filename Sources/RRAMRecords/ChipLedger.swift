@@ -55,7 +55,7 @@ public final class ChipLedger: Sendable {
       if superseded {
         throw RecordsError(.newerVersion, path: path, reason: "was written by a newer toolkit than this")
       }
-      try Self.migrator.migrate(database)
+      try Self.migrate(database)
     } catch let error as RecordsError {
       throw error
     } catch {
@@ -67,6 +67,19 @@ public final class ChipLedger: Sendable {
   /// True if the home has a ledger already.
   public static func exists(in home: RecordsHome) -> Bool {
     FileManager.default.fileExists(atPath: home.root.appending(path: "ledger.sqlite").path)
+  }
+
+  /// Brings a ledger up to date beside other processes that may be doing the same: the slower one fails on what the
+  /// faster one has just done, and then goes on from there.
+  private static func migrate(_ database: DatabasePool) throws {
+    while true {
+      let before = try database.read { try migrator.appliedIdentifiers($0) }
+      do {
+        return try migrator.migrate(database)
+      } catch {
+        guard try database.read({ try migrator.appliedIdentifiers($0) }) != before else { throw error }
+      }
+    }
   }
 
   private static var migrator: DatabaseMigrator {

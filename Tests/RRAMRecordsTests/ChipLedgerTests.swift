@@ -41,6 +41,15 @@ import Testing
     }
   }
 
+  @Test(arguments: 0..<20) func aLedgerIsMadeByManyAtOnce(_: Int) async throws {
+    let root = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: root) }
+    try await withThrowingTaskGroup(of: [String].self) { group in
+      for _ in 0..<8 { group.addTask { try ChipLedger(home: RecordsHome(root: root)).chips().map(\.id) } }
+      for try await chips in group { #expect(chips.isEmpty) }
+    }
+  }
+
   @Test func manyWritersLoseNothing() async throws {
     let root = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: root) }

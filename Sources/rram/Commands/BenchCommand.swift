@@ -536,7 +536,7 @@ private struct Bench {
   /// Sessions and kernels that are measured in turn.
   private static let pairs = 9
 
-  /// The ring's loop with the limits of a board.
+  /// The ring's loop with the limits and poles of a board.
   private func kernel(on board: BoardDescription) throws -> ClosedLoop {
     guard let parts = board.closedLoop else { preconditionFailure("board '\(board.name)' has a closed loop") }
     let unit = parts.unitVoltage
@@ -548,7 +548,7 @@ private struct Bench {
       network: noiseless,
       limits: LoopLimits(
         rowClamp: Float(parts.rowClamp / unit), amplifierRail: Float(parts.amplifierRail / unit),
-        integratorRail: Float(parts.integratorRail / unit)))
+        integratorRail: Float(parts.integratorRail / unit)), poles: LoopPoles(parts))
   }
 
   private static func latency(_ name: String, _ seconds: [Double]) -> BenchReport.Latency {
