@@ -63,6 +63,20 @@ extension Board {
     return (plan, outcome.report(try await tally.passed()), screened)
   }
 
+  /// Usable cells of a plan that are written and have not been formed.
+  ///
+  /// - Throws: `BoardError`.
+  public func unformedCount(_ plan: MappingPlan, options: FormOptions) async throws -> Int {
+    var count = 0
+    let bias = defaultReadBias(averages: options.averages)
+    for layer in plan.layers {
+      let readings = try await readings(CellSelection(block: layer.block), bias: bias)
+      for (cell, isWritten) in layer.written.enumerated()
+      where isWritten && !readings.isFormed(cell, above: options.formedAbove) { count += 1 }
+    }
+    return count
+  }
+
   /// Forms a plan's cells, and those of the plans that follow from what is found, until nothing new is.
   private func form(
     _ plan: inout MappingPlan, _ network: ScoreNetwork, options: FormOptions, known: inout KnownCells,

@@ -47,15 +47,7 @@ public final class ChipLedger: Sendable {
     path = home.root.appending(path: "ledger.sqlite").path
     let isNew = !FileManager.default.fileExists(atPath: path)
     do {
-      var configuration = Configuration()
-      configuration.busyMode = .timeout(10)
-      configuration.label = "ledger"
-      database = try DatabasePool(path: path, configuration: configuration)
-      let superseded = try database.read { try Self.migrator.hasBeenSuperseded($0) }
-      if superseded {
-        throw RecordsError(.newerVersion, path: path, reason: "was written by a newer toolkit than this")
-      }
-      try Self.migrate(database)
+      database = try Self.open(path)
     } catch let error as RecordsError {
       throw error
     } catch {
@@ -69,8 +61,34 @@ public final class ChipLedger: Sendable {
     FileManager.default.fileExists(atPath: home.root.appending(path: "ledger.sqlite").path)
   }
 
-  /// Brings a ledger up to date beside other processes that may be doing the same: the slower one fails on what the
-  /// faster one has just done, and then goes on from there.
+  /// Longest wait for other processes.
+  private static let patience = Duration.seconds(10)
+
+  /// Opens the file, and makes it or brings it up to date where that is needed.
+  ///
+  /// SQLite does not wait where a file becomes one with a write-ahead log, or where another process is closing it: it says that the file is
+  /// busy, and opening is tried again.
+  private static func open(_ path: String) throws -> DatabasePool {
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(Double(patience.components.seconds))
+    configuration.label = "ledger"
+    let deadline = ContinuousClock.now + patience
+    while true {
+      do {
+        let database = try DatabasePool(path: path, configuration: configuration)
+        if try database.read({ try migrator.hasBeenSuperseded($0) }) {
+          throw RecordsError(.newerVersion, path: path, reason: "was written by a newer toolkit than this")
+        }
+        try migrate(database)
+        return database
+      } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY && ContinuousClock.now < deadline {
+        Thread.sleep(forTimeInterval: 0.01)
+      }
+    }
+  }
+
+  /// Brings a ledger up to date beside other processes that may be doing the same: the slower one fails on what the faster one has just
+  /// done, and goes on from there.
   private static func migrate(_ database: DatabasePool) throws {
     while true {
       let before = try database.read { try migrator.appliedIdentifiers($0) }

@@ -37,8 +37,12 @@ public struct CellForecast: Sendable {
   }
 
   /// Cells at a read-back `age` after their write; a target of 0 stands for a cell that does not conduct.
-  func cells(_ targets: [Float], age: Duration, _ stream: inout PhiloxStream) -> [Cell] {
-    targets.map { target in
+  ///
+  /// - Parameter noisePower: stationary noise over what is usual, where it is known.
+  func cells(
+    _ targets: [Float], noisePower: [Double?], age: Duration, _ stream: inout PhiloxStream
+  ) -> [Cell] {
+    zip(targets, noisePower).map { target, power in
       let target = Double(target)
       guard target > 0 else { return Cell(target: 0, walk: 0, stationary: 0, read: 0) }
       let at = Siemens(target)
@@ -51,7 +55,8 @@ public struct CellForecast: Sendable {
       }
       // Log-normal with mean 1: a cell keeps its stationary part, every write draws another walk.
       let (s, b) = (law.stationarySpread, law.accumulatingSpread)
-      let stationary = law.value(law.stationary, at: at) * exp(s * stream.normal() - s * s / 2)
+      let drawn = exp(s * stream.normal() - s * s / 2)
+      let stationary = law.value(law.stationary, at: at) * (power ?? drawn)
       func drawWalk() -> Double { law.value(law.accumulating, at: at) * exp(b * stream.normal() - b * b / 2) }
       func decades(_ time: Duration) -> Double { log10(1 + time.seconds / law.onset.seconds) }
       func drift(_ walk: Double, _ time: Duration) -> Double {

@@ -1,4 +1,4 @@
-public import RRAMMapping
+internal import RRAMMapping
 public import RRAMModel
 public import RRAMProfiles
 internal import RRAMUnits
@@ -54,10 +54,11 @@ public struct QualityForecast: Sendable, Hashable, Codable {
   ///   - data: what samples are compared with.
   ///   - settings: of the fits.
   public init(
-    _ goal: CalibrationGoal, plan: MappingPlan, cells: CellForecast, use: CalibrationMode, age: Duration,
+    _ goal: CalibrationGoal, placement: RecipePlacement, cells: CellForecast, use: CalibrationMode, age: Duration,
     loop: BoardDescription.ClosedLoop, data: EvaluationData, chips: Int = 4, samples: Int = 8192, seed: UInt64 = 1,
     settings: ScheduleFit.Settings = ScheduleFit.Settings()
   ) throws {
+    let plan = placement.plan
     precondition(chips > 0 && samples >= 4 * goal.labels.count, "at least one chip and some samples")
     var (kl2d, distance): ([Double], [Double]) = ([], [])
     let data = goal.model.network.isConditional && !goal.labels.contains(nil) ? data : data.withoutClasses
@@ -76,7 +77,9 @@ public struct QualityForecast: Sendable, Hashable, Codable {
     var software: SampleQuality?
     for chip in 0..<chips {
       var stream = PhiloxStream(seed: seed, stream: (0x464F_5245, UInt32(chip), 0))
-      let layers = plan.layers.map { cells.cells($0.targets, age: age, &stream) }
+      let layers = zip(plan.layers, placement.noisePower).map { layer, power in
+        cells.cells(layer.targets, noisePower: power, age: age, &stream)
+      }
       func weights(_ values: [[Float]]) -> [[Double]] { zip(plan.layers, values).map { $0.weights(of: $1) } }
       let read = layers.map { $0.map { Float(max(0, $0.read)) } }
       let fit = goal.fit(

@@ -27,6 +27,9 @@ public enum QualityGoal: String, Sendable, Hashable, Codable, CaseIterable {
 public struct QualityRecipe: Sendable, Hashable, Codable {
   /// One way, with what it is expected to give.
   public struct Choice: Sendable, Hashable, Codable {
+    /// How weights become conductances, and whether they lie on the quietest cells.
+    public var mapping: MappingOptions
+    public var screened: Bool
     /// Times that what has drifted off is written again, a minute after the write before.
     public var retries: Int
     public var calibration: CalibrationMode
@@ -34,7 +37,13 @@ public struct QualityRecipe: Sendable, Hashable, Codable {
 
     /// What it does, in words.
     public var name: String {
-      let retry = retries == 0 ? "written once" : retries == 1 ? "written again once" : "written again \(retries) times"
+      let cells =
+        mapping == MappingOptions()
+        ? ""
+        : mapping.pairs == .sparse && mapping.replicas == .most ? "sparse cells" : "\(mapping.pairs.rawValue) cells"
+      let retry =
+        (cells.isEmpty ? "" : cells + (screened ? ", screened, " : ", "))
+        + (retries == 0 ? "written once" : retries == 1 ? "written again once" : "written again \(retries) times")
       switch calibration {
       case .none: return retry + ", not calibrated"
       case .once: return retry + ", one calibration"
@@ -92,15 +101,18 @@ public struct QualityRecipe: Sendable, Hashable, Codable {
   /// Chooses.
   ///
   /// - Parameters:
+  ///   - placements: the ways the network can lie on the chip, cheapest first.
   ///   - age: from the write to the samples.
   ///   - errorScale: measured error ÷ the profile's; nil: nothing was measured.
   ///   - pulsesPerCell: measured on this chip with the same strategy; nil: what is usual.
   /// - Throws: ``SessionError`` or ``ScheduleError`` if the board cannot play the model.
   public init(
-    _ goal: QualityGoal, model: ScoreModel, plan: MappingPlan, board: BoardDescription, profile: ChipProfile,
+    _ goal: QualityGoal, model: ScoreModel, placements: [RecipePlacement], board: BoardDescription,
+    profile: ChipProfile,
     age: Duration, errorScale: Double?, pulsesPerCell: Double?,
     progress: ((String) -> Void)? = nil
   ) throws {
+    precondition(!placements.isEmpty, "at least one placement")
     guard let loop = board.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.name)' has no closed loop, so nothing can be said of samples")
     }
@@ -116,25 +128,33 @@ public struct QualityRecipe: Sendable, Hashable, Codable {
 
     let retryTolerance = 1.5 * profile.programming.tolerance
     var considered: [Choice] = []
-    for (retries, calibration) in Self.ways(goal) {
-      let cells = CellForecast(
-        profile, tolerance: profile.programming.tolerance, scale: self.errorScale, retries: retries,
-        retryWait: Self.retryWait, retryTolerance: retryTolerance)
-      let forecast = try QualityForecast(
-        aim, plan: plan, cells: cells, use: calibration, age: age, loop: loop, data: data)
-      let choice = Choice(retries: retries, calibration: calibration, forecast: forecast)
-      progress?(choice.name)
-      considered.append(choice)
-      if choice.excess(goal) <= Self.margin { break }
+    var taken: [MappingPlan] = []
+    placements: for (index, placement) in placements.enumerated() {
+      for (retries, calibration) in Self.ways(goal, isFirst: index == 0) {
+        let cells = CellForecast(
+          profile, tolerance: profile.programming.tolerance, scale: self.errorScale, retries: retries,
+          retryWait: Self.retryWait, retryTolerance: retryTolerance)
+        let forecast = try QualityForecast(
+          aim, placement: placement, cells: cells, use: calibration, age: age, loop: loop, data: data)
+        let choice = Choice(
+          mapping: placement.plan.options, screened: placement.isScreened, retries: retries, calibration: calibration,
+          forecast: forecast)
+        progress?(choice.name)
+        considered.append(choice)
+        taken.append(placement.plan)
+        if choice.excess(goal) <= Self.margin { break placements }
+        if calibration == .once, choice.excess(goal) > Self.hopeless { break }
+      }
     }
-    let best = considered.min { $0.excess(goal) < $1.excess(goal) } ?? considered[0]
+    let place = considered.indices.min { considered[$0].excess(goal) < considered[$1].excess(goal) } ?? 0
+    let (best, plan) = (considered[place], taken[place])
     choice = best
     meetsGoal = best.excess(goal) <= 1
     self.considered = considered
     retry =
       best.retries == 0
       ? nil : Retry(epochs: best.retries, wait: Self.retryWait.seconds, tolerance: retryTolerance.microsiemens)
-    cells = plan.layers.reduce(0) { $0 + $1.block.cellCount - $1.masked.count }
+    cells = plan.writtenCount
     let perCell = (pulsesPerCell ?? Self.usualPulses) * (1 + 0.5 * Double(best.retries))
     pulses = perCell * Double(cells)
     // A round reads and pulses row by row, SET and RESET apart; it goes on until the slowest cells are done, about ten times the mean.
@@ -143,19 +163,24 @@ public struct QualityRecipe: Sendable, Hashable, Codable {
       2 * (drivers.settling.seconds + profile.programming.set.width.seconds) + drivers.settling.seconds
       + board.sensing.integrationTime.seconds + board.sensing.conversionTime.seconds
     let rows = plan.layers.reduce(0) { $0 + $1.block.shape.rows }
-    chipSeconds = perCell * row * Double(rows) + Double(best.retries) * Self.retryWait.seconds
+    chipSeconds =
+      perCell * row * Double(rows) + Double(best.retries) * Self.retryWait.seconds
+      + (best.mapping.pairs == .sparse ? Retirement().pauses.reduce(0, +) : 0)
   }
 
   /// Pulses a cell of the strategy `response`: `tools/bench/writing`, emulated chips.
   private static let usualPulses = 3.5
   private static let retryWait = Duration.seconds(60)
 
-  /// The ways that are weighed, cheapest first.
-  private static func ways(_ goal: QualityGoal) -> [(retries: Int, calibration: CalibrationMode)] {
+  /// Neither a second write nor tracking has made up for so large a miss.
+  private static let hopeless = 3.0
+
+  /// The ways that are weighed on a placement, cheapest first.
+  private static func ways(_ goal: QualityGoal, isFirst: Bool) -> [(retries: Int, calibration: CalibrationMode)] {
     switch goal {
-    case .fast: [(0, .none)]
-    case .standard: [(0, .none), (0, .once), (1, .once), (1, .tracked)]
-    case .equivalent: [(0, .once), (1, .once), (0, .tracked), (1, .tracked)]
+    case .fast: isFirst ? [(0, .none)] : []
+    case .standard: isFirst ? [(0, .none), (0, .once), (1, .once), (1, .tracked)] : [(0, .once), (0, .tracked)]
+    case .equivalent: isFirst ? [(0, .once), (1, .once), (0, .tracked), (1, .tracked)] : [(0, .once), (0, .tracked)]
     }
   }
 }

@@ -82,10 +82,11 @@ struct MappingArguments: ParsableArguments {
   }
 
   /// As a run's manifest keeps them.
-  var settings: [(String, String)] {
+  static func settings(_ options: MappingOptions) -> [(String, String)] {
     [
-      ("replicas", replicas.text), ("scale", scale.rawValue), ("pairs", pairs.rawValue),
-      ("residual", residual.map { "\($0)" }.joined(separator: " ")), ("levels", levels.map { "\($0)" } ?? "any"),
+      ("replicas", Replicas(value: options.replicas).text), ("scale", options.scale.rawValue),
+      ("pairs", options.pairs.rawValue), ("residual", options.residuals.map { "\($0)" }.joined(separator: " ")),
+      ("levels", options.levels.map { "\($0)" } ?? "any"),
     ]
   }
 }

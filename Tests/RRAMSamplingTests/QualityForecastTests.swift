@@ -21,7 +21,8 @@ import Testing
     var settings = ScheduleFit.Settings()
     (settings.batches, settings.iterations) = (8, 100)
     return try QualityForecast(
-      CalibrationGoal(ModelLibrary.scoreModel("ring"), labels: [nil]), plan: plan,
+      CalibrationGoal(ModelLibrary.scoreModel("ring"), labels: [nil]),
+      placement: RecipePlacement(plan, known: KnownCells()),
       cells: CellForecast(profile, tolerance: profile.programming.tolerance, scale: scale), use: use,
       age: .seconds(600), loop: loop, data: EvaluationData("ring"), chips: 1, samples: 2048, settings: settings)
   }
@@ -43,7 +44,8 @@ import Testing
     let (plan, _) = try Self.plan(profile)
     func recipe(_ goal: QualityGoal, _ scale: Double?) throws -> QualityRecipe {
       try QualityRecipe(
-        goal, model: ModelLibrary.scoreModel("ring"), plan: plan, board: BoardDescription.named("parallel"),
+        goal, model: ModelLibrary.scoreModel("ring"), placements: [RecipePlacement(plan, known: KnownCells())],
+        board: BoardDescription.named("parallel"),
         profile: profile, age: .seconds(600), errorScale: scale, pulsesPerCell: 4)
     }
     let fast = try recipe(.fast, nil)
@@ -54,12 +56,43 @@ import Testing
     #expect(standard.choice.calibration == .none && standard.meetsGoal, "\(standard.considered)")
   }
 
+  /// Sparse pairs on a screened chip of noise drawn by seed 1: the cells that are written are quieter than those that were looked at,
+  /// a screened network is forecast to be better than the same cells as they come, and profiles without traps have nothing to screen.
+  @Test func screeningIsForecast() throws {
+    let board = try BoardDescription.named("parallel")
+    let network = try ModelLibrary.scoreModel("ring").network
+    let mappings = RecipePlacement.mappings(on: board)
+    #expect(mappings.count == 2 && mappings[0] == MappingOptions() && mappings[1].pairs == .sparse)
+    #expect(try RecipePlacement.mappings(on: .named("multiplexed")) == [MappingOptions()])
+    func placement(_ name: String) throws -> RecipePlacement {
+      let profile = try ChipProfile.named(name)
+      return try RecipePlacement.screened(
+        network, on: board, window: profile.cells.conductance, mapping: mappings[1], known: KnownCells(),
+        profile: profile)
+    }
+    #expect(try !placement("cmo-hfox").isScreened)
+    let screened = try placement("hfox-analog")
+    var (written, seen): ([Double], [Double]) = ([], [])
+    for (layer, powers) in zip(screened.plan.layers, screened.noisePower) {
+      for (isWritten, power) in zip(layer.written, powers) {
+        guard let power else { continue }
+        seen.append(power)
+        if isWritten { written.append(power) }
+      }
+    }
+    func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+    // Log-normal with σ of ln 1: a cell is as likely above its median as below.
+    #expect(written.count > 400 && seen.count > written.count + 200, "\(written.count) of \(seen.count)")
+    #expect(median(written) < 0.8 * median(seen), "\(median(written)) of \(median(seen))")
+  }
+
   @Test func aBoardWithoutLoopIsRefused() throws {
     let profile = try ChipProfile.named("cmo-hfox")
     let (plan, _) = try Self.plan(profile)
     #expect(throws: ScheduleError.self) {
       try QualityRecipe(
-        .fast, model: ModelLibrary.scoreModel("ring"), plan: plan, board: BoardDescription.named("multiplexed"),
+        .fast, model: ModelLibrary.scoreModel("ring"), placements: [RecipePlacement(plan, known: KnownCells())],
+        board: BoardDescription.named("multiplexed"),
         profile: profile, age: .seconds(1), errorScale: nil, pulsesPerCell: nil)
     }
   }

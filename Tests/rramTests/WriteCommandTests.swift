@@ -52,4 +52,25 @@ import Testing
       #expect(try await bench.rram(["program", "ring"] + wrong).status == 64)
     }
   }
+
+  /// What 'form' chose and formed is what 'program' finds and writes; without it there is one mapping, and a hint.
+  @Test func formAndProgramChooseTheSameMapping() async throws {
+    let bench = try Workbench()
+    let board = "emu:profile=hfox-analog,seed=44,state=\(bench.path("die.npz"))"
+    let formed = try await bench.rram("form", "--for", "ring", "--quality", "equivalent", "--board", board, "--json")
+    #expect(formed.status == 0, "\(formed.stderr)")
+    let document = try formed.json()
+    let recipe = try #require(document["recipe"] as? [String: Any])
+    let choice = try #require(recipe["choice"] as? [String: Any])
+    #expect(recipe["meetsGoal"] as? Bool == true && choice["screened"] as? Bool == true)
+    #expect((choice["mapping"] as? [String: Any])?["pairs"] as? String == "sparse")
+    #expect(document["screened"] is [String: Any])
+    let dry = try await bench.rram(
+      "program", "ring", "--quality", "fast", "--dry-run", "--board", board, "--json")
+    let found = try #require(try dry.json()["choice"] as? [String: Any])
+    #expect((found["mapping"] as? [String: Any])?["pairs"] as? String == "sparse" && found["screened"] as? Bool == true)
+    for wrong in [["--quality", "fast"], ["--for", "ring", "--quality", "fast", "--screen"]] {
+      #expect(try await bench.rram(["form"] + wrong).status == 64)
+    }
+  }
 }

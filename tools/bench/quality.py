@@ -24,7 +24,7 @@ class Case:
     """
 
     def __init__(self, name, profile, model, wait, tables, solver=None, samples=20000, profile_edits=(), board_edits=(), again=(),
-                 mapping=(), screen=False):
+                 mapping=(), screen=False, quality=None):
         self.name, self.profile, self.model, self.wait = name, profile, model, wait
         self.tables, self.solver, self.samples = tables, solver, samples
         self.profile_edits, self.board_edits = profile_edits, board_edits
@@ -32,16 +32,24 @@ class Case:
         self.again = again
         # Options of `form` and `program` that say how weights become conductances, and whether noisy cells are looked for.
         self.mapping, self.screen = mapping, screen
+        # Or the goal from which `form` and `program` choose these by themselves.
+        self.quality = quality
 
 
 # Every weight on as few cells as it needs of those of all rows that fit, the others pristine; a scale a column.
 SPARSE = ("--replicas", "most", "--pairs", "sparse", "--scale", "column")
+
+# The calibration that `program --quality` chose.
+RECIPE = "the recipe's"
 
 CASES = [
     Case("cmo-hfox, 600 s", "cmo-hfox", "ring", "600s", [None, "software", "ring"], again=[("cmo-hfox, one day", "1d")]),
     Case("hfox-analog, 600 s", "hfox-analog", "ring", "600s", [None, "software", "software, tracked"]),
     Case("hfox-analog, sparse and screened, 600 s", "hfox-analog", "ring", "600s", [None, "software", "software, tracked"], samples=8192,
          mapping=SPARSE, screen=True),
+    Case("cmo-hfox, --quality equivalent, 600 s", "cmo-hfox", "ring", "600s", [RECIPE], quality="equivalent",
+         again=[("cmo-hfox, --quality equivalent, one day", "24h")]),
+    Case("hfox-analog, --quality equivalent, 600 s", "hfox-analog", "ring", "600s", [RECIPE], samples=8192, quality="equivalent"),
     Case("cmo-hfox, letters by SDE", "cmo-hfox", "letters", "600s", [None, "software"], solver="sde", samples=12000),
     Case("hfox-analog, letters by SDE", "hfox-analog", "letters", "600s", [None, "software"], solver="sde", samples=12000),
     Case("hfox-analog, sparse and screened, letters by SDE", "hfox-analog", "letters", "600s", ["software"], solver="sde", samples=12000,
@@ -91,12 +99,15 @@ def chip(options, case, seed, folder):
     def rram(*arguments):
         return run(options.rram, arguments, environment)
 
-    formed = rram("form", "--for", case.model, *case.mapping, *(["--screen"] if case.screen else []))
-    program = rram("program", case.model, *case.mapping)
+    goal = ["--quality", case.quality] if case.quality else []
+    formed = rram("form", "--for", case.model, *goal, *case.mapping, *(["--screen"] if case.screen else []))
+    program = rram("program", case.model, *goal, *case.mapping)
     rows = []
     for name, wait in [(case.name, case.wait), *case.again]:
         rram("wait", wait)
         for tables in case.tables:
+            if tables == RECIPE:
+                tables = {"none": None, "once": "software", "tracked": "software, tracked"}[program["recipe"]["choice"]["calibration"]]
             target, track = (tables or "").removesuffix(", tracked"), (tables or "").endswith(", tracked")
             calibration = None
             solver = ["--solver", case.solver] if case.solver else []

@@ -19,14 +19,25 @@ struct FormCommand: AsyncParsableCommand {
   )
   var screen = false
 
+  @Option(
+    help: """
+      With --for: choose mapping and screening for what samples shall be like, as 'program --quality' does: fast, standard or equivalent.
+      """)
+  var quality: QualityGoal?
+
   @OptionGroup var mapping: MappingArguments
   @OptionGroup var chip: ChipOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
-    if model == nil, screen || mapping.isGiven {
-      throw ValidationError("mapping and screening belong to a model: --for MODEL is needed")
+    if model == nil, screen || mapping.isGiven || quality != nil {
+      throw ValidationError("mapping, screening and quality belong to a model: --for MODEL is needed")
+    }
+    if quality != nil, screen || mapping.isGiven {
+      throw ValidationError(
+        "--quality chooses mapping and screening: leave out --screen, --replicas, --scale, --pairs, --residual and --levels"
+      )
     }
   }
 
@@ -45,10 +56,17 @@ struct FormCommand: AsyncParsableCommand {
       let formOptions = FormOptions(profile)
       let report: FormReport
       var screened: ScreenReport?
+      var recipe: QualityRecipe?
       if let model {
+        if let quality {
+          let found = try makeRecipe(quality, model, on: board, profile: profile, known: known)
+          if !options.common.quiet { note(RecipeOutput(recipe: found, model: model.name).text) }
+          try record.note(setting: "quality", quality.rawValue)
+          recipe = found
+        }
         (_, report, screened) = try await board.form(
-          for: model.network, window: board.limits.conductance, mapping: mapping.options, options: formOptions,
-          screening: screen ? Screening() : nil, known: &known
+          for: model.network, window: board.limits.conductance, mapping: recipe?.choice.mapping ?? mapping.options,
+          options: formOptions, screening: recipe?.choice.screened ?? screen ? Screening() : nil, known: &known
         ) { progress.show($0) }
       } else {
         report = try await board.form(board.allCells, options: formOptions, excluding: known.unusable) {
@@ -66,17 +84,33 @@ struct FormCommand: AsyncParsableCommand {
               reads: report.reads,
               detail: "\(report.formed) cells formed")
           ])
-      return FormOutput(report: report, screened: screened)
+      return FormOutput(report: report, screened: screened, recipe: recipe)
     }
     try answer(output, json: options.common.json)
+  }
+
+  /// The recipe for a model before anything is formed for it, at ten minutes after the write.
+  private func makeRecipe(
+    _ goal: QualityGoal, _ model: ScoreModel, on board: Board, profile: ChipProfile, known: KnownCells
+  ) throws -> QualityRecipe {
+    let placements = try RecipePlacement.mappings(on: board.boardDescription).map { mapping in
+      try RecipePlacement.screened(
+        model.network, on: board.boardDescription, window: board.limits.conductance, mapping: mapping, known: known,
+        profile: profile)
+    }
+    return try QualityRecipe(
+      goal, model: model, placements: placements, board: board.boardDescription, profile: profile,
+      age: FollowUp.tenMinutes.age, errorScale: nil, pulsesPerCell: nil)
   }
 }
 
 struct FormOutput: CommandOutput {
   var report: FormReport
   var screened: ScreenReport?
+  /// With --quality: what was chosen.
+  var recipe: QualityRecipe?
 
-  enum CodingKeys: String, CodingKey { case screened }
+  enum CodingKeys: String, CodingKey { case screened, recipe }
 
   private struct Screened: Encodable {
     var cells: Int
@@ -106,6 +140,7 @@ struct FormOutput: CommandOutput {
     try report.encode(to: encoder)
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(screened.map(Screened.init), forKey: .screened)
+    try container.encode(recipe, forKey: .recipe)
   }
 
   var text: String {

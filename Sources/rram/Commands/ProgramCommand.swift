@@ -20,8 +20,16 @@ struct ProgramCommand: AsyncParsableCommand {
   )
   var resume: String?
 
-  @Option(help: "Read again at every age up to this one: 1s, 60s or 600s.")
-  var follow: FollowUp = .oneSecond
+  @Option(
+    help:
+      "Read again at every age up to this one: 1s, 60s or 600s. Default: 1s; 600s with --quality standard or equivalent."
+  )
+  var follow: FollowUp?
+
+  /// What is sampled is as old as users' samples are: the forecast and what it is compared with.
+  private var lastRead: FollowUp {
+    follow ?? (quality == nil || quality == .fast ? .oneSecond : .tenMinutes)
+  }
 
   @Option(parsing: .unconditional, help: "Half width of the verify window, µS. Default: the chip profile's.")
   var tolerance: Double?
@@ -29,7 +37,8 @@ struct ProgramCommand: AsyncParsableCommand {
   @Option(
     help: """
       What samples shall be like: fast (no promise), standard (KL2d at most 1.25 times the network's in software) or equivalent (1.1 times). \
-      Strategy, retries and calibration are chosen for it; samples are drawn at the end and set beside the forecast.
+      Mapping (of those whose cells are formed), strategy, retries and calibration are chosen for it; samples are drawn at the end and set \
+      beside the forecast.
       """)
   var quality: QualityGoal?
 
@@ -108,7 +117,7 @@ struct ProgramCommand: AsyncParsableCommand {
       return try answer(RecipeOutput(recipe: recipe, model: model.name), json: options.common.json)
     }
     let settings = [
-      "model": model.name, "modelSHA256": model.sha256, "follow": follow.rawValue,
+      "model": model.name, "modelSHA256": model.sha256, "follow": lastRead.rawValue,
       "minInTolerance_percent": "\(minInTolerance)", "modelFile": modelName,
     ]
     let open = {
@@ -129,7 +138,11 @@ struct ProgramCommand: AsyncParsableCommand {
       let profile = try named ?? ChipOptions.profile(of: board)
       let home = RecordsHome()
       var known = try KnownCells.load(chip: board.info.chipID, home: home)
-      let plan = try model.plan(for: board, mapping: mapping.options, known: known)
+      var chosen: QualityRecipe?
+      if let quality {
+        chosen = try await makeRecipe(quality, model, on: board, profile: profile)
+      }
+      let plan = try model.plan(for: board, mapping: chosen?.choice.mapping ?? mapping.options, known: known)
       try plan.check(profile, on: board.boardDescription)
       var programOptions = ProgramOptions(profile)
       if let tolerance {
@@ -142,17 +155,16 @@ struct ProgramCommand: AsyncParsableCommand {
         }
       }
       programOptions.method = try writing.method(profile)
-      var chosen: QualityRecipe?
-      if let quality {
-        let recipe = try await makeRecipe(quality, model, on: board, profile: profile)
-        programOptions.apply(recipe, profile: profile, runner: writing.decide)
-        if !options.common.quiet { note(RecipeOutput(recipe: recipe, model: model.name).text) }
-        try record.note(setting: "quality", quality.rawValue)
-        chosen = recipe
+      if let chosen {
+        programOptions.apply(chosen, profile: profile, runner: writing.decide)
+        if !options.common.quiet { note(RecipeOutput(recipe: chosen, model: model.name).text) }
+        try record.note(setting: "quality", chosen.goal.rawValue)
       }
-      programOptions.followUp = follow
+      programOptions.followUp = lastRead
       if chosen == nil { programOptions.retry = retry.retry(tolerance: programOptions.tolerance) }
-      for (name, value) in mapping.settings + retry.settings + writing.settings(programOptions.method) {
+      for (name, value) in MappingArguments.settings(plan.options) + retry.settings
+        + writing.settings(programOptions.method)
+      {
         try record.note(setting: name, value)
       }
       try record.note(setting: "tolerance_uS", "\(programOptions.tolerance.microsiemens)")
@@ -219,17 +231,27 @@ extension ProgramCommand {
     }
   }
 
-  /// The recipe for this model on this chip as it is, by what its records say of it.
+  /// The recipe for this model on this chip as it is, by what its records say of it: of the mappings those whose cells are formed.
   private func makeRecipe(
     _ goal: QualityGoal, _ model: ScoreModel, on board: Board, profile: ChipProfile
   ) async throws -> QualityRecipe {
     let home = RecordsHome()
-    let plan = try model.plan(for: board, known: KnownCells.load(chip: board.info.chipID, home: home))
+    let known = try KnownCells.load(chip: board.info.chipID, home: home)
+    var placements: [RecipePlacement] = []
+    for options in mapping.isGiven ? [mapping.options] : RecipePlacement.mappings(on: board.boardDescription) {
+      let plan = try model.plan(for: board, mapping: options, known: known)
+      if try await board.unformedCount(plan, options: FormOptions(profile)) == 0 {
+        placements.append(RecipePlacement(plan, known: known))
+      }
+    }
+    if placements.isEmpty {
+      placements = [try RecipePlacement(model.plan(for: board, mapping: mapping.options, known: known), known: known)]
+    }
     // A chip without a record, or with one that does not fit any more, is as its profile says.
     let earlier = try? await ProgramRecord.find(on: board, home: home)
     let usable = earlier.flatMap { $0.profile == profile.name ? $0 : nil }
     return try QualityRecipe(
-      goal, model: model, plan: plan, board: board.boardDescription, profile: profile, age: follow.age,
+      goal, model: model, placements: placements, board: board.boardDescription, profile: profile, age: lastRead.age,
       errorScale: usable?.errorScale(profile),
       pulsesPerCell: usable.flatMap { $0.report.strategy == .response ? $0.report.pulses.mean : nil })
   }
@@ -247,39 +269,6 @@ extension ProgramOptions {
     }
   }
 }
-
-/// What a recipe does, costs and promises.
-struct RecipeOutput: CommandOutput {
-  var recipe: QualityRecipe
-  var model: String
-
-  func encode(to encoder: any Encoder) throws { try recipe.encode(to: encoder) }
-
-  var text: String {
-    func ratios(_ forecast: QualityForecast) -> [String] {
-      [
-        "\(forecast.kl2d.median.formatted(digits: 3)) (worst \(forecast.kl2d.largest.formatted(digits: 3)))",
-        "\(forecast.slicedWasserstein.median.formatted(digits: 3)) (worst \(forecast.slicedWasserstein.largest.formatted(digits: 3)))",
-      ]
-    }
-    let forecast = recipe.choice.forecast
-    let bounds = recipe.goal.bounds
-    let promise =
-      bounds.map {
-        recipe.meetsGoal
-          ? "meets '\(recipe.goal.rawValue)': at most \($0.kl2d) and \($0.slicedWasserstein)"
-          : "does not meet '\(recipe.goal.rawValue)', which asks for at most \($0.kl2d) and \($0.slicedWasserstein); it is the best that was found"
-      } ?? "'\(recipe.goal.rawValue)' promises nothing"
-    let head = ["way", "KL2d / software's", "sliced Wasserstein / software's"]
-    return
-      "'\(model)', \(recipe.goal.rawValue): \(recipe.choice.name); strategy \(recipe.strategy.rawValue), ±\(recipe.tolerance.formatted(digits: 3)) µS\n"
-      + "\(recipe.cells) cells, about \(Int(recipe.pulses.rounded())) pulses and \(recipe.chipSeconds.formatted(digits: 2)) s of chip time; statistics: \(recipe.basis)\(recipe.errorScale == 1 ? "" : ", errors \(recipe.errorScale.formatted(digits: 3)) times the profile's")\n"
-      + "modelled on \(forecast.chips) chips × \(forecast.samples) samples, \(age(forecast.age)) after writing:\n"
-      + table([head] + recipe.considered.map { [$0.name] + ratios($0.forecast) }) + "\n" + promise
-  }
-}
-
-extension QualityGoal: ExpressibleByArgument {}
 
 extension FollowUp: ExpressibleByArgument {}
 
