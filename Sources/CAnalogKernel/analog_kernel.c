@@ -133,10 +133,17 @@ static int is_noisy(const ak_loop *loop) {
 /* 1 if weights have noise of their own. */
 static int has_cell_noise(const ak_loop *loop) { return loop->noise == AK_NOISE_CELLS && is_noisy(loop); }
 
-ak_path ak_loop_path(const ak_loop *loop) {
+/* 1 if a step is so much longer than all stages together need to settle that a window at its beginning stands for that. */
+static int has_window(const ak_loop *loop, double step) {
+  const double pole = fmax(loop->amplifier_pole, loop->multiplier_pole);
+  return step >= 5 * (loop->layer_count + 1) * pole;
+}
+
+ak_path ak_loop_path(const ak_loop *loop, const ak_schedule *schedule) {
   static const int32_t widths[4] = {2, 14, 14, 2};
-  if (!loop_is_valid(loop) || loop->layer_count != 3 || has_cell_noise(loop) || loop->amplifier_pole > 0 || loop->curved)
-    return AK_PATH_GENERAL;
+  if (!loop_is_valid(loop) || loop->layer_count != 3 || has_cell_noise(loop)) return AK_PATH_GENERAL;
+  const int has_poles = loop->amplifier_pole > 0;
+  if (has_poles ? !has_window(loop, schedule->tick_duration / schedule->substeps) : loop->curved) return AK_PATH_GENERAL;
   const int noisy = is_noisy(loop);
   for (int l = 0; l < 3; l++) {
     const ak_layer *layer = &loop->layers[l];
@@ -146,21 +153,47 @@ ak_path ak_loop_path(const ak_loop *loop) {
   return AK_PATH_2_14_14_2;
 }
 
+/* What is left of a state after `times` time constants. What is far below rounding is left out: as a subnormal factor it would make
+ * an operation take many times as long. */
+static double remainder_of(double times) { return times > 60 ? 0 : exp(-times); }
+
 /* How a single pole of time constant `pole` answers a straight line of length `length`: what it keeps of its state and takes of
  * the line's ends, where the line begins `lag` before the part does, on its own slope. */
 static void answer(double length, double pole, double lag, float *decay, float *start, float *end) {
-  /* What is far below rounding is left out: as a subnormal factor it would take several times as long. */
-  const double keep = length > 60 * pole ? 0 : exp(-length / pole), last = 1 + expm1(-length / pole) * pole / length, first = 1 - keep - last;
+  const double keep = remainder_of(length / pole), last = 1 + expm1(-length / pole) * pole / length, first = 1 - keep - last;
   const double c = lag / length;
   *decay = (float)keep;
   *start = (float)(first / (1 - c));
   *end = (float)(last - first * c / (1 - c));
 }
 
+/* The part of a step in which only slow motion is left: every node runs one time constant behind its input, which itself runs
+ * behind x by one for each layer before. Inputs were looked at as if settled `ago` before the part begins. */
+static void settled(const ak_loop *loop, double length, double ago, ak_part *part) {
+  const double amplifier = loop->amplifier_pole, lag = loop->layer_count * amplifier - ago, c = lag / length;
+  part->length = (float)length;
+  part->is_long = 1;
+  for (int l = 0; l < loop->layer_count; l++)
+    answer(length, amplifier, l * amplifier - ago, &part->decay, &part->start[l], &part->end[l]);
+  answer(length, loop->multiplier_pole, lag, &part->multiplier_decay, &part->multiplier_start, &part->multiplier_end);
+  part->area_start = (float)(length / 2 / (1 - c));
+  part->area_end = (float)(length / 2 * (1 - c / (1 - c)));
+}
+
 /* Parts of a step of length `step`. What converters play jumps where a step begins, and the jump runs through one pole after
  * the other; so parts get longer as it dies away. In the last one, if that is long, only slow motion is left: every node
  * runs one time constant behind its input, which itself runs behind x by one for each layer before. */
 static int cut(const ak_loop *loop, double step, ak_part *parts) {
+  if (has_window(loop, step)) {
+    /* What a window of this length leaves out of x's own motion within it cancels over the stages: each runs behind x by its own
+     * pole and those before. */
+    const double amplifier = loop->amplifier_pole, multiplier = loop->multiplier_pole, layers = loop->layer_count;
+    const double lag = layers * amplifier, window = (amplifier * amplifier * layers * (layers + 1) / 2
+                                                     + multiplier * (lag + multiplier)) / (lag + multiplier);
+    parts[0] = (ak_part){.length = (float)window};
+    settled(loop, step - window, window, &parts[1]);
+    return 2;
+  }
   static const double lengths[AK_MAX_PARTS - 1] = {1, 1.5, 2.5};
   const double amplifier = loop->amplifier_pole, multiplier = loop->multiplier_pole;
   const double pole = fmax(amplifier, multiplier);
@@ -171,14 +204,14 @@ static int cut(const ak_loop *loop, double step, ak_part *parts) {
     const int is_last = count + 1 == AK_MAX_PARTS || done + length >= 0.7 * step;
     if (is_last) length = step - done;
     ak_part *part = &parts[count];
-    part->length = (float)length;
-    part->is_long = is_last && length > 2 * loop->layer_count * pole;
+    if (is_last && length > 2 * loop->layer_count * pole) {
+      settled(loop, length, 0, part);
+      return count + 1;
+    }
+    *part = (ak_part){.length = (float)length, .area_start = (float)(length / 2), .area_end = (float)(length / 2)};
     for (int l = 0; l < loop->layer_count; l++)
-      answer(length, amplifier, part->is_long ? l * amplifier : 0, &part->decay, &part->start[l], &part->end[l]);
-    const double lag = part->is_long ? loop->layer_count * amplifier : 0, c = lag / length;
-    answer(length, multiplier, lag, &part->multiplier_decay, &part->multiplier_start, &part->multiplier_end);
-    part->area_start = (float)(length / 2 / (1 - c));
-    part->area_end = (float)(length / 2 * (1 - c / (1 - c)));
+      answer(length, amplifier, 0, &part->decay, &part->start[l], &part->end[l]);
+    answer(length, multiplier, 0, &part->multiplier_decay, &part->multiplier_start, &part->multiplier_end);
     done += length;
     if (is_last) return count + 1;
   }
@@ -188,7 +221,9 @@ static int cut(const ak_loop *loop, double step, ak_part *parts) {
 int ak_step_evaluations(const ak_loop *loop, const ak_schedule *schedule) {
   if (!(loop->amplifier_pole > 0)) return schedule->euler ? 1 : 2;
   ak_part parts[AK_MAX_PARTS];
-  const int count = cut(loop, schedule->tick_duration / schedule->substeps, parts);
+  const double step = schedule->tick_duration / schedule->substeps;
+  if (has_window(loop, step)) return 3;
+  const int count = cut(loop, step, parts);
   return count + (parts[count - 1].is_long ? count > 1 : 0) + 1;
 }
 
@@ -271,6 +306,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
   if (loop->amplifier_pole != 0 || loop->multiplier_pole != 0) {
     if (!(loop->amplifier_pole > 0) || !(loop->multiplier_pole > 0) || schedule->euler) return AK_INVALID;
     plan.part_count = cut(loop, step, plan.parts);
+    if (has_window(loop, step)) plan.window_share = loop->amplifier_pole / plan.parts[0].length;
     plan.multiplier_pole = loop->multiplier_pole;
   }
   if (loop->curved) {
@@ -284,8 +320,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
   plan.renewal = 1;
   if (loop->noise == AK_NOISE_BAND_LIMITED) {
     if (!(loop->correlation_time > 0)) return AK_INVALID;
-    const double decay = exp(-step / loop->correlation_time);
-    plan.decay = (float)decay;
+    plan.decay = (float)remainder_of(step / loop->correlation_time);
     plan.renewal = (float)sqrt(-expm1(-2 * step / loop->correlation_time));
   }
   const int cell_noise = has_cell_noise(loop);
@@ -294,7 +329,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
     plan.modes = loop->modes;
     for (int m = 0; m < loop->modes; m++) {
       if (!(loop->mode_times[m] > 0) || !(loop->mode_shares[m] >= 0)) return AK_INVALID;
-      plan.mode_decay[m] = (float)exp(-step / loop->mode_times[m]);
+      plan.mode_decay[m] = (float)remainder_of(step / loop->mode_times[m]);
       plan.mode_renewal[m] = (float)sqrt(-expm1(-2 * step / loop->mode_times[m]));
       plan.mode_deviation[m] = sqrtf(loop->mode_shares[m]);
     }
@@ -401,7 +436,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
     next += 3 * cells;
   }
 
-  if (ak_loop_path(loop) == AK_PATH_2_14_14_2) {
+  if (ak_loop_path(loop, schedule) == AK_PATH_2_14_14_2) {
     const ak_layer *layers = loop->layers;
     plan.weights14 = next;
     pack_14(next, layers[0].weights, layers[1].weights, layers[2].weights);
@@ -413,8 +448,9 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
       const float *s1 = layers[0].variances, *s2 = layers[1].variances, *s3 = layers[2].variances;
       const float level2 = bias * bias;
       plan.variances14 = next;
-      plan.noise14 = shared ? 1 : 2;
-      if (shared) {
+      /* Behind poles every weight has a variance of its own: one path less, and that is how chips are. */
+      plan.noise14 = shared && !plan.part_count ? 1 : 2;
+      if (plan.noise14 == 1) {
         memcpy(next, s1, 2 * sizeof(float));
         memcpy(next + 2, s2, 14 * sizeof(float));
         memcpy(next + 16, s3, 14 * sizeof(float));

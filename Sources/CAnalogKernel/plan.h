@@ -41,6 +41,7 @@ typedef struct ak_plan {
   const float *offsets;   /* (ticks, dimensions): offset·h */
   ak_part parts[AK_MAX_PARTS];
   int32_t part_count;     /* 0: no poles */
+  float window_share;     /* amplifiers' time constant ÷ parts[0].length where parts[0] is the window in which all settles; else 0 */
   float multiplier_pole;
   int32_t curved;
   float curve[AK_CURVE], polarity;

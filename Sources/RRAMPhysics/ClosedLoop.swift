@@ -44,9 +44,9 @@ public struct LoopResult: Sendable {
 public struct ClosedLoop: Sendable {
   /// The code that serves a network shape.
   public enum Path: String, Sendable, Hashable {
-    /// Constant trip counts for 2→14→14→2, the whole trajectory in registers.
+    /// Constant trip counts for 2→14→14→2, the whole trajectory in registers, or beside poles that are far below a step.
     case specialised
-    /// Any shape up to four layers of 64.
+    /// Any shape up to four layers of 64, and any poles.
     case general
   }
 
@@ -137,9 +137,13 @@ public struct ClosedLoop: Sendable {
     self.transport = transport
   }
 
-  /// The code that serves this loop.
-  public var path: Path {
-    withKernelLoop { loop in ak_loop_path(loop) == AK_PATH_2_14_14_2 ? .specialised : .general }
+  /// The code that serves this loop on such tables.
+  public func path(_ tables: LoopTables, _ integration: LoopIntegration = LoopIntegration()) -> Path {
+    withKernelLoop { loop in
+      withKernelSchedule(tables, integration) { schedule in
+        ak_loop_path(loop, schedule) == AK_PATH_2_14_14_2 ? .specialised : .general
+      }
+    }
   }
 
   /// Runs the loop from given starting points.

@@ -20,7 +20,8 @@ static float weights[AK_MAX_LAYERS][MOST], variances[AK_MAX_LAYERS][MOST], teleg
 static float a[TICKS], b[TICKS], embedding[TICKS * AK_MAX_WIDTH], held_gain[TICKS], levels[TICKS];
 static float x0[SAMPLES * 8], x[SAMPLES * 8];
 
-static int run(const int *widths, int layers, ak_noise noise, int euler, float clamp, float softness) {
+/* `pole` of amplifiers in steps, 0: none, then also without the curve of cells; multipliers are half as fast again. */
+static int run(const int *widths, int layers, ak_noise noise, int euler, float clamp, float softness, float pole) {
   ak_layer layer[AK_MAX_LAYERS];
   for (int l = 0; l < layers; l++) {
     const int inputs = widths[l], outputs = widths[l + 1], count = outputs * (inputs + 1);
@@ -44,7 +45,9 @@ static int run(const int *widths, int layers, ak_noise noise, int euler, float c
   const ak_loop loop = {.layers = layer, .layer_count = layers, .amplitude = 1, .bias_level = 1, .row_clamp = clamp,
                         .amplifier_rail = clamp, .integrator_rail = clamp, .softness = softness, .noise = noise,
                         .correlation_time = 0.05f, .modes = 2, .mode_times = {0.05f, 0.5f}, .mode_shares = {0.5f, 0.5f},
-                        .telegraph_time = 0.1f};
+                        .telegraph_time = 0.1f, .amplifier_pole = pole / (2 * TICKS),
+                        .multiplier_pole = 1.5f * pole / (2 * TICKS), .curved = pole > 0, .curvature = 0.3f,
+                        .read_level = 1, .polarity = 0.95f};
   const ak_schedule schedule = {.ticks = TICKS, .substeps = 2, .euler = euler, .embedding_columns = AK_MAX_WIDTH,
                                 .tick_duration = 1.0 / TICKS, .a = a, .b = b, .embedding = embedding,
                                 .held_gain = held_gain};
@@ -67,6 +70,12 @@ int main(void) {
   for (int n = 0; n < 3; n++)
     for (int noise = AK_NOISE_NONE; noise <= AK_NOISE_CELLS; noise++)
       for (int euler = 0; euler < 2; euler++)
-        if (run(networks[n], layers[n], (ak_noise)noise, euler, noise ? 1.5f : INFINITY, euler ? 0.1f : 0)) return 1;
+        if (run(networks[n], layers[n], (ak_noise)noise, euler, noise ? 1.5f : INFINITY, euler ? 0.1f : 0, 0)) return 1;
+  /* Poles far below a step, below it, and above it; curved cells need a clamp. */
+  static const float poles[3] = {0.01f, 0.1f, 2};
+  for (int n = 0; n < 2; n++)
+    for (int noise = AK_NOISE_NONE; noise <= AK_NOISE_CELLS; noise++)
+      for (int k = 0; k < 3; k++)
+        if (run(networks[n], layers[n], (ak_noise)noise, 0, 1.5f, k == 1 ? 0.1f : 0, poles[k])) return 1;
   return 0;
 }

@@ -142,9 +142,10 @@ typedef enum ak_status {
   AK_NO_MEMORY = 3
 } ak_status;
 
-/* Which code serves a loop: AK_PATH_2_14_14_2 has constant trip counts, AK_PATH_GENERAL takes any shape. */
+/* Which code serves a loop on a schedule: AK_PATH_2_14_14_2 has constant trip counts, AK_PATH_GENERAL takes any shape, and poles
+ * that are not far below a step. */
 typedef enum ak_path { AK_PATH_GENERAL = 0, AK_PATH_2_14_14_2 = 1 } ak_path;
-ak_path ak_loop_path(const ak_loop *loop);
+ak_path ak_loop_path(const ak_loop *loop, const ak_schedule *schedule);
 /* Network evaluations in one integration step. */
 int ak_step_evaluations(const ak_loop *loop, const ak_schedule *schedule);
 

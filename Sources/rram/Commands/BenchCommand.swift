@@ -9,7 +9,7 @@ struct BenchCommand: AsyncParsableCommand {
     commandName: "bench", abstract: "Measure what this machine does: closed loop, emulator, latencies.",
     discussion: """
       One network evaluation is one sample at one stage of one integration step of the ring's network. Rates are medians over repeated \
-      runs. 'Noisy' draws fresh noise for all 30 node outputs in each evaluation (Euler), 'band-limited' and 'cells' are the noise of \
+      runs. 'Poles' is the loop of the board 'parallel', three evaluations a step where others take two. 'Noisy' draws fresh noise for all 30 node outputs in each evaluation (Euler), 'band-limited' and 'cells' are the noise of \
       the emulated chip, per output and per cell (Heun). RRAM_ISA forces an instruction set. Takes less than a minute; 'tools/bench/compare' \
       sets the rates beside PyTorch's.
       """)
@@ -217,6 +217,13 @@ private struct Bench {
     try loop("closedLoopNoisy", batch: 10_000, method: .euler, noise: .white)
     // 1/(2πf) of an amplifier pole at 8 MHz in a run of 20 µs.
     try loop("closedLoopBandLimited", batch: 10_000, noise: .bandLimited(correlationTime: 0.001))
+    // What the board 'parallel' adds: its limits and poles, and the curve and noise of a chip behind its amplifiers.
+    let board = try BoardDescription.named("parallel")
+    try loop("closedLoopPoles", batch: 10_000, board: board)
+    try loop(
+      "closedLoopPolesBandLimited", batch: 10_000,
+      noise: .bandLimited(correlationTime: LoopPoles(Self.parts(of: board)).amplifier), board: board,
+      cells: ChipProfile.named("cmo-hfox").cells)
     try loop("closedLoopCells", batch: 1_000, noise: .perCell(Self.cells))
     try loop("closedLoopGeneral", batch: 10_000, network: Self.wide)
     try publishedRun("publishedRunIdeal", noise: .none)
@@ -248,7 +255,7 @@ private struct Bench {
   }()
 
   /// What ``run()`` measures, for its progress.
-  static let rowCount = 22
+  static let rowCount = 24
 
   /// Names of all rows met so far.
   private(set) var names: [String] = []
@@ -263,17 +270,19 @@ private struct Bench {
 
   private mutating func loop(
     _ name: String, batch: Int, method: LoopIntegration.Method = .heun, noise: LoopNoise = .none,
-    network: LoopNetwork? = nil
+    network: LoopNetwork? = nil, board: BoardDescription? = nil, cells: ChipProfile.Cells? = nil
   ) throws {
     guard isAsked(name) else { return }
     let network = network ?? ring
-    let loop = try ClosedLoop(network: network, noise: noise)
+    let loop =
+      try board.map { try Self.loop(network, noise: noise, on: $0, cells: cells) }
+      ?? ClosedLoop(network: network, noise: noise)
     let x0 = Self.starts(batch)
     let (tables, threads) = (tables, threads)
     let integration = LoopIntegration(method: method)
     // A single sample is a few microseconds: many runs between two looks at the clock.
     let runs = max(1, 20_000 / batch)
-    let perRun = batch * tables.ticks * (method == .heun ? 2 : 1)
+    let perRun = batch * tables.ticks * loop.stepEvaluations(tables, integration)
     var rates: [(cpu: Double, wall: Double)] = []
     for _ in 0...Self.repeats {
       let begin = Clocks()
@@ -293,7 +302,8 @@ private struct Bench {
     report.rows.append(
       .init(
         name: name, network: [network.dimensions] + network.layers.map(\.outputs), batch: batch,
-        method: method == .heun ? "heun" : "euler", path: loop.path.rawValue, evaluationsPerCPUSecond: cpu,
+        method: method == .heun ? "heun" : "euler", path: loop.path(tables, integration).rawValue,
+        evaluationsPerCPUSecond: cpu,
         evaluationsPerSecond: median(rates.map(\.wall)), flopsPerCPUSecond: cpu * 2 * Double(network.products)))
   }
 
@@ -497,7 +507,7 @@ private struct Bench {
     let scratch = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: scratch) }
     let home = RecordsHome(root: scratch)
-    let (loop, tables) = (try kernel(on: BoardDescription.named("parallel")), tables)
+    let (loop, tables) = (try Self.loop(ring, on: BoardDescription.named("parallel")), tables)
     let x0 = Self.starts(65_536)
     report.sampling += try await RRAM.withBoard("emu:profile=ideal,seed=1", home: home, logger: logger) { board in
       let plan = try MappingPlan(model.network, on: board.boardDescription, window: board.limits.conductance)
@@ -536,19 +546,23 @@ private struct Bench {
   /// Sessions and kernels that are measured in turn.
   private static let pairs = 9
 
-  /// The ring's loop with the limits and poles of a board.
-  private func kernel(on board: BoardDescription) throws -> ClosedLoop {
+  private static func parts(of board: BoardDescription) -> BoardDescription.ClosedLoop {
     guard let parts = board.closedLoop else { preconditionFailure("board '\(board.name)' has a closed loop") }
+    return parts
+  }
+
+  /// A network with the limits and poles of a board, on ohmic cells if none are given.
+  private static func loop(
+    _ network: LoopNetwork, noise: LoopNoise = .none, on board: BoardDescription, cells: ChipProfile.Cells? = nil
+  ) throws -> ClosedLoop {
+    let parts = Self.parts(of: board)
     let unit = parts.unitVoltage
-    let noiseless = LoopNetwork(
-      layers: ring.layers.map {
-        .init(inputs: $0.inputs, outputs: $0.outputs, weights: $0.weights, embeddingColumn: $0.embeddingColumn)
-      }, amplitude: ring.amplitude)
     return try ClosedLoop(
-      network: noiseless,
+      network: network,
       limits: LoopLimits(
         rowClamp: Float(parts.rowClamp / unit), amplifierRail: Float(parts.amplifierRail / unit),
-        integratorRail: Float(parts.integratorRail / unit)), poles: LoopPoles(parts))
+        integratorRail: Float(parts.integratorRail / unit)),
+      noise: noise, poles: LoopPoles(parts), transport: cells.map { LoopTransport($0, unit: unit) } ?? .ohmic)
   }
 
   private static func latency(_ name: String, _ seconds: [Double]) -> BenchReport.Latency {
