@@ -99,9 +99,12 @@ struct Fabrication: Sendable {
           trapSteps[cell] = Float(telegraph.step * exp(telegraph.stepSpread * Philox4x32.normals(words).0))
         }
       }
-      if wear.endurance > 0 {
+      if wear.endurance > 0 || wear.earlyShare > 0 {
         let words = block(5, cell)
-        lives[cell] = Float(wear.endurance * pow(10, wear.enduranceSpread * Philox4x32.normals(words).0))
+        let median = Philox4x32.uniform(words.w) < wear.earlyShare ? wear.earlyEndurance : wear.endurance
+        if median > 0 {
+          lives[cell] = Float(median * pow(10, wear.enduranceSpread * Philox4x32.normals(words).0))
+        }
         endsShorted[cell] = Philox4x32.uniform(words.z) < wear.shortShare
       }
     }

@@ -377,9 +377,15 @@ extension ChipProfile.Disturb {
 extension ChipProfile.Wear {
   init(_ root: ProfileSection) throws(ProfileError) {
     let section = try root.section(
-      "wear", required: ["endurance", "enduranceSpread", "shortShare", "onset", "setLoss", "spreadGrowth"])
+      "wear",
+      required: [
+        "endurance", "enduranceSpread", "earlyShare", "earlyEndurance", "shortShare", "onset", "setLoss",
+        "spreadGrowth",
+      ])
     endurance = try section.number("endurance", .cycles)
     enduranceSpread = try section.ratio("enduranceSpread")
+    earlyShare = try section.ratio("earlyShare")
+    earlyEndurance = try section.number("earlyEndurance", .cycles)
     shortShare = try section.ratio("shortShare")
     onset = try section.number("onset", .cycles)
     setLoss = try section.ratio("setLoss")
@@ -387,6 +393,9 @@ extension ChipProfile.Wear {
     try section.reader.require(endurance >= 0, section.childPath("endurance"), "is negative")
     try section.reader.require(
       (0...5).contains(enduranceSpread), section.childPath("enduranceSpread"), "is not between 0 and 5 decades")
+    try section.requireFraction(earlyShare, "earlyShare")
+    try section.reader.require(
+      earlyEndurance > 0, section.childPath("earlyEndurance"), "is not greater than 0")
     try section.requireFraction(shortShare, "shortShare")
     try section.reader.require(onset > 0, section.childPath("onset"), "is not greater than 0")
     try section.reader.require(setLoss >= 0, section.childPath("setLoss"), "is negative")

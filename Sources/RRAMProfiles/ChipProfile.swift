@@ -253,6 +253,9 @@ public struct ChipProfile: Sendable {
     /// Median of the cycles that a cell survives, 0: for ever, and σ of their log10.
     public var endurance: Double
     public var enduranceSpread: Double
+    /// Share of the cells that fail early, infant mortality, and the median of the cycles that they survive.
+    public var earlyShare: Double
+    public var earlyEndurance: Double
     /// Of the cells that fail, those that end shorted; the others no longer SET.
     public var shortShare: Double
     /// Wear begins here: the SET end point falls by `setLoss` (natural logarithm) and the spread of devices grows by `spreadGrowth`

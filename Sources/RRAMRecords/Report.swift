@@ -27,7 +27,7 @@ public struct Report: Sendable {
       <style>
       body { font: 15px/1.5 sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
       table { border-collapse: collapse; margin: .5rem 0 1.5rem } th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left }
-      td + td, th + th { text-align: right; font-variant-numeric: tabular-nums } figure { margin: 1rem 0 } svg { max-width: 100%; height: auto }
+      .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums } figure { margin: 1rem 0 } svg { max-width: 100%; height: auto }
       pre { background: #f6f6f6; padding: 1rem; overflow-x: auto }
       </style></head><body>
       <h1>\(escaped(title))</h1>
@@ -58,10 +58,22 @@ public struct Report: Sendable {
 
   private static func table(_ rows: [[String]]) -> String {
     guard !rows.isEmpty else { return "" }
+    // Numbers stand right, text left: a column is one of numbers if all its cells are short and begin like one.
+    let isNumeric = rows[0].indices.map { column in
+      let cells = rows.dropFirst().compactMap { column < $0.count && !$0[column].isEmpty ? $0[column] : nil }
+      return column > 0
+        && cells.allSatisfy { cell in
+          cell.count <= 24 && cell.first.map { $0.isNumber || "+-−±<≤>≥∞–.".contains($0) } == true
+        }
+    }
     var table = "<table>\n"
     for (index, row) in rows.enumerated() {
       let tag = index == 0 ? "th" : "td"
-      table += "<tr>" + row.map { "<\(tag)>\(escaped($0))</\(tag)>" }.joined() + "</tr>\n"
+      table +=
+        "<tr>"
+        + row.enumerated().map { column, cell in
+          "<\(tag)\(column < isNumeric.count && isNumeric[column] ? " class=\"n\"" : "")>\(escaped(cell))</\(tag)>"
+        }.joined() + "</tr>\n"
     }
     return table + "</table>\n"
   }

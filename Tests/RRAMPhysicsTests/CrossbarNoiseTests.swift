@@ -141,6 +141,22 @@ import Testing
     #expect((2.0...6.0).contains(long), "\(long)")
   }
 
+  /// White noise alone has σ = d/√(2t) in a read of length t. Seed 29, n = 4 096; σ within 4/√(2n) = 4.4 %.
+  @Test(arguments: [1, 10, 100])
+  func whiteNoiseIsADensity(microseconds: Int) throws {
+    var profile = try ChipProfile.named("ideal")
+    profile.readNoise.whiteDensity = 1e-10
+    var crossbar = Crossbar(profile: profile, shape: MacroShape(rows: 64, columns: 64), macro: 0, seed: 29)
+    try crossbar.formAll()
+    let cells = Array(0..<crossbar.cellCount)
+    let integration = Duration.microseconds(microseconds)
+    let first = try crossbar.read(cells, integration: integration, at: 10).map(\.microsiemens)
+    let second = try crossbar.read(cells, integration: integration, at: 11).map(\.microsiemens)
+    let sigma = moments(zip(first, second).map { $0 - $1 }).sigma / 2.0.squareRoot()
+    let expected = 1e-4 / (2e-6 * Double(microseconds)).squareRoot()
+    #expect(abs(sigma / expected - 1) < 0.044, "\(sigma) µS instead of \(expected)")
+  }
+
   /// What the loop sees as constant and what it sees as noise add up to the momentary variance: 20 µs, seed 27.
   @Test func nodeNoiseIsWhatAveragingTakesAway() throws {
     let (fresh, _) = try programmed(to: 50, seed: 27)

@@ -262,9 +262,16 @@ struct ProfileCheckOutput: CommandOutput {
       page.sections.append(.picture(title: figure.title, svg: file))
     }
     for (title, figures) in [("Fitted", fitted), ("Not fitted", notFitted)] where !figures.isEmpty {
-      let rows = zip(Self.cells(figures), figures).map { $0 + [$1.source] }
-      page.sections.append(
-        .table(title: "\(title): \(Self.verdict(figures))", rows: [Self.head + ["source"]] + rows))
+      page.sections.append(.table(title: "\(title): \(Self.verdict(figures))", rows: []))
+      var sections: [String] = []
+      for figure in figures where !sections.contains(figure.section) { sections.append(figure.section) }
+      for section in sections {
+        let part = figures.filter { $0.section == section }
+        let rows = zip(Self.cells(part), part).map { cells, figure in
+          [figure.quantity] + cells.dropFirst() + [figure.source]
+        }
+        page.sections.append(.subtable(title: section, rows: [Self.head + ["source"]] + rows))
+      }
     }
     try page.write(to: record.file("report.html"), manifest: record.currentManifest)
     let encoder = JSONEncoder()
@@ -290,14 +297,15 @@ extension ProfileCheck.Figure {
       plots.append("$s\(index) using 1:2 with \(style) lc rgb '\(colour)' title \(quoted(series.name))")
     }
     let script = """
-      set title \(quoted(title))
       set xlabel \(quoted(xLabel))
       set ylabel \(quoted(yLabel))
       \(isLogarithmic ? "set logscale x\nset format x '10^{%L}'" : "")
-      set key outside right
+      set bmargin \(series.count + 4)
+      set key bmargin left Left reverse maxcols 1
       set grid
       plot \(plots.joined(separator: ", "))
       """
-    try Gnuplot(width: 900, height: 420, format: .svg).draw(script, tables: tables, to: file)
+    // The key stands below, a line a series.
+    try Gnuplot(width: 900, height: 380 + 18 * series.count, format: .svg).draw(script, tables: tables, to: file)
   }
 }
