@@ -2,7 +2,6 @@
 import PackageDescription
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 // The allowed direction of imports is checked by tools/check; keep this list in the order of the layers.
 let package = Package(
@@ -15,7 +14,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
@@ -38,7 +36,7 @@ let package = Package(
     .target(name: "RRAMFiles", dependencies: ["RRAMUnits", "CZlib"]),
     .target(
       name: "RRAMProfiles",
-      dependencies: ["RRAMUnits", "Yams", crypto],
+      dependencies: ["RRAMUnits", "Yams"],
       resources: [.copy("Resources/chips"), .copy("Resources/boards")]),
     // The wire and what carries it.
     .target(
@@ -70,19 +68,19 @@ let package = Package(
     // Networks, mapping, sampling, records.
     .target(
       name: "RRAMModel",
-      dependencies: ["RRAMUnits", "RRAMFiles", "CAnalogKernel", crypto],
+      dependencies: ["RRAMUnits", "RRAMFiles", "CAnalogKernel"],
       resources: [.copy("Resources/models"), .copy("Resources/data")]),
     .target(
       name: "RRAMRecords",
       dependencies: [
-        "RRAMUnits", "RRAMWire", "RRAMBoard", "RRAMProfiles", "RRAMFiles", crypto,
+        "RRAMUnits", "RRAMWire", "RRAMBoard", "RRAMProfiles", "RRAMFiles",
         .product(name: "GRDB", package: "GRDB.swift"),
       ]),
     .target(
       name: "RRAMMapping",
       dependencies: [
         "RRAMUnits", "RRAMWire", "RRAMWriting", "RRAMBoard", "RRAMModel", "RRAMProfiles", "CAnalogKernel",
-        "RRAMRecords", logging, crypto,
+        "RRAMRecords", logging,
       ]),
     .target(
       name: "RRAMSampling",
@@ -141,7 +139,8 @@ let package = Package(
     .testTarget(
       name: "RRAMConformanceTests",
       dependencies: [
-        "RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMProfiles", "RRAMEmulator", "RRAMConformance", "RRAMFaults",
+        "RRAMUnits", "RRAMWire", "RRAMTransport", "RRAMProfiles", "RRAMBoard", "RRAMEmulator", "RRAMConformance",
+        "RRAMFaults",
       ]),
     .testTarget(
       name: "RRAMEmulatorTests",
@@ -202,9 +201,37 @@ let package = Package(
   ]
 )
 
-// Builds under a sanitizer cost minutes: only the tests that are wanted then (tools/sanitize).
+// Builds under a sanitizer cost minutes: only the tests that are wanted then, and what they stand on (tools/sanitize).
 if let wanted = Context.environment["RRAM_TESTS"] {
-  package.targets.removeAll { $0.type == .test && !wanted.split(separator: " ").contains(Substring($0.name)) }
+  var kept = Set(wanted.split(separator: " ").map(String.init))
+  var found = kept
+  while !found.isEmpty {
+    let needed = package.targets.filter { found.contains($0.name) }.flatMap(\.dependencies)
+    found = Set(
+      needed.compactMap { dependency in
+        switch dependency {
+        case .byNameItem(let name, _), .targetItem(let name, _): name
+        default: nil
+        }
+      }
+    ).subtracting(kept)
+    kept.formUnion(found)
+  }
+  package.targets.removeAll { !kept.contains($0.name) }
+  package.products.removeAll { _ in true }
+}
+
+// For tools/fuzz, a package of its own: what takes bytes from strangers, and no more. Only that is instrumented: libFuzzer looks at every
+// counter after each of some thousand executions a second.
+if Context.environment["RRAM_FUZZ"] != nil {
+  let fuzzed = [
+    "RRAMUnits", "RRAMFiles", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMEmulator", "RRAMEmulatorUSB",
+    "RRAMCharacterization", "HDPMBoard",
+  ]
+  package.products.append(.library(name: "RRAMFuzzed", targets: fuzzed))
+  for target in package.targets where fuzzed.contains(target.name) {
+    target.swiftSettings = [.unsafeFlags(["-sanitize=fuzzer"])]
+  }
 }
 
 // The mocked USB tests link umockdev, and a library that stands before libc in the whole test bundle: only where tools/test

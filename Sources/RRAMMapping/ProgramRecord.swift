@@ -1,4 +1,3 @@
-internal import Crypto
 public import Foundation
 public import RRAMBoard
 public import RRAMModel
@@ -56,7 +55,7 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
       var nonce: UInt64
     }
     let contents = Contents(model: modelSHA256, plan: plan, chip: chip, nonce: nonce)
-    return Array(SHA256.hash(data: try JSONEncoder.records.encode(contents)).prefix(MacroLabel.byteCount))
+    return Array(SHA256.hash(Array(try JSONEncoder.records.encode(contents))).prefix(MacroLabel.byteCount))
   }
 
   /// Keeps the record under its label.

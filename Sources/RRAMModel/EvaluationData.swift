@@ -1,4 +1,5 @@
 internal import RRAMFiles
+internal import RRAMUnits
 
 /// The data side of every metric: points, their classes, the histogram that goes with them.
 public struct EvaluationData: Sendable {
@@ -29,7 +30,7 @@ public struct EvaluationData: Sendable {
     try Self.check(points, of: name)
     self.name = name
     file = name
-    sha256 = points.withUnsafeBytes { hexadecimalSHA256(Array($0)) }
+    sha256 = points.withUnsafeBytes { SHA256.hexadecimal(Array($0)) }
     histogram = .ring
     self.points = points
     self.labels = labels
@@ -60,7 +61,7 @@ public struct EvaluationData: Sendable {
     let bytes = try readingFile { () throws(FileError) in try FileContents.read(path) }
     name = nameOrPath
     file = path
-    sha256 = hexadecimalSHA256(bytes)
+    sha256 = SHA256.hexadecimal(bytes)
     histogram = nameOrPath == "letters" ? .letters : .ring
     let array: NPYArray
     var labels: [Int]?

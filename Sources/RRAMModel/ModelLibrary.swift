@@ -1,6 +1,6 @@
-internal import Crypto
 internal import Foundation
 internal import RRAMFiles
+internal import RRAMUnits
 
 /// A score network with what its file says about it.
 public struct ScoreModel: Sendable {
@@ -66,7 +66,7 @@ public enum ModelLibrary {
 
   private static func read(_ path: String) throws(ModelError) -> (TensorFile, sha256: String) {
     let bytes = try readingFile { () throws(FileError) in try FileContents.read(path) }
-    return (try TensorFile(bytes: bytes, file: path), hexadecimalSHA256(bytes))
+    return (try TensorFile(bytes: bytes, file: path), SHA256.hexadecimal(bytes))
   }
 
   /// True if the text names a file rather than something shipped.
@@ -103,10 +103,4 @@ public enum ModelLibrary {
     return "\(file) has no metadata \(absent.joined(separator: ", ")); using the published "
       + absent.map { "\($0.dropFirst(5)) \(values[$0] ?? "")" }.joined(separator: ", ")
   }
-}
-
-/// SHA-256 in lower-case hexadecimal.
-func hexadecimalSHA256(_ bytes: [UInt8]) -> String {
-  let digits = Array("0123456789abcdef")
-  return String(SHA256.hash(data: bytes).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
 }

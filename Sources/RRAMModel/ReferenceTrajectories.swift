@@ -1,5 +1,6 @@
 internal import Foundation
 internal import RRAMFiles
+internal import RRAMUnits
 
 /// Trajectories of the system that a neural ODE is the twin of, none of them used in its training: an npz with `time` (frames + 1),
 /// seconds of the system, `x0` (n, 2), start points as measured, and `x` (n, frames + 1, 2), both in units of the network.
@@ -48,7 +49,7 @@ public struct ReferenceTrajectories: Sendable {
       throw ModelError(.nonFinite, path, key: "x", reason: "element \(bad.index) is \(bad.value)")
     }
     self.init(
-      name: nameOrPath, sha256: hexadecimalSHA256(bytes), time: seconds, start: start, x: x)
+      name: nameOrPath, sha256: SHA256.hexadecimal(bytes), time: seconds, start: start, x: x)
   }
 
   /// Trajectories of any origin.

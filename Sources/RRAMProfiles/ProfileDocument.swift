@@ -1,5 +1,5 @@
-import Crypto
 import Foundation
+import RRAMUnits
 
 /// Finds and reads YAML documents, shipped ones and files.
 package enum ProfileDocument {
@@ -52,7 +52,6 @@ package enum ProfileDocument {
 
   /// SHA-256 of the UTF-8 bytes, lower-case hex.
   package static func hash(of text: String) -> String {
-    let digits = Array("0123456789abcdef")
-    return String(SHA256.hash(data: Array(text.utf8)).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+    SHA256.hexadecimal(Array(text.utf8))
   }
 }

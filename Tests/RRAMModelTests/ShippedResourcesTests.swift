@@ -15,7 +15,7 @@ import Testing
     for line in sums.split(separator: "\n") {
       let fields = line.split(separator: " ", omittingEmptySubsequences: true).map(String.init)
       try #require(fields.count == 2)
-      #expect(hexadecimalSHA256(try FileContents.read(path + "/" + fields[1])) == fields[0], "\(fields[1])")
+      #expect(SHA256.hexadecimal(try FileContents.read(path + "/" + fields[1])) == fields[0], "\(fields[1])")
       listed.insert(fields[1])
     }
     let found = try FileManager.default.contentsOfDirectory(atPath: path).filter { !$0.hasPrefix(".") }

@@ -1,5 +1,9 @@
 import Foundation
-import RRAMKit
+import RRAMCharacterization
+import RRAMFiles
+import RRAMProfiles
+import RRAMUnits
+import RRAMWire
 
 /// One small, good input of each kind, from which libFuzzer sets out: written by `--seeds`, committed under corpus/.
 func writeSeeds(to folder: URL) throws {

@@ -1,7 +1,10 @@
 import Foundation
 import Glibc
 import Logging
-import RRAMKit
+import RRAMCharacterization
+import RRAMFiles
+import RRAMProfiles
+import RRAMUnits
 import RRAMWire
 
 @testable import HDPMBoard
