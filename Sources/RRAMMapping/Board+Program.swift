@@ -13,11 +13,13 @@ extension Board {
   ///
   /// - Parameters:
   ///   - home: where the record is kept under its label; nil keeps it nowhere, and sampling will refuse the chip.
+  ///   - willLabel: hears of the label, 32 hexadecimal digits, before a macro carries it. A run that is cut off right after that knows
+  ///     the label as its own; if this throws, no label is set.
   /// - Returns: the record with its report.
   /// - Throws: ``MappingError`` `notFormed` before the first pulse if more than 1 % of the cells are pristine; `BoardError`.
   public func program(
     _ plan: MappingPlan, model: ScoreModel, options: ProgramOptions, home: RecordsHome?,
-    progress: (@Sendable (MappingEvent) -> Void)? = nil
+    progress: (@Sendable (MappingEvent) -> Void)? = nil, willLabel: (@Sendable (String) throws -> Void)? = nil
   ) async throws -> ProgramRecord {
     let tally = await Tally(self)
     let bias = defaultReadBias(averages: options.method.averages)
@@ -78,6 +80,7 @@ extension Board {
 
     let label = try ProgramRecord.makeLabel(
       plan: plan, modelSHA256: model.sha256, chip: info.chipID, nonce: UInt64.random(in: 0...UInt64.max))
+    try willLabel?(hexadecimal(label))
     var macros: [ProgramRecord.Macro] = []
     for macro in plan.macros {
       let state = try await setLabel(label, macro: macro)

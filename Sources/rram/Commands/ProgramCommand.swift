@@ -169,9 +169,12 @@ struct ProgramCommand: AsyncParsableCommand {
       }
       try record.note(setting: "tolerance_uS", "\(programOptions.tolerance.microsiemens)")
       try await checkUntouched(plan, programOptions, on: board, record, resumes: earlier != nil)
-      let program = try await board.program(plan, model: model, options: programOptions, home: home) {
-        progress.show($0)
-      }
+      let program = try await board.program(
+        plan, model: model, options: programOptions, home: home, progress: { progress.show($0) },
+        willLabel: { label in
+          let earlier = record.currentManifest.settings[Self.ownLabels].map { $0 + " " } ?? ""
+          try record.note(setting: Self.ownLabels, earlier + label)
+        })
       progress.clear()
       known.enter(program.report.failures)
       try known.save(chip: board.info.chipID, home: home)
@@ -205,6 +208,9 @@ extension ProgramCommand {
     return once * (1 + (options.retry?.epochs ?? 0))
   }
 
+  /// The setting that keeps the labels which the run has set, or was about to set.
+  private static let ownLabels = "ownLabels"
+
   /// What a run knows of cells holds only while nobody else has written them: labels and write counters tell.
   private func checkUntouched(
     _ plan: MappingPlan, _ options: ProgramOptions, on board: Board, _ record: RunDirectory, resumes: Bool
@@ -212,7 +218,7 @@ extension ProgramCommand {
     for macro in plan.macros {
       let now = try await board.label(macro: macro)
       let (labelKey, counterKey) = ("label.macro\(macro)", "writeCounter.macro\(macro)")
-      let label = now.label.map { String($0, radix: 16) }.joined(separator: ".")
+      let label = now.label.map { String(format: "%02x", $0) }.joined()
       guard resumes, let before = record.currentManifest.settings[counterKey].flatMap({ UInt64($0) }) else {
         try record.note(setting: labelKey, label)
         try record.note(setting: counterKey, "\(now.writeCounter)")
@@ -221,7 +227,10 @@ extension ProgramCommand {
       let attempts = 1 + (record.currentManifest.settings["resumed"].flatMap { Int($0) } ?? 0)
       let layers = plan.layers.count { $0.block.macro == macro }
       let own = UInt64(layers * Self.writesALayer(options) * attempts)
-      guard record.currentManifest.settings[labelKey] == label, now.writeCounter <= before + own else {
+      // A run that was cut off behind its last pulse finds the label that it has set itself.
+      let isOwn =
+        record.currentManifest.settings[Self.ownLabels]?.split(separator: " ").contains(Substring(label)) ?? false
+      guard isOwn || record.currentManifest.settings[labelKey] == label, now.writeCounter <= before + own else {
         throw CommandError(
           message:
             "macro \(macro) of chip \(board.info.chipID) was written by others since the run began: its write counter was "

@@ -14,6 +14,8 @@ struct KillCommand: AsyncParsableCommand {
       """)
 
   @Option(help: "How often each operation is struck by each.") var repetitions = 4
+  @Option(help: "Only this operation: program, sample or characterize.") var operation: Host.Operation?
+  @Option(help: "Only this fault: kill or diskFull.") var fault: Host.Fault?
   @Option(help: "Draws the moments.") var seed: UInt64 = 1
   @Option(help: "The program that is killed.") var executable = ".build/release/rram"
 
@@ -21,7 +23,6 @@ struct KillCommand: AsyncParsableCommand {
     let folder = FileManager.default.temporaryDirectory.appending(path: "rram-kill-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    setenv("RRAM_HOME", folder.appending(path: "home").path, 1)
     var generator = PhiloxStream(seed: seed, stream: (0x4B49_4C4C, 0, 0))
     let host = Host(executable: executable, folder: folder)
     try host.prepare()
@@ -29,24 +30,26 @@ struct KillCommand: AsyncParsableCommand {
       ["operation", "fault", "times", "struck", "grounded after, ms (most)", "resumed", "pulses, % more (most)"]
     ]
     var breaches: [String] = []
-    for operation in Host.Operation.allCases {
+    for operation in operation.map({ [$0] }) ?? Host.Operation.allCases {
       let duration = try await host.undisturbed(operation)
-      for fault in Host.Fault.allCases {
+      for fault in fault.map({ [$0] }) ?? Host.Fault.allCases {
         var (struck, grounded, resumed, extra) = (0, 0.0, 0, 0.0)
         for turn in 0..<repetitions {
           let moment = duration * (0.1 + 0.85 * generator.uniform())
+          let blocks = Int(8 + 300 * generator.uniform())
           do {
-            let end = try await host.strike(operation, fault, after: moment, blocks: Int(8 + 300 * generator.uniform()))
+            let end = try await host.strike(operation, fault, after: moment, blocks: blocks)
             struck += end.hasStruck ? 1 : 0
             resumed += end.hasStruck ? 1 : 0
             grounded = max(grounded, end.groundedAfter.seconds)
             extra = max(extra, end.extraPulses)
           } catch {
-            breaches.append("\(operation.rawValue), \(fault.rawValue) \(turn) after \(moment) s: \(error)")
+            let place = fault == .kill ? "after \(moment) s" : "at \(blocks) KiB a file"
+            breaches.append("\(operation.rawValue), \(fault.name) \(turn) \(place): \(error)")
           }
         }
         rows.append([
-          operation.rawValue, fault.rawValue, "\(repetitions)", "\(struck)", String(format: "%.0f", grounded * 1e3),
+          operation.rawValue, fault.name, "\(repetitions)", "\(struck)", String(format: "%.0f", grounded * 1e3),
           "\(resumed)", operation == .program ? String(format: "%.1f", extra) : "",
         ])
       }
@@ -59,11 +62,11 @@ struct KillCommand: AsyncParsableCommand {
 }
 
 /// The built command line, an emulated board in another process, and what they leave behind.
-private struct Host {
-  enum Operation: String, CaseIterable { case program, sample, characterize }
-  enum Fault: String, CaseIterable {
-    case kill = "SIGKILL"
-    case diskFull = "disk full"
+struct Host {
+  enum Operation: String, CaseIterable, ExpressibleByArgument { case program, sample, characterize }
+  enum Fault: String, CaseIterable, ExpressibleByArgument {
+    case kill, diskFull
+    var name: String { self == .kill ? "SIGKILL" : "disk full" }
   }
   struct End {
     var hasStruck: Bool
@@ -77,9 +80,11 @@ private struct Host {
   private static let watchdog = Duration.seconds(2)
 
   private func path(_ name: String) -> String { folder.appending(path: name).path }
+  private var home: String { path("home") }
 
   private func process(_ arguments: [String], blocks: Int? = nil) -> Process {
     let process = Process()
+    process.environment = ProcessInfo.processInfo.environment.merging(["RRAM_HOME": home]) { $1 }
     process.standardOutput = FileHandle.nullDevice
     process.standardError = FileHandle.nullDevice
     if let blocks {
@@ -94,22 +99,24 @@ private struct Host {
     return process
   }
 
-  @discardableResult private func rram(_ arguments: [String]) throws -> Int32 {
+  private func rram(_ arguments: [String]) throws {
     let process = process(arguments)
+    let errors = Pipe()
+    process.standardError = errors
     try process.run()
+    let said = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
     process.waitUntilExit()
-    return process.terminationStatus
+    guard process.terminationStatus == 0 else {
+      throw Breach("\(arguments.joined(separator: " ")) ends with \(process.terminationStatus): \(said)")
+    }
   }
 
   /// Chips before the operations.
   func prepare() throws {
-    for arguments in [["form", "--for", "ring", "-q", "--board", Self.chip + path("formed.npz")]] {
-      guard try rram(arguments) == 0 else { throw Breach("\(arguments) fails") }
-    }
+    try rram(["form", "--for", "ring", "-q", "--board", Self.chip + path("formed.npz")])
     try FileManager.default.copyItem(atPath: path("formed.npz"), toPath: path("programmed.npz"))
-    guard try rram(["program", "ring", "-q", "--board", Self.chip + path("programmed.npz")]) == 0 else {
-      throw Breach("program fails")
-    }
+    try rram(["program", "ring", "-q", "--board", Self.chip + path("programmed.npz")])
+    try FileManager.default.copyItem(atPath: home, toPath: path("prepared"))
   }
 
   private func arguments(_ operation: Operation, run: String, board: String) -> [String] {
@@ -160,6 +167,9 @@ private struct Host {
   private func start(_ operation: Operation) throws -> String {
     let state = path("die.npz")
     try? FileManager.default.removeItem(atPath: state)
+    // The chips' records as they were: a ledger that grew with every strike would meet the limit before the operation begins.
+    try FileManager.default.removeItem(atPath: home)
+    try FileManager.default.copyItem(atPath: path("prepared"), toPath: home)
     try FileManager.default.copyItem(
       atPath: path(operation == .program ? "formed.npz" : "programmed.npz"), toPath: state)
     return state
@@ -170,15 +180,12 @@ private struct Host {
 
   func undisturbed(_ operation: Operation) async throws -> Double {
     let state = try start(operation)
-    let begin = ContinuousClock.now
     var seconds = 0.0
     try await serving(state) { socket in
       let begin = ContinuousClock.now
-      let status = try rram(arguments(operation, run: path("clean-\(operation.rawValue)"), board: "sock:\(socket)"))
+      try rram(arguments(operation, run: path("clean-\(operation.rawValue)"), board: "sock:\(socket)"))
       seconds = (ContinuousClock.now - begin).seconds
-      guard status == 0 else { throw Breach("\(operation.rawValue) ends with \(status)") }
     }
-    _ = begin
     if operation == .program { Self.undisturbedPulses = try pulses(state) - pulses(path("formed.npz")) }
     return seconds
   }
@@ -212,8 +219,7 @@ private struct Host {
         hasRun
         ? [operation.rawValue, "--resume", run, "-q", "--board", "sock:\(socket)"]
         : arguments(operation, run: run + "b", board: "sock:\(socket)")
-      let status = try rram(again)
-      guard status == 0 else { throw Breach("\(again.joined(separator: " ")) ends with \(status)") }
+      try rram(again)
     }
     if operation == .program, end.hasStruck {
       let spent = try pulses(state) - pulses(path("formed.npz"))
