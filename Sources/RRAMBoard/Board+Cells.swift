@@ -80,14 +80,21 @@ extension Board {
       return piece
     }
     let seconds = Double(request.count) * (request.width.seconds + boardDescription.drivers.settling.seconds)
+    return try await pulsing(request.cells, requests, cost: { Double($0) * seconds }, forming: request.kind == .forming)
+  }
+
+  /// Work that is never begun again after a lost answer: only what became of it is asked.
+  private func pulsing<R: CellOperation>(
+    _ cells: CellSelection, _ requests: [R], cost: (Int) -> Double, forming: Bool
+  ) async throws -> CellReport where R.Response == CellResults {
     do {
-      let streams = try await open(requests, cost: { Double($0) * seconds })
-      var waiting = Deque(streams)
-      return try await report(request.cells, forming: request.kind == .forming, progress: nil) { _ in waiting.popFirst()
-      }
+      var waiting = Deque(try await open(requests, cost: cost))
+      return try await report(
+        cells, forming: forming, progress: nil, pending: { Array(waiting) }, next: { _ in waiting.popFirst() })
     } catch var error as BoardError where error.isOutcomeUnknown && configuration.retries > 0 {
-      // Never again: only what became of it is asked.
       error.outcome = try? await settle(error)
+      let unheard = await enterUnheard(error, of: cells)
+      error.partial?.merge(unheard)
       throw error
     }
   }
@@ -106,8 +113,7 @@ extension Board {
     let settling = boardDescription.drivers.settling.seconds
     let seconds =
       Double(request.count) * (request.set.width.seconds + request.reset.width.seconds + 2 * settling)
-    var waiting = Deque(try await open(requests, cost: { Double($0) * seconds }))
-    return try await report(request.cells, forming: false, progress: nil) { _ in waiting.popFirst() }
+    return try await pulsing(request.cells, requests, cost: { Double($0) * seconds }, forming: false)
   }
 
   /// Forms the selected cells one by one: a ramp of pulses, a read after each, until a cell conducts.
@@ -243,39 +249,45 @@ extension Board {
   ) async throws -> CellReport where R.Response == CellResults {
     var unsent = Deque(requests)
     var open: Deque<Part> = []
-    return try await report(cells, forming: forming, targets: targets, progress: progress) { board in
-      if open.isEmpty, let (part, request) = unsent.popFirst() {
-        open.append((part, try await board.stream(request)))
-      }
-      let current = open.popFirst()
-      if open.isEmpty, let (part, request) = unsent.first, let stream = try await board.streamNow(request) {
-        unsent.removeFirst()
-        open.append((part, stream))
-      }
-      return current
-    }
+    return try await report(
+      cells, forming: forming, targets: targets, progress: progress, pending: { Array(open) },
+      next: { board in
+        if open.isEmpty, let (part, request) = unsent.popFirst() {
+          open.append((part, try await board.stream(request)))
+        }
+        let current = open.popFirst()
+        if open.isEmpty, let (part, request) = unsent.first, let stream = try await board.streamNow(request) {
+          unsent.removeFirst()
+          open.append((part, stream))
+        }
+        return current
+      })
   }
 
-  /// Joins the answers of all parts; `next` gives one part after the other.
+  /// Enters pulses into the books of the session and of whoever keeps the chip's.
+  func enter(_ report: CellReport, isForming: Bool) {
+    book.enter(report)
+    guard report.totalPulses > 0 else { return }
+    configuration.pulsed?(
+      PulsesGiven(
+        chip: info.chipID, macroShape: boardDescription.macros.shape, cells: report.selection, pulses: report.pulses,
+        isForming: isForming))
+  }
+
+  /// Joins the answers of all parts; `next` gives one part after the other, `pending` those that have been sent beside it.
   private func report(
     _ cells: CellSelection, forming: Bool, targets: [Float] = [],
-    progress: (@Sendable (OperationProgress) -> Void)?,
+    progress: (@Sendable (OperationProgress) -> Void)?, pending: () -> [Part],
     next: (isolated Board) async throws -> Part?
   ) async throws -> CellReport {
     var report = CellReport(selection: cells)
-    defer {
-      book.enter(report)
-      if report.totalPulses > 0 {
-        configuration.pulsed?(
-          PulsesGiven(
-            chip: info.chipID, macroShape: boardDescription.macros.shape, cells: cells, pulses: report.pulses,
-            isForming: forming))
-      }
-    }
+    defer { enter(report, isForming: forming) }
     var done = OperationProgress(total: cells.count)
     var offset = 0
-    var said = [Bool](repeating: targets.isEmpty || configuration.cellsWritten == nil, count: cells.count)
-    let addresses = said.contains(false) ? report.addresses : []
+    // Cells that have been heard of.
+    var said = [Bool](repeating: false, count: cells.count)
+    let tell = targets.isEmpty ? nil : configuration.cellsWritten
+    let addresses = tell == nil ? [] : report.addresses
     while let (part, stream) = try await next(self) {
       report.operationIDs.append(stream.operationID)
       var latest = OperationProgress()
@@ -290,7 +302,7 @@ extension Board {
           let new = heard.filter { !said[$0] && report.reasons[$0] != .notReached }
           if !new.isEmpty {
             for k in new { said[k] = true }
-            try configuration.cellsWritten?(new.map { report.written($0, at: addresses[$0], target: targets[$0]) })
+            try tell?(new.map { report.written($0, at: addresses[$0], target: targets[$0]) })
           }
           latest = results.progress
           progress?(done.adding(latest))
@@ -298,6 +310,16 @@ extension Board {
       } catch var error as BoardError {
         report.rounds = done.rounds + latest.rounds
         error.partial = report
+        for (sent, stream) in [(part, stream)] + pending() {
+          let places = offset..<offset + sent.count
+          var mask = CellMask(cellCount: sent.block.cellCount)
+          for (place, index) in zip(places, sent.indices) where !said[place] { mask[index] = true }
+          error.unheard.append(
+            UnheardOperation(
+              id: stream.operationID, cells: CellSelection(block: sent.block, mask: mask),
+              pulses: places.reduce(0) { $0 + Int(report.pulses[$1]) }, isForming: forming))
+          offset += sent.count
+        }
         throw error
       }
       done = done.adding(latest)

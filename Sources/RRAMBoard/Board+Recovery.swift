@@ -14,13 +14,34 @@ extension Board {
       return nil
     }
     guard let id = error.operationID else { return nil }
-    var state = try await operationState(id)
-    // Its request may still be under way behind the question: an operation that is not known yet is none that has ended.
-    if state.state == .unknown || state.state == .queued || state.state == .running {
-      try await abort(id)
-      state = try await operationState(id)
-    }
+    let state = try await ended(id)
     return state.state == .unknown ? nil : state
+  }
+
+  /// Enters the pulses of operations of which not all was heard, as the board has counted them, and ends those that are still at it.
+  ///
+  /// The board counts an operation's pulses, not a cell's: the cells that were not heard of get equal shares, and the sum is right.
+  /// - Returns: a report of these pulses and nothing else.
+  func enterUnheard(_ error: BoardError, of cells: CellSelection) async -> CellReport {
+    var sum = CellReport(selection: cells)
+    for operation in error.unheard where operation.cells.count > 0 {
+      guard let state = try? await ended(operation.id), state.pulses > operation.pulses else { continue }
+      let (share, rest) = (state.pulses - operation.pulses).quotientAndRemainder(dividingBy: operation.cells.count)
+      var report = CellReport(selection: operation.cells)
+      for k in report.pulses.indices { report.pulses[k] = UInt32(clamping: share + (k < rest ? 1 : 0)) }
+      enter(report, isForming: operation.isForming)
+      sum.merge(report)
+    }
+    return sum
+  }
+
+  /// Where an operation stands once it does nothing more.
+  private func ended(_ id: UInt64) async throws -> OperationState {
+    let state = try await operationState(id)
+    // Its request may still be under way behind the question: an operation that is not known yet is none that has ended.
+    guard state.state == .unknown || state.state == .queued || state.state == .running else { return state }
+    try await abort(id)
+    return try await operationState(id)
   }
 
   /// Does `body` again where an answer was lost and asking twice changes nothing.
@@ -60,6 +81,8 @@ extension Board {
         } catch {
           // The first failure is the one to tell of.
         }
+        report.merge(await enterUnheard(error, of: cells))
+        if error.partial != nil { error.partial = report }
         guard left > 0 else { throw error }
         left -= 1
         let done = Set(report.finished)

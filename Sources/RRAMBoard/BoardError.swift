@@ -59,6 +59,8 @@ public struct BoardError: Error, Sendable, CustomStringConvertible {
   public var outcome: OperationState?
   /// The error of the layer below.
   public var underlying: (any Error)?
+  /// Operations of which less was heard than they may have done.
+  var unheard: [UnheardOperation] = []
 
   public init(
     _ code: Code, _ message: String, address: String, operationID: UInt64? = nil, refusal: Refusal? = nil,
@@ -99,7 +101,18 @@ public struct BoardError: Error, Sendable, CustomStringConvertible {
       }
     var message = "\(request): \(response.status)"
     if let refusal = response.refusal { message += ": \(refusal)" }
-    if !response.detail.isEmpty { message += ": \(response.detail)" }
+    // Firmware may say in words what the refusal says in numbers.
+    if !response.detail.isEmpty, response.detail != response.refusal?.description { message += ": \(response.detail)" }
     self.init(code, message, address: address, operationID: operationID, refusal: response.refusal)
   }
+}
+
+/// An operation whose answer did not come, or not whole.
+struct UnheardOperation: Sendable {
+  var id: UInt64
+  /// Those of its cells of which nothing was heard.
+  var cells: CellSelection
+  /// Pulses that were heard of.
+  var pulses: Int
+  var isForming: Bool
 }

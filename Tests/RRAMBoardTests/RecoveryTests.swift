@@ -6,6 +6,7 @@ import RRAMProfiles
 import RRAMTransport
 import RRAMUnits
 import RRAMWire
+import Synchronization
 import Testing
 
 /// What the host does after an answer was lost: it asks, and goes on; it repeats nothing that changes a cell.
@@ -13,7 +14,11 @@ import Testing
   private static let block = CellBlock(macro: 0, shape: MacroShape(rows: 4, columns: 4))
 
   /// A formed block behind a link that can be struck; the chip is kept in a file, so that the firmware can start anew.
-  private func withFormedBlock(_ body: (Board, FaultyLink) async throws -> Void) async throws {
+  ///
+  /// - Parameter pulsed: hears of the pulses that the ledger would enter.
+  private func withFormedBlock(
+    pulsed: (@Sendable (PulsesGiven) -> Void)? = nil, _ body: (Board, FaultyLink) async throws -> Void
+  ) async throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "rram-recovery-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -28,6 +33,7 @@ import Testing
     configuration.responseLimit = .seconds(1)
     configuration.safeLimit = .seconds(1)
     configuration.retries = 3
+    configuration.pulsed = pulsed
     try await withBoard(link, configuration: configuration) { board in
       let programming = profile.programming.forming
       let ramp = PulseRamp(
@@ -70,7 +76,8 @@ import Testing
 
   @Test(arguments: [MessageFault.drop, .corrupt, .duplicate, .firmwareReset], [FaultPoint.Direction.toBoard, .toHost])
   func aWriteGoesOnWithTheCellsThatWereNotHeardOf(fault: MessageFault, direction: FaultPoint.Direction) async throws {
-    try await withFormedBlock { board, link in
+    let given = PulseCount()
+    try await withFormedBlock(pulsed: given.add) { board, link in
       link.strikeNext(fault, direction, seed: 300)
       let report: CellReport
       do {
@@ -86,12 +93,15 @@ import Testing
       #expect(report.convergedCount == 16, "\(report.failures)")
       let read = try await board.read(Self.block)
       #expect(zip(read, report.conductance).allSatisfy { abs($0 - $1) < 0.5e-6 })
+      // The books have every pulse that the board has counted, heard of or not; who starts anew counts from 0.
+      if fault != .firmwareReset { #expect(given.total == (try await board.counters().pulses)) }
     }
   }
 
   /// The board did it, the answer was lost: it is not done again, and the error says what the board says.
   @Test func aPulseIsNeverRepeated() async throws {
-    try await withFormedBlock { board, link in
+    let given = PulseCount()
+    try await withFormedBlock(pulsed: given.add) { board, link in
       let before = try await board.counters().pulses
       link.strikeNext(.drop, .toHost)
       let pulse = Pulse(
@@ -101,6 +111,7 @@ import Testing
       #expect(error?.code == .timedOut)
       #expect(error?.outcome?.state == .done && error?.outcome?.pulses == 48)
       #expect(try await board.counters().pulses == before + 48)
+      #expect(given.total == before + 48)
     }
   }
 
@@ -118,5 +129,16 @@ import Testing
       #expect(try await board.counters().pulses == 0)
     }
     await device.close()
+  }
+}
+
+/// Sums what the ledger would enter.
+private final class PulseCount: Sendable {
+  private let sum = Mutex(0)
+  var total: Int { sum.withLock { $0 } }
+
+  func add(_ given: PulsesGiven) {
+    let more = given.pulses.reduce(0) { $0 + Int($1) }
+    sum.withLock { $0 += more }
   }
 }
