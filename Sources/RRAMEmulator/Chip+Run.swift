@@ -73,8 +73,10 @@ extension Chip {
   ///   - chunk: counted from the run's first sample.
   ///   - length: of a chunk.
   ///   - blocks: those that are used.
+  ///   - exposure: what a chunk does to their cells, felt from the next one on.
   func withRunCells<R>(
-    chunk: Int, length: Duration, blocks: [CellBlock], _ body: (_ time: Double) throws(RequestFailure) -> R
+    chunk: Int, length: Duration, blocks: [CellBlock], exposure: [LoopExposure.Rows],
+    _ body: (_ time: Double) throws(RequestFailure) -> R
   ) throws(RequestFailure) -> R {
     guard var run else { preconditionFailure("no run was entered") }
     // Moved out, so that the macros below are not copied.
@@ -92,10 +94,12 @@ extension Chip {
     }
     func time(_ chunk: Int) -> Double { Double(run.nanoseconds) * 1e-9 + length.seconds * Double(chunk) }
     // What lies between has passed for the cells as well, look by look.
-    for skipped in run.chunks..<max(run.chunks, chunk) {
+    for next in run.chunks..<max(run.chunks, chunk + 1) {
+      if next > 0 { expose(exposure) }
+      guard next < chunk else { continue }
       for block in blocks {
         do {
-          try crossbars[block.macro].age(used(block), to: time(skipped))
+          try crossbars[block.macro].age(used(block), to: time(next))
         } catch {
           throw RequestFailure(error)
         }
@@ -104,14 +108,30 @@ extension Chip {
     return try body(time(chunk))
   }
 
+  func expose(_ blocks: [LoopExposure.Rows]) {
+    for rows in blocks { crossbars[rows.block.macro].expose(rows.block, rows: rows.exposures) }
+  }
+
+  /// Calls `body` with the cells as they stood when the run began, and leaves them as they are.
+  func withFirstRunCells<R>(_ body: (_ time: Double) throws(RequestFailure) -> R) throws(RequestFailure) -> R {
+    guard let run else { preconditionFailure("no run was entered") }
+    let kept = crossbars
+    defer { crossbars = kept }
+    for (macro, cells) in run.before { crossbars[macro] = cells }
+    return try body(Double(run.nanoseconds) * 1e-9)
+  }
+
   /// Hands the run's cells to the chip at the end of a command, if nobody else has touched them.
-  func leaveRun() {
+  ///
+  /// - Parameter exposure: what the chunk under way has done to the cells so far.
+  func leaveRun(exposure: [LoopExposure.Rows]) {
     guard let followed = run?.followed, let now = run?.now else { return }
     guard followed.allSatisfy({ crossbars[$0.key].revision == $0.value }) else {
       run?.followed = nil
       return
     }
     for (macro, cells) in now { crossbars[macro] = cells }
-    run?.followed = now.mapValues(\.revision)
+    expose(exposure)
+    run?.followed = Dictionary(uniqueKeysWithValues: now.keys.map { ($0, crossbars[$0].revision) })
   }
 }

@@ -213,8 +213,21 @@ extension Crossbar {
 
   // MARK: Time at voltage
 
-  /// Exposure of a cell that is at `voltage` for `seconds` and not being written.
-  func exposure(at voltage: Double, for seconds: Double) -> Double {
+  /// Cells of a block stay at voltage in the closed loop, each at its row's.
+  ///
+  /// - Parameter exposures: one a row of the block, as ``exposure(at:for:)`` gives them.
+  public mutating func expose(_ block: CellBlock, rows exposures: [Double]) {
+    guard exposures.contains(where: { $0 > 0 }) else { return }
+    for (row, exposure) in exposures.enumerated() where exposure > 0 {
+      let first = (block.firstRow + row) * shape.columns + block.firstColumn
+      for cell in first..<first + block.shape.columns where formed[cell] != 0 { exposureOrigin[cell] -= exposure }
+    }
+    revision &+= 1
+  }
+
+  /// Exposure of a cell that is at `voltage`, V, for `seconds` and not being written: the share 1 − exp(−exposure) of what is left to
+  /// the upper asymptote is what it moves. 0 for negative voltages.
+  public func exposure(at voltage: Double, for seconds: Double) -> Double {
     let disturb = profile.disturb
     guard disturb.rate > 0, voltage > 0 else { return 0 }
     return seconds * disturb.rate * pow(10, (voltage - disturb.voltage.rawValue) / disturb.voltsPerDecade.rawValue)

@@ -215,8 +215,8 @@ public struct Crossbar: Sendable {
     revision &+= 1
   }
 
-  /// True if cells change by themselves as time passes.
-  public var ages: Bool { dynamics.isAlive }
+  /// True if cells change as time passes, by themselves or because they are at voltage.
+  public var ages: Bool { dynamics.isAlive || profile.disturb.rate > 0 }
 
   /// Ages the cells of a block to `time`, as ``conductances(of:at:averaging:bias:)`` does before it answers.
   public mutating func age(_ block: CellBlock, to time: Double) throws(PhysicsError) {

@@ -1,3 +1,4 @@
+import Glibc
 import RRAMEmulator
 import RRAMPhysics
 import RRAMProfiles
@@ -159,6 +160,67 @@ struct RunLoopTests {
           columnGain: [UInt16](repeating: UInt16(gain), count: Network.widths[layer + 1])))
     }
     _ = try await host.request(ConfigureLoop(layers: layers))
+  }
+
+  /// Time at voltage counts in the loop: G moves to the upper asymptote by 1 − exp(−rate·10^((V − voltage)/voltsPerDecade)·t), in the
+  /// bias row at one unit, in the rows of x at the mean rate over 64 starting points, as often as the loop ran and however its samples
+  /// were cut into commands. Cells beside the network, and rows at negative voltages only, stay.
+  @Test(arguments: [UInt64(0), 5]) func timeAtVoltageDisturbs(run: UInt64) async throws {
+    let loop = try loop()
+    let unit = loop.unitVoltage.rawValue
+    let ticks = 16
+    func values(_ commands: [Int]) async throws -> (conductances: [Float], seconds: Double) {
+      let host = try BoardHost { profile, _ in
+        profile.disturb.rate = 10
+        profile.disturb.voltage = Volts(0.1)
+        profile.disturb.voltsPerDecade = Volts(0.25)
+      }
+      try await host.hello()
+      try await host.form(BoardHost.block(3, 8))
+      let layer = LoopLayer(block: CellBlock(macro: 0, shape: MacroShape(rows: 3, columns: 4)), columnGain: [0, 0])
+      _ = try await host.request(ConfigureLoop(layers: [layer]))
+      func code(_ converter: BoardDescription.Converter) throws -> UInt16 {
+        UInt16(try #require(converter.code(nearest: .zero)).rawValue)
+      }
+      let embedding = try code(loop.embedding)
+      let offset = try code(try #require(loop.offset))
+      let tick =
+        [try code(loop.coefficient), try code(loop.coefficient)]
+        + [UInt16](repeating: embedding, count: loop.embeddingChannels) + [offset, offset]
+      _ = try await host.request(
+        UploadSchedule(
+          scheduleID: 1, ticks: ticks, tick: loop.tick.upperBound, firstTick: 0, count: ticks,
+          codes: (0..<ticks).flatMap { _ in tick }))
+      var (first, seconds) = (0, 0.0)
+      for samples in commands {
+        let results = try await self.run(
+          host,
+          RunLoop(
+            scheduleID: 1, samples: samples, preset: [UInt16](repeating: try code(loop.preset), count: 2 * samples),
+            seed: 1, firstSample: UInt32(first), credit: 99, runID: run))
+        seconds += try #require(results.last).loopTime.seconds
+        first += samples
+      }
+      let conductances = try await host.read(BoardHost.block(3, 8))
+      await host.board.close()
+      return (conductances, seconds)
+    }
+    let (found, seconds) = try await values([1500])
+    let profile = try ChipProfile.named("ideal")
+    let top = profile.cells.asymptotes.upperBound.rawValue
+    func rate(_ units: Double) -> Double { units > 0 ? 10 * pow(10, (units * unit - 0.1) / 0.25) : 0 }
+    let starts = SamplingNoise.start(seed: 0, count: 64)
+    let x = (0..<2).map { d in (0..<64).reduce(0) { $0 + rate(Double(starts[2 * $1 + d])) / 64 } }
+    for (row, rate) in [x[0], x[1], rate(1)].enumerated() {
+      for column in 0..<8 {
+        let start = 100e-6
+        let expected = column < 4 ? start + (top - start) * (1 - exp(-rate * seconds)) : start
+        #expect(abs(Double(found[8 * row + column]) - expected) < 0.3e-6, "row \(row), column \(column), \(seconds) s")
+      }
+    }
+    #expect(Double(found[16]) > 105e-6, "the bias row has moved: the test would see a loop that does not disturb")
+    // Cut in the middle of what a look at the cells serves.
+    #expect(try await values([100, 1400]).conductances == found)
   }
 
   // Two replicas of a layer and a row that is not driven: what the routed rows compute is what plain rows of the sums compute.

@@ -51,8 +51,12 @@ final class RunLoopOperation: Operation {
   /// The loop on the conductances of the chunk under way, and where the chunk ends.
   private var closedLoop: ClosedLoop?
   private var chunkEnd = 0
+  /// Of a run's chunk, once it has come to its end or that of the command.
+  private var chunkSamplesDone = 0
   /// The cells are those of the run that the command belongs to.
   private var isRun = false
+  /// What a second of the loop does to the cells.
+  private var exposure = LoopExposure()
   private var part: RunResults
 
   init(_ request: RunLoop, _ sequencer: LoopSequencer, _ chip: Chip, frameBytes: Int) throws(RequestFailure) {
@@ -188,7 +192,7 @@ final class RunLoopOperation: Operation {
     part.conversionTime += perSample.conversion * count
     if account.finished == request.samples {
       chip.noteLoopRun()
-      if isRun { chip.leaveRun() }
+      if isRun { chip.leaveRun(exposure: exposure.blocks(during: perSample.loop * chunkSamplesDone)) }
       return .finished(takePart())
     }
     return part.count == samplesPerFrame ? .part(takePart()) : .working
@@ -227,16 +231,36 @@ final class RunLoopOperation: Operation {
     }
     guard isRun, let run = chip.run else {
       chunkEnd = min(request.samples, first + length)
-      closedLoop = try chip.closedLoop(
+      let made = try chip.closedLoop(
         layers, second: second, loop, limits: limits, use: perSample.loop, at: chip.seconds)
+      if first == 0 { exposure = try exposure(of: made, chip) }
+      chip.expose(exposure.blocks(during: perSample.loop * (chunkEnd - first)))
+      closedLoop = made
       return
+    }
+    if first == 0 {
+      // A command that goes on with a run must find what the first one found.
+      exposure = try chip.withFirstRunCells { time throws(RequestFailure) in
+        try exposure(
+          of: chip.closedLoop(layers, second: second, loop, limits: limits, use: perSample.loop, at: time), chip)
+      }
     }
     let place = first + Int(request.firstSample - run.firstSample)
     chunkEnd = min(request.samples, first + length - place % length)
-    closedLoop = try chip.withRunCells(chunk: place / length, length: sampleTime * length, blocks: blocks) {
-      time throws(RequestFailure) in
+    chunkSamplesDone = place % length + chunkEnd - first
+    closedLoop = try chip.withRunCells(
+      chunk: place / length, length: sampleTime * length, blocks: blocks,
+      exposure: exposure.blocks(during: perSample.loop * length)
+    ) { time throws(RequestFailure) in
       try chip.closedLoop(layers, second: second, loop, limits: limits, use: perSample.loop, at: time)
     }
+  }
+
+  private func exposure(of closedLoop: ClosedLoop, _ chip: Chip) throws(RequestFailure) -> LoopExposure {
+    try LoopExposure(
+      closedLoop, second.isEmpty ? [layers] : [layers, second], tables, integration, heldNoise: heldNoise,
+      unit: loop.unitVoltage.rawValue
+    ) { macro, volts in chip.crossbars[macro].exposure(at: volts, for: 1) }
   }
 
   // MARK: Samples
