@@ -20,6 +20,7 @@ final class BoardUnderTest {
   private var events: [EventMessage] = []
   private var link: TransportError?
 
+  var address: String { transport.address }
   private(set) var session: UInt64 = 0
   private(set) var hello: HelloResult
   private(set) var description: BoardDescription?
@@ -71,6 +72,16 @@ final class BoardUnderTest {
     (frames, events, link) = ([], [], nil)
     transport = try await connect()
     listen()
+  }
+
+  /// Interrupts the bus and opens a new link; what the board said of itself in between.
+  func interrupt(_ interruption: BusInterruption) async throws -> BoardStatus {
+    guard let bus = transport as? any InterruptibleTransport, bus.interruptions.contains(interruption) else {
+      throw CheckEnd.skipped("the host cannot \(interruption.rawValue) what carries the bytes here")
+    }
+    let status = try BoardStatus(bytes: try await bus.interrupt(interruption))
+    try await reconnect()
+    return status
   }
 
   func close() async {
@@ -387,22 +398,9 @@ final class BoardUnderTest {
     let macros = try papers().macros
     for macro in 0..<macros.count {
       let block = CellBlock(macro: macro, shape: macros.shape)
-      var conductance: [Float] = []
-      var formed: [Bool] = []
-      for answer in try await responses(
-        to: send(.readCells(ReadCells(cells: CellSelection(block: block), bias: try readBias))))
-      {
-        try expect(answer.status == .ok, "ReadCells is answered \(answer.status): \(answer.detail)")
-        let part: Conductances = try answer.response()
-        conductance += part.conductance
-        formed += part.formed
-      }
-      try expect(conductance.count == block.cellCount, "\(conductance.count) values for \(block.cellCount) cells")
-      // A board that does not keep it: an eighth of the window's lower end is what firmware itself goes by.
-      let least = Float((limits?.conductance.lowerBound ?? .zero).rawValue / 8)
-      let isQuiet = (0..<block.cellCount).map { formed.isEmpty ? conductance[$0] < least : !formed[$0] }
+      let isFormed = try await formedCells(macro: macro)
       let rows = (0..<macros.shape.rows).filter { row in
-        isQuiet[row * macros.shape.columns..<(row + 1) * macros.shape.columns].allSatisfy { $0 }
+        !isFormed[row * macros.shape.columns..<(row + 1) * macros.shape.columns].contains(true)
       }
       guard !rows.isEmpty else { continue }
       var mask = CellMask(cellCount: block.cellCount)
@@ -416,6 +414,26 @@ final class BoardUnderTest {
       return cells
     }
     throw CheckEnd.skipped("every row holds formed cells, and no spare row was named")
+  }
+
+  /// One a cell of a macro, row-major.
+  func formedCells(macro: Int) async throws -> [Bool] {
+    let block = CellBlock(macro: macro, shape: try papers().macros.shape)
+    var conductance: [Float] = []
+    var formed: [Bool] = []
+    for answer in try await responses(
+      to: send(.readCells(ReadCells(cells: CellSelection(block: block), bias: try readBias))))
+    {
+      try expect(answer.status == .ok, "ReadCells is answered \(answer.status): \(answer.detail)")
+      let part: Conductances = try answer.response()
+      conductance += part.conductance
+      formed += part.formed
+    }
+    try expect(conductance.count == block.cellCount, "\(conductance.count) values for \(block.cellCount) cells")
+    guard formed.isEmpty else { return formed }
+    // A board that does not keep it: an eighth of the window's lower end is what firmware itself goes by.
+    let least = Float((limits?.conductance.lowerBound ?? .zero).rawValue / 8)
+    return conductance.map { $0 >= least }
   }
 
   /// Sends an operation that waits for credit before its first frame.

@@ -41,13 +41,18 @@ public enum Conformance {
     /// A row that may be pulsed at up to 50 mV, or with its word line off; `nil`: no pulses, and the checks that need some are
     /// skipped. Pulses raise the macro's write counter, so a network on that macro counts as changed.
     public var spareRow: CellRow?
+    /// No loop is run: cells of a network would be read by it.
+    public var isDry: Bool
     /// Silence after which an answer counts as missing.
     public var limit: Duration
     /// Only checks whose name begins with one of these; empty: all.
     public var only: [String]
 
-    public init(spareRow: CellRow? = nil, limit: Duration = .seconds(2), only: [String] = []) {
+    public init(
+      spareRow: CellRow? = nil, isDry: Bool = false, limit: Duration = .seconds(2), only: [String] = []
+    ) {
       self.spareRow = spareRow
+      self.isDry = isDry
       self.limit = limit
       self.only = only
     }
@@ -135,5 +140,5 @@ struct Check: Sendable {
   }
 
   /// In the order of the protocol's sections; what takes seconds comes late, what looks back comes last.
-  static let all = session + framing + messages + order + streams + operations + limits + safety + answers
+  static let all = session + framing + messages + order + streams + operations + loop + limits + safety + bus + answers
 }

@@ -5,7 +5,7 @@ public import RRAMTransport
 internal import Synchronization
 
 /// Reaches a board over USB: bulk transfers carry the frames, an interrupt endpoint the doorbell, endpoint 0 control requests.
-public final class USBTransport: Transport {
+public final class USBTransport: InterruptibleTransport {
   public let address: String
   public let events: AsyncStream<TransportEvent>
   /// The board as it was found.
@@ -168,6 +168,17 @@ public final class USBTransport: Transport {
   public func control(_ request: ControlRequest, data: [UInt8]) async throws(TransportError) -> [UInt8] {
     guard !link.isClosed else { throw TransportError(.closed, "the link is closed", address: address) }
     return try await Self.control(link.handle, request, data)
+  }
+
+  /// A host puts a device to sleep by the system's power settings, which are not this process's to change.
+  public var interruptions: Set<BusInterruption> { [.reset] }
+
+  public func interrupt(_ interruption: BusInterruption) async throws(TransportError) -> [UInt8] {
+    guard interruption == .reset else {
+      throw TransportError(.refused, "the bus cannot be put to sleep from here", address: address)
+    }
+    try await link.handle.reset()
+    return try await Self.control(link.handle, .status, [])
   }
 
   public func close() async {

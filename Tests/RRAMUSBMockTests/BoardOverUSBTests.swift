@@ -68,6 +68,22 @@ extension MockedKernel {
       #expect(device.traffic.controls == [.resync, .safe, .status])
     }
 
+    /// The suite for firmware over the real libusb: a reset of the bus is one of its checks there, a sleeping bus is not the host's to make.
+    @Test(.timeLimit(.minutes(2))) func theFirmwareConforms() async throws {
+      let device = try MockBoard.emulated(serial: "RR-1")
+      device.plug()
+      let report = try await Conformance.run(
+        options: .init(spareRow: CellRow(macro: 0, row: 63), limit: .seconds(20))
+      ) { try await USBTransport.open(serial: "RR-1") }
+      device.unplug()
+      #expect(report.failures.isEmpty, "\(report.findings.filter { $0.outcome == .failed })")
+      let skipped = report.findings.filter { $0.outcome == .skipped }.map(\.check)
+      #expect(
+        Set(skipped) == ["loop.stream", "loop.abort", "safe.bus-suspend"],
+        "\(report.findings.filter { $0.outcome == .skipped })")
+      #expect(device.traffic.resets == 1)
+    }
+
     @Test(.timeLimit(.minutes(1))) func aPulledCableEndsTheSessionAndTheNextOneWorks() async throws {
       let device = try MockBoard.emulated(serial: "RR-1")
       device.plug()

@@ -17,6 +17,9 @@ struct ConformanceCommand: AsyncParsableCommand {
     transform: { try CellRow($0) })
   var spareRow: CellRow?
 
+  @Flag(help: "Run no loop: on a programmed chip that reads the cells of the network.")
+  var dry = false
+
   @Option(help: "Seconds of silence after which an answer counts as missing.")
   var limit = 2.0
 
@@ -49,7 +52,7 @@ struct ConformanceCommand: AsyncParsableCommand {
     let total = Conformance.checks.count { name in only.isEmpty || only.contains(where: name.hasPrefix) }
     var done = 0
     let found = try await RRAM.conformance(
-      of: address, options: .init(spareRow: spareRow, limit: .seconds(limit), only: only),
+      of: address, options: .init(spareRow: spareRow, isDry: dry, limit: .seconds(limit), only: only),
       logger: options.common.logger
     ) { finding in
       done += 1

@@ -6,7 +6,7 @@ import Synchronization
 /// Honest firmware with somebody between it and the host who breaks one rule.
 ///
 /// What the fault takes from the host and answers itself travels on as a heartbeat, whose answer is then rewritten.
-package final class BrokenFirmware: Transport {
+package final class BrokenFirmware: InterruptibleTransport {
   /// The one thing that is wrong.
   package enum Fault: String, CaseIterable, Sendable {
     case ignoresPayloadCheck, ignoresHeaderCheck, looksInsideBadFrames, keepsBadFramesToItself
@@ -16,6 +16,7 @@ package final class BrokenFirmware: Transport {
     case clampsVoltages, clampsCounts, refusesWithoutNumbers, countsNoReads, countsNoPulses
     case acceptsAnyVersion, servesBeforeHello, acceptsUnknownRequests, acceptsNaN
     case drawsBootIDs, turnsBackTheClock, cutsSequences
+    case survivesReset, survivesSuspend, ignoresLoopCredit, skipsSamples, ignoresAbortOfLoops
 
     /// The check that is there for it.
     package var check: String {
@@ -46,6 +47,10 @@ package final class BrokenFirmware: Transport {
       case .drawsBootIDs: "answers.boot-id"
       case .turnsBackTheClock: "answers.time"
       case .cutsSequences: "answers.sequence"
+      case .survivesReset: "safe.bus-reset"
+      case .survivesSuspend: "safe.bus-suspend"
+      case .ignoresLoopCredit, .skipsSamples: "loop.stream"
+      case .ignoresAbortOfLoops: "loop.abort"
       }
     }
   }
@@ -54,7 +59,7 @@ package final class BrokenFirmware: Transport {
   package let events: AsyncStream<TransportEvent>
   private let fault: Fault
   private let limits: WireLimits
-  private let link: InMemoryLink
+  private let link: BusLink
   private let state = Mutex(State())
   private let feeder: Task<Void, Never>?
 
@@ -68,13 +73,14 @@ package final class BrokenFirmware: Transport {
     var swallowed: Set<UInt32> = []
     /// Streams under way.
     var streams: Set<UInt32> = []
+    var runs: Set<UInt64> = []
     var operations: Set<UInt64> = []
     var status: [UInt8]?
     var hasSession = false
     var answers: UInt64 = 0
   }
 
-  package init(_ fault: Fault, on link: InMemoryLink, limits: WireLimits, watchdog: Duration) {
+  package init(_ fault: Fault, on link: BusLink, limits: WireLimits, watchdog: Duration) {
     self.fault = fault
     self.limits = limits
     self.link = link
@@ -93,6 +99,15 @@ package final class BrokenFirmware: Transport {
   package func close() async {
     feeder?.cancel()
     await link.close()
+  }
+
+  package var interruptions: Set<BusInterruption> { link.interruptions }
+
+  package func interrupt(_ interruption: BusInterruption) async throws(TransportError) -> [UInt8] {
+    switch (fault, interruption) {
+    case (.survivesReset, .reset), (.survivesSuspend, .suspend): return try link.status()
+    default: return try await link.interrupt(interruption)
+    }
   }
 
   package func control(_ request: ControlRequest, data: [UInt8]) async throws(TransportError) -> [UInt8] {
@@ -178,6 +193,12 @@ package final class BrokenFirmware: Transport {
     var out: [UInt8] = []
     switch (fault, message.body) {
     case (.ignoresAbort, .abort): return instead(.abort(AbortResult(abortedOperations: 1)))
+    case (.ignoresAbortOfLoops, .abort(let abort)) where state.runs.contains(abort.operationID):
+      return instead(.abort(AbortResult(abortedOperations: 1)))
+    case (.ignoresLoopCredit, .runLoop(var run)):
+      run.credit = 1000
+      message.body = .runLoop(run)
+    case (.ignoresAbortOfLoops, .runLoop): state.runs.insert(message.operationID)
     case (.ignoresSafe, .safe): return instead(.safe(SafeResult(abortedOperations: 1, isGrounded: true)))
     case (.blocksBehindStreams, .heartbeat) where !state.streams.isEmpty: return []
     case (.overtakesStreams, .readCells(let read)) where !state.streams.isEmpty:
@@ -250,6 +271,9 @@ package final class BrokenFirmware: Transport {
     case (.skipsCells, .cellResults(var results)) where results.count > 0:
       results.firstIndex += 1
       message.body = .cellResults(results)
+    case (.skipsSamples, .runResults(var results)) where results.count > 0:
+      results.firstIndex += 1
+      message.body = .runResults(results)
     case (.refusesWithoutNumbers, _): message.refusal = nil
     case (.countsNoReads, .counters(var counters)):
       counters.reads = 0

@@ -12,7 +12,12 @@ struct MutantsCommand: AsyncParsableCommand {
     (description.link.watchdog, description.link.maximumResponseBytes) = (.milliseconds(400), 4096)
     let profile = try ChipProfile.named("cmo-hfox")
     let board = try EmulatedBoard(profile: profile, board: description, configuration: .init(seed: 1, threads: 1))
-    let limits = try await withBoard(InMemoryLink(to: board)) { try await $0.exchange(GetLimits()) }
+    let limits = try await withBoard(InMemoryLink(to: board)) { board in
+      // A loop wants a formed cell.
+      _ = try await board.form(
+        [CellBlock(macro: 0, shape: MacroShape(rows: 1, columns: 2))], options: FormOptions(profile))
+      return try await board.exchange(GetLimits())
+    }
     var rows = [["broken firmware", "check that is there for it", ""]]
     var escaped = 0
     for fault in BrokenFirmware.Fault.allCases {
@@ -20,9 +25,9 @@ struct MutantsCommand: AsyncParsableCommand {
       let options = Conformance.Options(
         spareRow: fault.check.hasPrefix("streams") ? nil : CellRow(macro: 0, row: 63), limit: .milliseconds(700),
         only: [fault.check] + (["answers.boot-id", "answers.time"].contains(fault.check) ? ["session.greeting"] : []))
-      let honest = try await Conformance.run(options: options) { InMemoryLink(to: board) }
+      let honest = try await Conformance.run(options: options) { BusLink(to: board) }
       let report = try await Conformance.run(options: options) {
-        BrokenFirmware(fault, on: InMemoryLink(to: board), limits: limits, watchdog: .milliseconds(400))
+        BrokenFirmware(fault, on: BusLink(to: board), limits: limits, watchdog: .milliseconds(400))
       }
       let isCaught = report.failures.contains(fault.check) && honest.failures.isEmpty
       if !isCaught { escaped += 1 }
