@@ -35,7 +35,7 @@ final class StepJournal: Sendable {
     self.path = path
     let bytes = [UInt8](FileManager.default.contents(atPath: path) ?? Data())
     let (entries, length) = Self.entries(bytes)
-    descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+    descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
     // An answer that was cut off is asked for again.
     guard descriptor >= 0, ftruncate(descriptor, off_t(length)) == 0, lseek(descriptor, 0, SEEK_END) >= 0 else {
       let reason = String(cString: strerror(errno))

@@ -52,7 +52,7 @@ final class StateFile {
     self.seed = seed
     serialised = Array(repeating: nil, count: board.macros.count)
     let lockPath = path + ".lock"
-    lock = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    lock = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard lock >= 0 else { throw Self.systemError("cannot open its lock \(lockPath)", path) }
     while flock(lock, LOCK_EX | LOCK_NB) != 0 {
       if errno == EINTR { continue }

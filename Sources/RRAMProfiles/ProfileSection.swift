@@ -13,6 +13,7 @@ package final class ProfileReader {
   /// The document's root as a section with exactly the keys of `required` and perhaps some of `optional`.
   package func root(of text: String, required: [String], optional: [String] = []) throws(ProfileError) -> ProfileSection
   {
+    try refuseAliases(in: text)
     let node: Node?
     do {
       node = try Yams.compose(yaml: text)
@@ -23,6 +24,26 @@ package final class ProfileReader {
     }
     guard let node else { throw ProfileError(code: .malformed, file: file, reason: "is empty") }
     return try ProfileSection(reader: self, path: "", node: node, required: required, optional: optional)
+  }
+
+  /// Some lines of aliases of aliases stand for more nodes than any memory holds, and no document here needs one: what looks like an
+  /// anchor or an alias is refused before it is composed, in quotes too.
+  private func refuseAliases(in text: String) throws(ProfileError) {
+    let opens = Set("[]{},:?-\t !".utf8)
+    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+      var before: UInt8 = 0x20
+      var marks = false
+      for byte in line.utf8 {
+        if before == 0x20 && byte == UInt8(ascii: "#") && line.utf8.allSatisfy({ $0 != UInt8(ascii: "\"") }) { break }
+        if marks, byte > 0x20, byte != UInt8(ascii: ",") {
+          throw ProfileError(
+            code: .malformed, file: file, line: number + 1,
+            reason: "has an anchor or an alias (&name, *name), which are not read")
+        }
+        marks = (byte == UInt8(ascii: "&") || byte == UInt8(ascii: "*")) && opens.contains(before)
+        before = byte
+      }
+    }
   }
 
   private func malformed(_ error: YamlError) -> ProfileError {

@@ -60,7 +60,8 @@ public final class EventLog: Sendable {
 
   /// - Parameter continued: the file is there already; its last line may have been cut off.
   init(path: String, start: ContinuousClock.Instant, continued: Bool = false) throws {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    // A link in a run's folder would lead out of it.
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
     guard descriptor >= 0 else {
       throw RecordsError(.io, path: path, reason: "cannot be opened: \(String(cString: strerror(errno)))")
     }

@@ -41,7 +41,16 @@ public final class RunDirectory: Sendable {
   /// Opens the folder of a run that was cut off, to go on with it; its events stay and the new ones follow.
   ///
   /// Times of new events count from now; the manifest's `resumed` setting says how often that happened.
+  ///
+  /// - Throws: ``RecordsError`` `malformed` for a folder in which a symbolic link lies: what is written there would land elsewhere.
   public init(continuing folder: URL, home: RecordsHome) throws {
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] {
+      let path = folder.appending(path: name).path
+      guard (try? FileManager.default.destinationOfSymbolicLink(atPath: path)) == nil else {
+        throw RecordsError(
+          .malformed, path: path, reason: "is a symbolic link, and a run's files lie in its own folder")
+      }
+    }
     ledger = try ChipLedger(home: home)
     var manifest = try RunManifest.read(from: folder)
     start = ContinuousClock.now

@@ -140,6 +140,36 @@ import Testing
     }
   }
 
+  /// `rram … | head` whose reader leaves while the run is under way: the run ends as it would have, on disk and on the chip.
+  @Test(.timeLimit(.minutes(1))) func aReaderThatLeavesStopsNothing() async throws {
+    let bench = try Workbench()
+    let socket = bench.path("b")
+    try await serving("emu:profile=cmo-hfox,seed=9", on: socket, bench) { board in
+      #expect(try await bench.rram("form", "--for", "ring", "--board", board).status == 0)
+      let events = bench.path("run/events.csv")
+      // head leaves at once, with stderr as well as stdout; what follows the pipe tells how rram ended.
+      let script = """
+        "$0" program ring --board "$1" --run-dir "$2" -v 2>&1 | head -c 0
+        exit ${PIPESTATUS[0]}
+        """
+      let run = try await Subprocess.run(
+        .path("/bin/bash"), arguments: ["-c", script, Workbench.executable, board, bench.path("run")],
+        environment: bench.environment, input: .none, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20))
+      #expect(run.terminationStatus == .exited(0), "\(run.standardError)")
+      let status = try await waitForStatus(at: socket) { !$0.isEnergised }
+      #expect(status.operations == 0)
+      let manifest = try #require(FileManager.default.contents(atPath: bench.path("run/manifest.json")))
+      let record = try #require(try JSONSerialization.jsonObject(with: manifest) as? [String: Any])
+      #expect(record["exitStatus"] as? Int == 0)
+      let lines = try String(contentsOfFile: events, encoding: .utf8).split(separator: "\r\n")
+      // Every cell of the three layers, 2→14→14→2 in pairs with a bias row each, once when it was written and once at the end.
+      let cells = 2 * (3 * 14 + 15 * 14 + 15 * 2)
+      #expect(lines.count { $0.contains(",program,") } == cells)
+      #expect(lines.count { $0.contains(",cell,") } >= cells)
+      #expect(try await bench.rram("sample", "ring", "-n", "8", "--board", board).status == 0)
+    }
+  }
+
   /// A killed write goes on where it was: as many cells in tolerance, and hardly more pulses than undisturbed.
   @Test(.timeLimit(.minutes(2))) func aKilledProgramIsResumed() async throws {
     let bench = try Workbench()
