@@ -189,11 +189,19 @@ extension Board {
     try require(.matrixProduct, for: "matrix product")
     try check.check(request)
     var currents: [Float] = []
+    var saturated = 0
     for try await page in try await responses(request) {
       try checkJoin(page.firstIndex == currents.count, "matrix_product")
       currents += page.currents
+      saturated += page.saturated
     }
     try checkJoin(currents.count == request.block.shape.columns, "matrix_product")
+    guard saturated == 0 else {
+      throw BoardError(
+        .overRange,
+        "\(saturated) conversions of \(currents.count) columns of \(request.block) lie beyond the converter: drive fewer rows, or lower voltages",
+        address: address)
+    }
     if let calibration {
       // The offset is that of the read's range; a product may use another.
       for column in currents.indices {

@@ -40,6 +40,8 @@ public struct BoardError: Error, Sendable, CustomStringConvertible {
     public static let wrongState = Code(rawValue: "wrong state")
     /// The board's description or limits cannot be used.
     public static let badDescription = Code(rawValue: "bad description")
+    /// A current lies beyond the board's converter, so its value is not known.
+    public static let overRange = Code(rawValue: "over range")
     /// Neither the frame nor the control request could make the board safe.
     public static let notSafe = Code(rawValue: "not safe")
   }

@@ -40,6 +40,9 @@ public struct ReadBack: Sendable, Hashable, Codable {
     /// One row driven, all columns measured at once with every word line on, as in the loop: what wires take away is in it. The offset of
     /// every column's amplifier, read with no row driven, is taken off.
     case oneHot
+    /// As many rows driven at once as the column amplifiers carry, with the signs of a Hadamard matrix, N = 2^k products for up to N rows,
+    /// and solved for the cells: N products share the converter's noise, the cells' own is not less. Offsets are taken off.
+    case hadamard
   }
 
   public var method: Method
@@ -130,6 +133,7 @@ extension Board {
           switch method {
           case .cells: try await read(layer.block, bias: bias)
           case .oneHot: try await rows(of: layer, bias: bias)
+          case .hadamard: try await signs(of: layer, bias: bias)
           }
         for (cell, value) in values.enumerated() {
           sums[index][cell] += Double(value)
@@ -171,6 +175,56 @@ extension Board {
       for column in 0..<columns { values[row * columns + column] = currents[column] - offset[column] }
     }
     return values
+  }
+
+  /// A layer by products with the signs of Sylvester's Hadamard matrix, group by group of rows: its first columns, which are orthogonal.
+  ///
+  /// At the read voltage itself, because cells are not ohmic: rather fewer rows than less voltage.
+  private func signs(of layer: MappingPlan.LayerPlacement, bias: ReadBias) async throws -> [Float] {
+    let columns = layer.block.shape.columns
+    let count = layer.block.shape.rows
+    var values = [Float](repeating: 0, count: layer.block.cellCount)
+    // Every column of the matrix but the first sums to 0 over the products, so an offset falls on the first row of each group alone.
+    let offset = try await currents(of: layer.block, [Float](repeating: 0, count: count), bias)
+    func sign(_ pattern: Int, _ place: Int) -> Float { (pattern & place).nonzeroBitCount.isMultiple(of: 2) ? 1 : -1 }
+    for rows in groups(of: layer, bias: bias) {
+      var order = 1
+      while order < rows.count { order *= 2 }
+      for pattern in 0..<order {
+        var inputs = [Float](repeating: 0, count: count)
+        for (place, row) in rows.enumerated() { inputs[row] = sign(pattern, place) }
+        let currents = try await currents(of: layer.block, inputs, bias)
+        for (place, row) in rows.enumerated() {
+          let share = sign(pattern, place) / Float(order)
+          for column in 0..<columns { values[row * columns + column] += share * currents[column] }
+        }
+      }
+      for column in 0..<columns { values[rows[0] * columns + column] -= offset[column] }
+    }
+    return values
+  }
+
+  /// Rows that take part, in groups whose targets together stay within the column converter's range at the read voltage.
+  private func groups(of layer: MappingPlan.LayerPlacement, bias: ReadBias) -> [[Int]] {
+    let sensing = boardDescription.sensing
+    let highest = min(sensing.converter.reachable.upperBound.rawValue, -sensing.converter.reachable.lowerBound.rawValue)
+    let lowestGain = sensing.ranges.map(\.rawValue).min() ?? .infinity
+    // A fifth is left for cells off their targets.
+    let most = 0.8 * highest / (lowestGain * bias.bitLine.rawValue)
+    let columns = layer.block.shape.columns
+    var groups: [[Int]] = []
+    var sums = [Double](repeating: .infinity, count: columns)
+    for row in layer.rows.indices where layer.rows[row].input != nil {
+      let targets = (0..<columns).map { Double(layer.targets[row * columns + $0]) }
+      if zip(sums, targets).allSatisfy({ $0 + $1 <= most }) {
+        groups[groups.count - 1].append(row)
+        for column in 0..<columns { sums[column] += targets[column] }
+      } else {
+        groups.append([row])
+        sums = targets
+      }
+    }
+    return groups
   }
 
   /// Currents of a block's columns ÷ the read voltage, siemens, with rows at multiples of it.

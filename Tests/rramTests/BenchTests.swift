@@ -3,7 +3,7 @@ import Testing
 @Suite struct BenchTests {
   @Test func rowsHaveTheDocumentedKeysAndSayWhichPathServed() async throws {
     let bench = try Workbench()
-    let loops = try await bench.rram("bench", "--only", "closedLoopCells", "--json")
+    let loops = try await bench.rram("bench", "--only", "closedLoopCells", "--rounds", "1", "--json")
     #expect(loops.status == 0, "\(loops.stderr)")
     let document = try loops.json()
     #expect(document["threads"] as? Int == 1)
@@ -20,7 +20,7 @@ import Testing
   @Test(arguments: ["writeVerify", "readOneCell", "safe", "unplug", "interrupt"])
   func latenciesAndCostsHaveTheirKeysAndCanBeAskedForAlone(name: String) async throws {
     let bench = try Workbench()
-    let result = try await bench.rram("bench", "--only", name, "--json")
+    let result = try await bench.rram("bench", "--only", name, "--rounds", "1", "--json")
     #expect(result.status == 0 && result.stderr.isEmpty, "\(result.stderr)")
     let document = try result.json()
     let latencies = try #require(document["latencies"] as? [[String: Any]])
@@ -32,7 +32,7 @@ import Testing
   }
 
   @Test func samplingShowsItsDutyCycleAndWhatIsNotKernel() async throws {
-    let result = try await Workbench().rram("bench", "--only", "sampling512", "--json")
+    let result = try await Workbench().rram("bench", "--only", "sampling512", "--rounds", "1", "--json")
     #expect(result.status == 0, "\(result.stderr)")
     let row = try #require((try result.json()["sampling"] as? [[String: Any]])?.first)
     #expect(row["samplesPerCommand"] as? Int == 512)
@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test func framesAreMeasuredInBytes() async throws {
-    let result = try await Workbench().rram("bench", "--only", "frame", "--json")
+    let result = try await Workbench().rram("bench", "--only", "frame", "--rounds", "1", "--json")
     let rows = try #require(try result.json()["codec"] as? [[String: Any]])
     #expect(rows.map { $0["name"] as? String } == ["frameEncode", "frameDecode"])
     for row in rows {

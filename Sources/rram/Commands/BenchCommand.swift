@@ -20,15 +20,19 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Measure only rows whose name contains this.")
   var only = ""
 
+  @Option(help: "Measurements of a row, of which the median is taken; 1 for a rough look.")
+  var rounds = 5
+
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    guard (1...1000).contains(rounds) else { throw ValidationError("--rounds \(rounds): 1 to 1000 are possible") }
     guard (1...1024).contains(threads) else { throw ValidationError("--threads \(threads): 1 to 1024 are possible") }
   }
 
   func run() async throws {
     let progress = ProgressLine(quiet: common.quiet)
-    var bench = try Bench(threads: threads, only: only) {
+    var bench = try Bench(threads: threads, only: only, rounds: rounds) {
       progress.show($0, finished: $1, total: Bench.rowCount)
     }
     try await bench.run(logger: common.logger)
@@ -169,6 +173,7 @@ private struct Bench {
   var report: BenchReport
   private let threads: Int
   private let only: String
+  private let rounds: Int
   private var begun = 0
   private let progress: (String, Int) -> Void
   private let ring: LoopNetwork
@@ -176,13 +181,13 @@ private struct Bench {
 
   /// Least wall time of a measurement, of which the median of several is taken.
   private static let leastTime = 0.25
-  private static let repeats = 5
   /// Variance of a weight's read noise: that of two cells with 1 % of the largest weight each.
   private static let noise: Float = 0.01
 
-  init(threads: Int, only: String, progress: @escaping (String, Int) -> Void) throws {
+  init(threads: Int, only: String, rounds: Int, progress: @escaping (String, Int) -> Void) throws {
     self.threads = threads
     self.only = only
+    self.rounds = rounds
     self.progress = progress
     report = BenchReport(isa: try InstructionSet.selected().rawValue, threads: threads)
     let model = try ModelLibrary.scoreModel("ring")
@@ -284,7 +289,7 @@ private struct Bench {
     let runs = max(1, 20_000 / batch)
     let perRun = batch * tables.ticks * loop.stepEvaluations(tables, integration)
     var rates: [(cpu: Double, wall: Double)] = []
-    for _ in 0...Self.repeats {
+    for _ in 0...rounds {
       let begin = Clocks()
       var evaluations = 0
       repeat {
@@ -327,7 +332,7 @@ private struct Bench {
       Array(0..<crossbar.cellCount),
       Pulse(kind: .forming, wordLine: forming.wordLine, amplitude: forming.stop, width: forming.width), at: 0)
     var seconds: [Double] = []
-    for step in 1...Self.repeats {
+    for step in 1...rounds {
       let begin = Clocks()
       crossbar.advance(to: Double(step) * 600)
       seconds.append(Clocks().cpu - begin.cpu)
@@ -388,7 +393,7 @@ private struct Bench {
     let bytes = try encoder.encode(Frame(sequence: 1, payload: message.payload()))
     func rate(_ body: () throws -> Void) rethrows -> Double {
       var rates: [Double] = []
-      for _ in 0...Self.repeats {
+      for _ in 0...rounds {
         let begin = Clocks()
         var count = 0
         repeat {
@@ -520,7 +525,7 @@ private struct Bench {
       for (name, count) in asked {
         var (seconds, kernel, duty): ([Double], [Double], [Double]) = ([], [], [])
         let commands = max(1, 65_536 / count)
-        for _ in 0...Self.pairs {
+        for _ in 0...rounds {
           let begin = Clocks()
           for _ in 0..<commands {
             let statistics = try await session.draw(count, commandsInFlight: 3) { _ in }
@@ -542,9 +547,6 @@ private struct Bench {
       return rows
     }
   }
-
-  /// Sessions and kernels that are measured in turn.
-  private static let pairs = 9
 
   private static func parts(of board: BoardDescription) -> BoardDescription.ClosedLoop {
     guard let parts = board.closedLoop else { preconditionFailure("board '\(board.name)' has a closed loop") }

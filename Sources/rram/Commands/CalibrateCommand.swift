@@ -40,7 +40,7 @@ struct CalibrateScheduleCommand: AsyncParsableCommand {
 
   @Option(
     help:
-      "How cells are read: cells (one by one), oneHot (a row at a time, as the loop sees them). Default: oneHot where the board has products."
+      "How cells are read: cells (one by one), oneHot (a row at a time, as the loop sees them), hadamard (as many rows as the amplifiers carry, with signs). Default: oneHot where the board has products."
   )
   var method: ReadBack.Method?
 
