@@ -21,7 +21,7 @@ extension Board {
   /// What became of operations in flight stays unknown: read the cells before writing them again.
   /// - Throws: `protocolViolation` if another board answers now.
   public func resume() async throws {
-    let session = configuration.sessionID.map { $0 ^ 1 << 63 } ?? UInt64.random(in: 1...UInt64.max)
+    let session = configuration.sessionID.map { $0 ^ 1 << 63 } ?? BoardConfiguration.randomSessionID()
     let hello = try await exchange(
       Hello(sessionID: session, client: configuration.client), limit: configuration.openLimit)
     guard hello.serial == info.serial, hello.chipID == info.chipID else {

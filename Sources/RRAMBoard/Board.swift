@@ -86,7 +86,7 @@ public actor Board {
   ) async throws -> Board {
     let address = link.address
     let limit = configuration.openLimit
-    let sessionID = configuration.sessionID ?? UInt64.random(in: 1...UInt64.max)
+    let sessionID = configuration.sessionID ?? BoardConfiguration.randomSessionID()
     let hello = try await answer(Hello(sessionID: sessionID, client: configuration.client), link, limit)
     guard hello.protocolLevel >= ProtocolLevel.minimum, hello.protocolLevel <= ProtocolLevel.current else {
       throw versionMismatch(hello, address: address)

@@ -44,6 +44,10 @@ public struct BoardConfiguration: Sendable {
   /// Pulses a cell may get in its life beside what the limit records say, as a ledger keeps it; `nil`: no further limit.
   public var pulsesPerLife: (@Sendable (BoardInfo) throws -> Int?)?
 
+  /// Operation ids count up from it, and all of them take ten bytes on the wire: chip time goes with the bytes on an emulated board's bus, and
+  /// equal runs shall take equal time.
+  static func randomSessionID() -> UInt64 { UInt64.random(in: 1 << 63...UInt64.max - (1 << 32)) }
+
   public init() {}
 }
 
