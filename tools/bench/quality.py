@@ -106,6 +106,7 @@ def chip(options, case, seed, folder):
     for name, wait in [(case.name, case.wait), *case.again]:
         rram("wait", wait)
         for tables in case.tables:
+            label = tables or "the model's"
             if tables == RECIPE:
                 tables = {"none": None, "once": "software", "tracked": "software, tracked"}[program["recipe"]["choice"]["calibration"]]
             target, track = (tables or "").removesuffix(", tracked"), (tables or "").endswith(", tracked")
@@ -119,7 +120,7 @@ def chip(options, case, seed, folder):
             updates = sample["tracking"] or []
             quality = rram("evaluate", file, "--model", case.model)
             rows.append({
-                "case": name, "tables": tables or "the model's", "seed": seed,
+                "case": name, "tables": label, "tracked": track, "seed": seed,
                 "cells": program["cells"], "pulses": program["pulses"]["mean"] * program["cells"], "reads": program["reads"],
                 "screenSeconds": (formed.get("screened") or {}).get("chipSeconds"),
                 "partRMS": middle([part["rmsToSoftware"] for part in quality.get("parts") or []]),
