@@ -514,7 +514,10 @@ private struct Bench {
     let home = RecordsHome(root: scratch)
     let (loop, tables) = (try Self.loop(ring, on: BoardDescription.named("parallel")), tables)
     let x0 = Self.starts(65_536)
-    report.sampling += try await RRAM.withBoard("emu:profile=ideal,seed=1", home: home, logger: logger) { board in
+    // Board and kernel on one thread: two that share a core take more CPU time for the same work.
+    let device = try EmulatedBoard(
+      profile: profile, board: .named("parallel"), configuration: .init(seed: 1, threads: 1))
+    report.sampling += try await withBoard(InMemoryLink(to: device), logger: logger) { board in
       let plan = try MappingPlan(model.network, on: board.boardDescription, window: board.limits.conductance)
       _ = try await board.form(plan.layers.map(\.block), options: FormOptions(profile))
       var options = ProgramOptions(profile)
@@ -532,8 +535,7 @@ private struct Bench {
             duty.append(SampleReport(session.program, statistics).dutyCycle)
           }
           let middle = Clocks()
-          // On as many threads as the emulated board takes.
-          _ = try loop.run(x0: x0, tables: tables, threads: ProcessInfo.processInfo.activeProcessorCount)
+          _ = try loop.run(x0: x0, tables: tables)
           seconds.append((middle.cpu - begin.cpu) / Double(count * commands))
           kernel.append((Clocks().cpu - middle.cpu) / Double(x0.count / 2))
         }
@@ -546,6 +548,7 @@ private struct Bench {
       }
       return rows
     }
+    await device.close()
   }
 
   private static func parts(of board: BoardDescription) -> BoardDescription.ClosedLoop {
