@@ -1,7 +1,6 @@
 package import RRAMTransport
 import RRAMUnits
 package import RRAMWire
-import Synchronization
 
 /// Honest firmware with somebody between it and the host who breaks one rule.
 ///
@@ -60,7 +59,7 @@ package final class BrokenFirmware: InterruptibleTransport {
   private let fault: Fault
   private let limits: WireLimits
   private let link: BusLink
-  private let state = Mutex(State())
+  private let state = Monitor(State())
   private let feeder: Task<Void, Never>?
 
   private struct State {

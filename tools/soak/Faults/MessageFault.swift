@@ -1,7 +1,6 @@
 import RRAMEmulator
 package import RRAMTransport
 import RRAMUnits
-import Synchronization
 
 /// What may go wrong with one message on its way, or with the board while the message travels.
 package enum MessageFault: String, CaseIterable, Sendable, Hashable {
@@ -52,7 +51,7 @@ package final class FaultyLink: Transport {
   private let link: InMemoryLink
   private let board: ResettableBoard
   private let delay: Duration
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   private struct State {
     var point: FaultPoint?

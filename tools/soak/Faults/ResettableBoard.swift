@@ -1,6 +1,5 @@
 package import RRAMEmulator
 package import RRAMTransport
-import Synchronization
 
 /// An emulated board whose firmware can be started anew while its link stays up, as a microcontroller's watchdog does.
 ///
@@ -11,11 +10,11 @@ package final class ResettableBoard: DeviceEndpoint {
     var board: EmulatedBoard
     var link: DeviceLink?
   }
-  private let state: Mutex<State>
+  private let state: Monitor<State>
 
   package init(_ make: @escaping @Sendable () throws -> EmulatedBoard) throws {
     self.make = make
-    state = Mutex(State(board: try make()))
+    state = Monitor(State(board: try make()))
   }
 
   package var current: EmulatedBoard { state.withLock { $0.board } }
