@@ -67,6 +67,8 @@ extension Board {
     var left = configuration.retries
     while true {
       do {
+        // A restart may have come to light between two pieces of work, by a heartbeat: nothing of this one has been asked for yet.
+        if configuration.retries > 0 { try await resumeIfNeeded() }
         report.merge(try await body(self, open))
         return report
       } catch var error as BoardError {
