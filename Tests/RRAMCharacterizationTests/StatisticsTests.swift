@@ -67,4 +67,16 @@ import Testing
     #expect(abs(fit.slope - 2) < 1e-12 && abs(fit.offset - 1) < 1e-12)
     #expect(line([1, 1], [0, 5]).slope.isNaN)
   }
+
+  /// A run that was killed in mid-forming knows of some cells that they formed, and not at which voltage: they draw nothing.
+  @Test func formingVoltagesThatWereNotHeardOfAreNoStatistics() throws {
+    var measurement = Measurement()
+    measurement.add([Double.nan, .nan, .nan, 3.1], as: "forming_V")
+    measurement.add([4e-5, 5e-5, 4e-5, 6e-5], as: "conductance_S")
+    measurement.add([0, 0, 0, 0], as: "outcome")
+    measurement.add([0.1], as: "step_V")
+    let findings = try Forming.findings(from: measurement)
+    #expect(findings.pictures.isEmpty && findings.estimates.map(\.name) == ["yield"], "\(findings)")
+    #expect(findings.remarks == ["0 cells had been formed before; 1 now, too few for statistics."])
+  }
 }

@@ -100,8 +100,9 @@ public struct Forming: PlanStep {
 
   public static func findings(from measurement: Measurement) throws -> Findings {
     let outcomes = try measurement.values("outcome").map { Outcome(rawValue: Int($0)) ?? .notFormed }
-    let formed = outcomes.indices.filter { outcomes[$0] == .formed }
     let allVoltages = try measurement.values("forming_V")
+    // Of a cell whose answer was lost it is known that it formed, and not at which voltage.
+    let formed = outcomes.indices.filter { outcomes[$0] == .formed && allVoltages[$0].isFinite }
     let step = try measurement.value("step_V")
     // A cell formed somewhere between the pulse that did it and the one before.
     let voltages = formed.map { allVoltages[$0] - step / 2 }
@@ -113,7 +114,7 @@ public struct Forming: PlanStep {
     ]
     guard formed.count > 1 else {
       findings.remarks = [
-        "\(outcomes.count { $0 == .formedBefore }) cells had been formed before; none were formed now."
+        "\(outcomes.count { $0 == .formedBefore }) cells had been formed before; \(formed.count) now, too few for statistics."
       ]
       return findings
     }
