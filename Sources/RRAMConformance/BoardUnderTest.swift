@@ -441,12 +441,32 @@ final class BoardUnderTest {
     let request = try await stallingRequest()
     let id = newOperation()
     let sequence = try await send(.writeVerify(request), id: id)
-    let waiting = try await settled()
-    if waiting.contains(sequence) {
-      let answer = try await last(sequence)
-      throw CheckEnd.failed("a stream without credit was answered: \(answer.status) \(answer.detail)")
-    }
+    try await expectWaiting(sequence)
     return (sequence, id, request)
+  }
+
+  /// Fails if a stream was answered that has no credit.
+  func expectWaiting(_ sequence: UInt32) async throws {
+    guard try await settled().contains(sequence) else { return }
+    let answer = try await last(sequence)
+    throw CheckEnd.failed("a stream without credit was answered: \(answer.status) \(answer.detail)")
+  }
+
+  /// Grants a stream one frame after the other up to its last, and hands on what came; fails where more came than was granted.
+  func granting<R: WireResponse>(_ sequence: UInt32, _ body: (R) throws -> Void) async throws {
+    var granted = 0
+    while true {
+      try await send(.credit(Credit(sequence: sequence, frames: 1)))
+      granted += 1
+      guard let (message, more) = try await next(sequence) else {
+        throw CheckEnd.failed("no frame \(granted) within \(options.limit) of its credit")
+      }
+      try expect(message.status == .ok, "frame \(granted) has status \(message.status): \(message.detail)")
+      try body(try message.response())
+      let ahead = try await settled().filter { $0 == sequence }
+      try expect(ahead.isEmpty, "after \(granted) credits \(granted + ahead.count) frames came")
+      if !more { return }
+    }
   }
 
   func state(of id: UInt64) async throws -> OperationState { try await request(GetOperation(operationID: id)) }

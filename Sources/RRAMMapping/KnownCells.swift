@@ -110,6 +110,15 @@ public struct KnownCells: Sendable, Hashable, Codable {
   }
 }
 
+extension [CellAddress: Siemens] {
+  /// Mean of the squares, µS²; 1 where nothing was measured, because only ratios to it count then. Summed in the order of size, so that
+  /// equal chips give equal plans whatever order a dictionary has.
+  package var meanSquare: Double {
+    guard !isEmpty else { return 1 }
+    return values.map { $0.microsiemens * $0.microsiemens }.sorted().reduce(0, +) / Double(count)
+  }
+}
+
 extension JSONEncoder {
   /// Records are read by people too.
   static var records: JSONEncoder {

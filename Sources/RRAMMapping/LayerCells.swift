@@ -51,8 +51,7 @@ struct LayerCells {
       (0..<columns).map { row * columns + $0 }
     }
     // Where nothing is known a cell counts like the mean of those that are.
-    let known = noise.values.map { $0.microsiemens * $0.microsiemens }
-    let usual = known.isEmpty ? 1 : known.reduce(0, +) / Double(known.count)
+    let usual = noise.meanSquare
     func variance(_ cell: Int) -> Double {
       noise[block.address(at: cell)].map { $0.microsiemens * $0.microsiemens } ?? usual
     }

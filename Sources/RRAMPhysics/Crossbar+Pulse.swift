@@ -225,12 +225,12 @@ extension Crossbar {
     revision &+= 1
   }
 
-  /// Exposure of a cell that is at `voltage`, V, for `seconds` and not being written: the share 1 − exp(−exposure) of what is left to
+  /// Exposure of a cell that is at `voltage` for `time` and not being written, a number: the share 1 − exp(−exposure) of what is left to
   /// the upper asymptote is what it moves. 0 for negative voltages.
-  public func exposure(at voltage: Double, for seconds: Double) -> Double {
+  public func exposure(at voltage: Volts, for time: Duration) -> Double {
     let disturb = profile.disturb
-    guard disturb.rate > 0, voltage > 0 else { return 0 }
-    return seconds * disturb.rate * pow(10, (voltage - disturb.voltage.rawValue) / disturb.voltsPerDecade.rawValue)
+    guard disturb.rate > 0, voltage > .zero else { return 0 }
+    return time.seconds * disturb.rate * pow(10, (voltage - disturb.voltage) / disturb.voltsPerDecade)
   }
 
   /// Half-select: in a pulsed row all gates are open, and the source lines of unselected columns stand at what leaves `inhibit` of the
@@ -248,7 +248,7 @@ extension Crossbar {
     let gate = pulse.wordLine.rawValue - profile.cells.selectorThreshold.rawValue
     let doses = highest.mapValues { voltage in
       gate >= (1 - disturb.inhibit) * voltage
-        ? exposure(at: disturb.inhibit * voltage, for: pulse.width.seconds) : 0
+        ? exposure(at: Volts(disturb.inhibit * voltage), for: pulse.width) : 0
     }
     guard doses.values.contains(where: { $0 > 0 }) else { return }
     for (row, dose) in doses { rowExposure[row] += dose }

@@ -67,10 +67,10 @@ extension Crossbar {
     if let first = cells.first { try assertLimits(readOut, cell: first) }
     let sensing = readOut.sensing
     let averages = readOut.averages
-    let seconds = sensing.integrationTime.seconds * Double(averages)
-    let weights = averagedWeights(over: seconds)
+    let duration = sensing.integrationTime * averages
+    let weights = averagedWeights(over: duration.seconds)
     let transport = CellTransport(profile.cells, CellBias(wordLine: readOut.wordLine, voltage: readOut.voltage))
-    let dose = exposure(at: readOut.voltage.rawValue, for: seconds)
+    let dose = exposure(at: readOut.voltage, for: duration)
     // White noise of the cell and noise of the converter, both at the converter's input.
     let voltsPerMicrosiemens = readOut.voltage.rawValue * sensing.ranges[readOut.range].rawValue * 1e-6
     let cellNoise = whiteSigma(over: sensing.integrationTime) * voltsPerMicrosiemens

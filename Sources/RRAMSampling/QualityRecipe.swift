@@ -37,18 +37,17 @@ public struct QualityRecipe: Sendable, Hashable, Codable {
 
     /// What it does, in words.
     public var name: String {
-      let cells =
-        mapping == MappingOptions()
-        ? ""
-        : mapping.pairs == .sparse && mapping.replicas == .most ? "sparse cells" : "\(mapping.pairs.rawValue) cells"
-      let retry =
-        (cells.isEmpty ? "" : cells + (screened ? ", screened, " : ", "))
-        + (retries == 0 ? "written once" : retries == 1 ? "written again once" : "written again \(retries) times")
+      var parts: [String] = []
+      if mapping != MappingOptions() { parts.append("\(mapping.pairs.rawValue) cells") }
+      if screened { parts.append("screened") }
+      parts.append(
+        retries == 0 ? "written once" : retries == 1 ? "written again once" : "written again \(retries) times")
       switch calibration {
-      case .none: return retry + ", not calibrated"
-      case .once: return retry + ", one calibration"
-      case .tracked: return retry + ", tracked"
+      case .none: parts.append("not calibrated")
+      case .once: parts.append("one calibration")
+      case .tracked: parts.append("tracked")
       }
+      return parts.joined(separator: ", ")
     }
 
     /// The larger of the two ratios over their bounds: at most 1 meets the goal.

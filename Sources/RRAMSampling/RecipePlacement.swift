@@ -16,10 +16,12 @@ public struct RecipePlacement: Sendable {
   /// A plan on cells as far as they are known.
   public init(_ plan: MappingPlan, known: KnownCells) {
     self.plan = plan
-    let powers = known.noise.mapValues { $0.microsiemens * $0.microsiemens }
-    let usual = powers.isEmpty ? 1 : powers.values.reduce(0, +) / Double(powers.count)
+    let noise = known.noise
+    let usual = noise.meanSquare
     noisePower = plan.layers.map { layer in
-      (0..<layer.block.cellCount).map { cell in powers[layer.block.address(at: cell)].map { $0 / usual } }
+      (0..<layer.block.cellCount).map { cell in
+        noise[layer.block.address(at: cell)].map { $0.microsiemens * $0.microsiemens / usual }
+      }
     }
   }
 
@@ -44,8 +46,7 @@ public struct RecipePlacement: Sendable {
     guard mapping.pairs == .sparse, let law = profile.relaxation.components else {
       return RecipePlacement(plan, known: known)
     }
-    let measured = known.noise.values.map { $0.microsiemens * $0.microsiemens }
-    let usual = measured.isEmpty ? 1 : measured.reduce(0, +) / Double(measured.count)
+    let usual = known.noise.meanSquare
     let spread = law.stationarySpread
     for _ in 0..<screening.passes {
       let have = known.noise

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../neon/uniform.h"
 #include "analog_kernel.h"
 
 enum { TICKS = 200, SAMPLES = 64, WIDTH = 64, MOST = WIDTH * (WIDTH + 1) };
@@ -21,15 +22,6 @@ static const row rows[] = {
     {"closedLoopPoles", AK_NOISE_NONE, 1, 0},          {"closedLoopPolesBandLimited", AK_NOISE_BAND_LIMITED, 1, 0},
     {"closedLoopCells", AK_NOISE_CELLS, 0, 0},         {"closedLoopGeneral", AK_NOISE_NONE, 0, 1},
 };
-
-/* xorshift32: the same numbers everywhere. */
-static float uniform(void) {
-  static uint32_t state = 2463534242u;
-  state ^= state << 13;
-  state ^= state >> 17;
-  state ^= state << 5;
-  return (float)(state >> 8) * 0x1p-24f * 2 - 1;
-}
 
 int main(int argc, char **argv) {
   static float weights[4][MOST], variances[4][MOST], a[TICKS], b[TICKS], embedding[TICKS * WIDTH];
@@ -49,8 +41,8 @@ int main(int argc, char **argv) {
   for (int l = 0; l < layers; l++) {
     const int inputs = widths[l], outputs = widths[l + 1];
     for (int i = 0; i < outputs * (inputs + 1); i++) {
-      weights[l][i] = 1.2f * uniform() / sqrtf((float)inputs);
-      variances[l][i] = 1e-5f * (1 + uniform());
+      weights[l][i] = 1.2f * balanced() / sqrtf((float)inputs);
+      variances[l][i] = 1e-5f * (1 + balanced());
     }
     layer[l] = (ak_layer){.inputs = inputs, .outputs = outputs, .embedding = l + 1 < layers ? 0 : -1,
                           .rectified = l + 1 < layers, .weights = weights[l], .variances = variances[l]};
@@ -59,8 +51,8 @@ int main(int argc, char **argv) {
     a[i] = 0.3f;
     b[i] = 1.2f - (float)i / TICKS;
   }
-  for (int i = 0; i < TICKS * WIDTH; i++) embedding[i] = uniform();
-  for (int i = 0; i < 2 * SAMPLES; i++) x0[i] = 2 * uniform();
+  for (int i = 0; i < TICKS * WIDTH; i++) embedding[i] = balanced();
+  for (int i = 0; i < 2 * SAMPLES; i++) x0[i] = 2 * balanced();
   const float pole = row->is_board ? 5e-5f : 0;
   const ak_loop loop = {.layers = layer, .layer_count = layers, .amplitude = 5, .bias_level = 1,
                         .row_clamp = row->is_board ? 10 : INFINITY, .amplifier_rail = row->is_board ? 50 : INFINITY,

@@ -3,17 +3,9 @@
 #include <string.h>
 
 #include "cell_ageing.h"
+#include "uniform.h"
 
 enum { CELLS = 131, MODES = 5 };
-
-/* xorshift32: any numbers will do, as long as both machines have the same. */
-static float uniform(void) {
-  static uint32_t state = 2463534242u;
-  state ^= state << 13;
-  state ^= state >> 17;
-  state ^= state << 5;
-  return (float)(state >> 8) * 0x1p-24f;
-}
 
 static float normals[CA_NORMALS], decay[CA_DECAY_NODES], walk_table[CA_AGE_NODES], stationary[CA_AGE_NODES];
 static float modes[MODES * CELLS], walk[CELLS], walk_variance[CELLS], walk_scale[CELLS], amplitude[CELLS], trap_rate[CELLS];

@@ -4,17 +4,9 @@
 #include <stdio.h>
 
 #include "analog_kernel.h"
+#include "uniform.h"
 
 enum { TICKS = 40, SAMPLES = 37, MOST = AK_MAX_WIDTH * (AK_MAX_WIDTH + 1) };
-
-/* xorshift32: any numbers will do, as long as both machines have the same. */
-static float uniform(void) {
-  static uint32_t state = 2463534242u;
-  state ^= state << 13;
-  state ^= state >> 17;
-  state ^= state << 5;
-  return (float)(state >> 8) * 0x1p-24f * 2 - 1;
-}
 
 static float weights[AK_MAX_LAYERS][MOST], variances[AK_MAX_LAYERS][MOST], telegraph[AK_MAX_LAYERS][MOST];
 static float a[TICKS], b[TICKS], embedding[TICKS * AK_MAX_WIDTH], held_gain[TICKS], levels[TICKS];
@@ -26,8 +18,8 @@ static int run(const int *widths, int layers, ak_noise noise, int euler, float c
   for (int l = 0; l < layers; l++) {
     const int inputs = widths[l], outputs = widths[l + 1], count = outputs * (inputs + 1);
     for (int i = 0; i < count; i++) {
-      weights[l][i] = 1.5f * uniform() / sqrtf((float)inputs);
-      variances[l][i] = 0.002f * (1 + uniform());
+      weights[l][i] = 1.5f * balanced() / sqrtf((float)inputs);
+      variances[l][i] = 0.002f * (1 + balanced());
       telegraph[l][i] = i % 9 ? 0 : 0.05f;
     }
     layer[l] = (ak_layer){.inputs = inputs, .outputs = outputs, .embedding = l + 1 < layers ? 0 : -1,
@@ -35,13 +27,13 @@ static int run(const int *widths, int layers, ak_noise noise, int euler, float c
                           .telegraph = telegraph[l]};
   }
   for (int i = 0; i < TICKS; i++) {
-    a[i] = 0.3f * uniform();
-    b[i] = uniform();
+    a[i] = 0.3f * balanced();
+    b[i] = balanced();
     held_gain[i] = i % 7 ? 0.2f : 0;
     levels[i] = 0.2f + 0.02f * (float)i;
   }
-  for (int i = 0; i < TICKS * AK_MAX_WIDTH; i++) embedding[i] = uniform();
-  for (int i = 0; i < SAMPLES * widths[0]; i++) x0[i] = 2 * uniform();
+  for (int i = 0; i < TICKS * AK_MAX_WIDTH; i++) embedding[i] = balanced();
+  for (int i = 0; i < SAMPLES * widths[0]; i++) x0[i] = 2 * balanced();
   const ak_loop loop = {.layers = layer, .layer_count = layers, .amplitude = 1, .bias_level = 1, .row_clamp = clamp,
                         .amplifier_rail = clamp, .integrator_rail = clamp, .softness = softness, .noise = noise,
                         .correlation_time = 0.05f, .modes = 2, .mode_times = {0.05f, 0.5f}, .mode_shares = {0.5f, 0.5f},

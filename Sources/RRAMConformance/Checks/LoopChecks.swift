@@ -7,21 +7,11 @@ extension Check {
     Check("loop.stream", "2", "RunLoop sends its samples in order, one frame a credit, the last without flag MORE") {
       board in
       let (stream, _, samples) = try await idleRun(board)
-      var (told, granted) = (0, 0)
-      while true {
-        try await board.send(.credit(Credit(sequence: stream, frames: 1)))
-        granted += 1
-        guard let (message, more) = try await board.next(stream) else {
-          throw CheckEnd.failed("no frame \(granted) within \(board.options.limit) of its credit")
-        }
-        try board.expect(message.status == .ok, "frame \(granted) has status \(message.status): \(message.detail)")
-        let part: RunResults = try message.response()
+      var told = 0
+      try await board.granting(stream) { (part: RunResults) in
         try board.expect(
           part.firstIndex == told, "a frame begins at sample \(part.firstIndex), \(told) samples were told of")
         told += part.count
-        let ahead = try await board.settled().filter { $0 == stream }
-        try board.expect(ahead.isEmpty, "after \(granted) credits \(granted + ahead.count) frames came")
-        if !more { break }
       }
       try board.expect(told == samples, "the frames tell of \(told) of \(samples) samples")
     },
@@ -78,10 +68,7 @@ extension Check {
           scheduleID: 1, samples: samples,
           preset: Array(repeating: UInt16(truncatingIfNeeded: preset.rawValue), count: 2 * samples), seed: 1,
           trajectoryEvery: hasTrajectory ? 1 : 0, credit: 0)), id: id)
-    if try await board.settled().contains(sequence) {
-      let answer = try await board.last(sequence)
-      throw CheckEnd.failed("a run without credit was answered: \(answer.status) \(answer.detail)")
-    }
+    try await board.expectWaiting(sequence)
     return (sequence, id, samples)
   }
 

@@ -54,22 +54,9 @@ extension Check {
   static let streams: [Check] = [
     Check("streams.credit", "2", "Every frame of a stream uses one credit; without credit the board waits") { board in
       let (stream, _, request) = try await board.stall()
-      var results: [CellResults] = []
-      var granted = 0
-      while true {
-        try await board.send(.credit(Credit(sequence: stream, frames: 1)))
-        granted += 1
-        guard let (message, more) = try await board.next(stream) else {
-          throw CheckEnd.failed("no frame \(granted) within \(board.options.limit) of its credit")
-        }
-        try board.expect(message.status == .ok, "frame \(granted) has status \(message.status): \(message.detail)")
-        results.append(try message.response())
-        let ahead = try await board.settled().filter { $0 == stream }
-        try board.expect(ahead.isEmpty, "after \(granted) credits \(granted + ahead.count) frames came")
-        if !more { break }
-      }
       var expected = 0
-      for part in results where part.count > 0 {
+      try await board.granting(stream) { (part: CellResults) in
+        guard part.count > 0 else { return }
         try board.expect(
           part.firstIndex == expected, "a frame begins at cell \(part.firstIndex), \(expected) cells were told of")
         expected += part.count

@@ -260,7 +260,7 @@ final class RunLoopOperation: Operation {
     try LoopExposure(
       closedLoop, second.isEmpty ? [layers] : [layers, second], tables, integration, heldNoise: heldNoise,
       unit: loop.unitVoltage.rawValue
-    ) { macro, volts in chip.crossbars[macro].exposure(at: volts, for: 1) }
+    ) { macro, volts in chip.crossbars[macro].exposure(at: Volts(volts), for: .seconds(1)) }
   }
 
   // MARK: Samples
