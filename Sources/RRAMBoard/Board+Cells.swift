@@ -7,8 +7,14 @@ extension Board {
   /// Bytes of a request besides masks and per-cell data: ids, block, ramps and biases with their tags.
   private static let fixedRequestBytes = 256
 
-  private nonisolated func parts(_ cells: CellSelection, bytesPerCell: Int = 0) -> [CellSelection] {
-    cells.parts(bytesPerCell: bytesPerCell, budget: info.maximumRequestBytes - Self.fixedRequestBytes)
+  /// Cells that a resumable write has under way at most: of a network of some 600 cells, what a dead host leaves half written and is ramped
+  /// up anew costs less than a tenth of the pulses.
+  private static let resumableCells = 56
+
+  private nonisolated func parts(
+    _ cells: CellSelection, bytesPerCell: Int = 0, limit: Int = .max
+  ) -> [CellSelection] {
+    cells.parts(bytesPerCell: bytesPerCell, budget: info.maximumRequestBytes - Self.fixedRequestBytes, limit: limit)
   }
 
   /// The board's own read: its voltages, within the limits.
@@ -166,7 +172,9 @@ extension Board {
     let found = try await working(on: open) { board, cells in
       let left = cells.indices.compactMap { places[$0] }
       var first = 0
-      let requests = board.parts(cells, bytesPerCell: request.bytesPerCell).map { part in
+      // Where somebody keeps what is finished, little is in the making at a time.
+      let limit = board.configuration.cellsWritten == nil ? Int.max : Self.resumableCells
+      let requests = board.parts(cells, bytesPerCell: request.bytesPerCell, limit: limit).map { part in
         defer { first += part.count }
         return (part, asked.part(left[first..<first + part.count], cells: part))
       }

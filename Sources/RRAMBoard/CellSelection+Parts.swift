@@ -6,11 +6,13 @@ extension CellSelection {
   ///
   /// Parts are bands of whole rows where a row fits, else pieces of rows; parts without a selected cell are left out, so the
   /// selected cells of all parts in order are those of the selection.
-  func parts(bytesPerCell: Int, budget: Int) -> [CellSelection] {
+  ///
+  /// - Parameter limit: selected cells of a part at most, but never less than a row.
+  func parts(bytesPerCell: Int, budget: Int, limit: Int = .max) -> [CellSelection] {
     func bytes(_ cells: Int, _ selected: Int) -> Int {
       (mask == nil ? 0 : (cells + 7) / 8) + bytesPerCell * selected
     }
-    guard bytes(block.cellCount, count) > budget else { return count == 0 ? [] : [self] }
+    guard bytes(block.cellCount, count) > budget || count > limit else { return count == 0 ? [] : [self] }
     let columns = block.shape.columns
     func isSelected(_ row: Int, _ column: Int) -> Bool { mask?[row * columns + column] ?? true }
     let inRow = (0..<block.shape.rows).map { row in (0..<columns).count { isSelected(row, $0) } }
@@ -19,7 +21,9 @@ extension CellSelection {
     while row < block.shape.rows {
       var end = row
       var selected = 0
-      while end < block.shape.rows, bytes((end + 1 - row) * columns, selected + inRow[end]) <= budget {
+      while end < block.shape.rows, bytes((end + 1 - row) * columns, selected + inRow[end]) <= budget,
+        selected == 0 || selected + inRow[end] <= limit
+      {
         selected += inRow[end]
         end += 1
       }

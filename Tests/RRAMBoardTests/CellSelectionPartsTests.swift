@@ -29,6 +29,15 @@ import Testing
     #expect(selection.parts(bytesPerCell: 4, budget: 16384) == [selection])
   }
 
+  @Test func aLimitOfCellsCutsBetweenRows() {
+    let shape = MacroShape(rows: 9, columns: 20)
+    let selection = CellSelection(block: CellBlock(macro: 0, shape: shape))
+    let parts = selection.parts(bytesPerCell: 4, budget: 16384, limit: 56)
+    #expect(parts.map(\.count) == [40, 40, 40, 40, 20])
+    // A row is never cut for the limit's sake.
+    #expect(selection.parts(bytesPerCell: 4, budget: 16384, limit: 7).map(\.count) == Array(repeating: 20, count: 9))
+  }
+
   @Test func nothingSelectedIsNothingToSend() {
     let block = CellBlock(macro: 0, shape: MacroShape(rows: 2, columns: 2))
     #expect(CellSelection(block: block, mask: CellMask(cellCount: 4)).parts(bytesPerCell: 4, budget: 100).isEmpty)

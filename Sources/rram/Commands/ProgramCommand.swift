@@ -197,9 +197,9 @@ struct ProgramCommand: AsyncParsableCommand {
 }
 
 extension ProgramCommand {
-  /// Write operations that one run begins on a layer at most: with the board the first, and those after lost answers; the host begins
-  /// one for each group of pulses.
-  private static func writesALayer(_ options: ProgramOptions) -> Int {
+  /// Write operations that one run begins on a row at most, rows being the smallest parts: with the board the first, and those after lost
+  /// answers; the host begins one for each group of pulses.
+  private static func writesARow(_ options: ProgramOptions) -> Int {
     let once =
       switch options.method.runner {
       case .board: 3
@@ -225,8 +225,8 @@ extension ProgramCommand {
         continue
       }
       let attempts = 1 + (record.currentManifest.settings["resumed"].flatMap { Int($0) } ?? 0)
-      let layers = plan.layers.count { $0.block.macro == macro }
-      let own = UInt64(layers * Self.writesALayer(options) * attempts)
+      let rows = plan.layers.reduce(0) { $0 + ($1.block.macro == macro ? $1.block.shape.rows : 0) }
+      let own = UInt64(rows * Self.writesARow(options) * attempts)
       // A run that was cut off behind its last pulse finds the label that it has set itself.
       let isOwn =
         record.currentManifest.settings[Self.ownLabels]?.split(separator: " ").contains(Substring(label)) ?? false
