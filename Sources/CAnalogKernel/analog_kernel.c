@@ -235,25 +235,29 @@ static int variances_are_shared(const ak_layer *layer) {
   return 1;
 }
 
+/* What is too small to be seen in any sum is none. Training leaves weights of 1e-38 behind; as subnormal factors they, and the products of
+ * those just above, would double the time of a run. */
+static float seen(float value) { return fabsf(value) < 0x1p-63f ? 0 : value; }
+
 /* Blocks of `block` rows of (rows, inputs + 1), without the last column. */
 static float *pack_blocks(float *to, const float *from, int rows, int inputs, int block) {
   for (int first = 0; first < rows; first += block) {
     const int count = rows - first < block ? rows - first : block;
     for (int j = 0; j < inputs; j++)
-      for (int i = 0; i < count; i++) *to++ = from[(first + i) * (inputs + 1) + j];
+      for (int i = 0; i < count; i++) *to++ = seen(from[(first + i) * (inputs + 1) + j]);
   }
   return to;
 }
 
 static void pack_14(float *to, const float *w1, const float *w2, const float *w3) {
   for (int j = 0; j < 14; j++) {
-    *to++ = w1[3 * j];
-    *to++ = w1[3 * j + 1];
-    for (int i = 0; i < 14; i++) *to++ = w2[15 * i + j];
+    *to++ = seen(w1[3 * j]);
+    *to++ = seen(w1[3 * j + 1]);
+    for (int i = 0; i < 14; i++) *to++ = seen(w2[15 * i + j]);
   }
   for (int i = 0; i < 14; i++) {
-    *to++ = w3[i];
-    *to++ = w3[15 + i];
+    *to++ = seen(w3[i]);
+    *to++ = seen(w3[15 + i]);
   }
 }
 
@@ -261,11 +265,11 @@ static void pack_14(float *to, const float *w1, const float *w2, const float *w3
 static void pack_1(float *to, const float *w1, const float *w2, const float *w3) {
   memset(to, 0, 256 * sizeof(float));
   for (int i = 0; i < 14; i++) {
-    to[i] = w1[3 * i];
-    to[16 + i] = w1[3 * i + 1];
-    for (int j = 0; j < 14; j++) to[32 + 16 * j + i] = w2[15 * i + j];
-    to[256 + 2 * i] = w3[i];
-    to[257 + 2 * i] = w3[15 + i];
+    to[i] = seen(w1[3 * i]);
+    to[16 + i] = seen(w1[3 * i + 1]);
+    for (int j = 0; j < 14; j++) to[32 + 16 * j + i] = seen(w2[15 * i + j]);
+    to[256 + 2 * i] = seen(w3[i]);
+    to[257 + 2 * i] = seen(w3[15 + i]);
   }
 }
 
@@ -370,9 +374,11 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
       float *row = base + plan.layers[l].first;
       const float *last = layer->weights + layer->inputs;
       for (int i = 0; i < layer->outputs; i++) row[i] = last[i * (layer->inputs + 1)] * bias;
-      if (layer->embedding < 0) continue;
-      const float *e = schedule->embedding + tick * (size_t)schedule->embedding_columns + layer->embedding;
-      for (int i = 0; i < layer->outputs; i++) row[i] += e[i];
+      if (layer->embedding >= 0) {
+        const float *e = schedule->embedding + tick * (size_t)schedule->embedding_columns + layer->embedding;
+        for (int i = 0; i < layer->outputs; i++) row[i] += e[i];
+      }
+      for (int i = 0; i < layer->outputs; i++) row[i] = seen(row[i]);
     }
     for (int i = (int)outputs; i < plan.base_stride; i++) base[i] = 0;
   }
@@ -423,7 +429,7 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
       for (int i = 0; i < layer->outputs * columns; i++, k++) {
         const int is_bias = i % columns == layer->inputs;
         const float level = is_bias ? bias : 1;
-        weights[k] = is_bias ? 0 : layer->weights[i];
+        weights[k] = is_bias ? 0 : seen(layer->weights[i]);
         deviations[k] = layer->variances ? sqrtf(layer->variances[i]) * level : 0;
         telegraph[k] = layer->telegraph ? layer->telegraph[i] * level : 0;
       }
@@ -479,19 +485,19 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
 
 float ak_wiener(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel) {
   vu_baseline lanes = (vu_baseline)sample;
-  const float xi = wiener_baseline(seed, lanes, tick, channel)[0];
+  const float xi = normal_baseline(seed, lanes, tick, channel, AK_STREAM_WIENER)[0];
   return xi > 4 ? 4 : xi < -4 ? -4 : xi;
 }
 
-ak_status ak_wiener_fill(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel, int64_t count, float *xi,
-                         ak_isa isa) {
+ak_status ak_normal_fill(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel, ak_stream stream, int64_t count,
+                         float *xi, ak_isa isa) {
   if (!ak_isa_supported(isa)) return AK_UNSUPPORTED;
   if (count < 0 || (count && !xi)) return AK_INVALID;
-  void (*fill)(uint64_t, uint32_t, uint32_t, uint32_t, int64_t, float *) = wienerFill_baseline;
+  void (*fill)(uint64_t, uint32_t, uint32_t, uint32_t, ak_stream, int64_t, float *) = normalFill_baseline;
 #if AK_X86
-  if (isa == AK_ISA_AVX512) fill = wienerFill_avx512;
-  if (isa == AK_ISA_AVX2) fill = wienerFill_avx2;
+  if (isa == AK_ISA_AVX512) fill = normalFill_avx512;
+  if (isa == AK_ISA_AVX2) fill = normalFill_avx2;
 #endif
-  fill(seed, sample, tick, channel, count, xi);
+  fill(seed, sample, tick, channel, stream, count, xi);
   return AK_OK;
 }

@@ -58,6 +58,8 @@ final class LoopSequencer {
     self.board = board
   }
 
+  private var knownTables: [UInt32: LoopTables] = [:]
+
   /// The loop on cells that do not age, and the revisions of their macros.
   private var known: (revisions: [UInt64], loop: ClosedLoop)?
 
@@ -73,6 +75,7 @@ final class LoopSequencer {
 
   func forget() {
     known = nil
+    knownTables = [:]
     layers = []
     second = []
     schedules = []
@@ -111,6 +114,7 @@ final class LoopSequencer {
       self.layers = first
       self.second = second
       known = nil
+      knownTables = [:]
       return .configureLoop(ConfigureLoopResult())
     }
   }
@@ -278,13 +282,22 @@ final class LoopSequencer {
     }
     schedule.hasNoise = schedule.noise.contains { $0 != 0 }
     schedules.append(schedule)
+    knownTables = [:]
     return schedule.receivedCount
+  }
+
+  /// The schedule as the loop sees it, made once for as long as schedule and network stay.
+  func tables(_ schedule: Schedule) -> LoopTables {
+    if let known = knownTables[schedule.id] { return known }
+    let tables = makeTables(schedule)
+    knownTables[schedule.id] = tables
+    return tables
   }
 
   /// The schedule as the loop sees it: codes through their converters, in units and τ.
   ///
   /// One unit at an integrator's input moves x by one unit in `runTime`, so a tick lasts tick/runTime of τ.
-  func tables(_ schedule: Schedule) -> LoopTables {
+  private func makeTables(_ schedule: Schedule) -> LoopTables {
     let loop = description
     let unit = loop.unitVoltage.rawValue
     let coefficient = ConverterScale(loop.coefficient)

@@ -47,8 +47,9 @@ public struct HeldNoise: Sendable {
   private static func fill(
     _ seed: UInt64, _ firstSample: UInt32, _ tick: Int, _ channel: Int, _ output: UnsafeMutableBufferPointer<Float>
   ) {
-    let status = ak_wiener_fill(
-      seed, firstSample, UInt32(tick), UInt32(channel), Int64(output.count), output.baseAddress, bestSet)
+    let status = ak_normal_fill(
+      seed, firstSample, UInt32(tick), UInt32(channel), AK_STREAM_WIENER, Int64(output.count), output.baseAddress,
+      bestSet)
     precondition(status == AK_OK, "the kernel refuses its fastest instruction set")
   }
 

@@ -1,3 +1,4 @@
+internal import CAnalogKernel
 public import RRAMModel
 public import RRAMProfiles
 internal import RRAMUnits
@@ -91,12 +92,23 @@ public struct SamplingProgram: Sendable {
     }
   }
 
+  private static let bestSet = ak_isa_best()
+
   /// Start points of the loop's state y in units, shape (count, 2): standard normal numbers of seed and sample number, times
   /// the prior's standard deviation.
   public func startPoints(from first: UInt32, count: Int) -> [Float] {
     let deviation = Float(process.priorStandardDeviation)
-    return SamplingNoise.start(
-      seed: seed, firstSample: first, count: count, dimensions: model.network.dimensions
-    ).map { $0 * deviation }
+    let dimensions = model.network.dimensions
+    var drawn = [Float](repeating: 0, count: count)
+    return [Float](unsafeUninitializedCapacity: count * dimensions) { points, filled in
+      for dimension in 0..<dimensions {
+        // The numbers of `SamplingNoise.start`, many at once.
+        let status = ak_normal_fill(
+          seed, first, 0, UInt32(dimension), AK_STREAM_START, Int64(count), &drawn, Self.bestSet)
+        precondition(status == AK_OK, "the kernel refuses its fastest instruction set")
+        for sample in 0..<count { points[sample * dimensions + dimension] = drawn[sample] * deviation }
+      }
+      filled = count * dimensions
+    }
   }
 }

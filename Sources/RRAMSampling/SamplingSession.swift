@@ -156,7 +156,7 @@ public struct SamplingSession: Sendable {
           statistics.presetSeconds = spent.preset + batch.presetTime.seconds
           statistics.loopSeconds = spent.loop + batch.loopTime.seconds
           statistics.conversionSeconds = spent.conversion + batch.conversionTime.seconds
-          for flags in batch.overRange { statistics.overRange.count(flags) }
+          for flags in batch.overRange where !flags.isEmpty { statistics.overRange.count(flags) }
           let range = 2 * (first + batch.firstIndex)..<2 * (first + batch.firstIndex + batch.count)
           let realised = startOnBoard ? loop.units(ofPreset: batch.start)[...] : preset.realised[range]
           let (x, xT) = (loop.units(ofReadOut: batch.x).map { $0 * scale }, realised.map { $0 * scale })

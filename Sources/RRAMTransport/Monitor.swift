@@ -8,6 +8,8 @@ package final class Monitor<State>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   private var state: State
+  /// Threads in ``wait(atMost:until:)``, under the lock as well.
+  private var waiting = 0
 
   package init(_ state: sending State) {
     self.state = state
@@ -36,11 +38,15 @@ package final class Monitor<State>: @unchecked Sendable {
   /// Runs `body` under the lock and wakes the waiting threads.
   package func withLock<R>(_ body: (inout State) -> R) -> R {
     pthread_mutex_lock(mutex)
-    defer {
-      pthread_cond_broadcast(condition)
-      pthread_mutex_unlock(mutex)
-    }
+    defer { unlock() }
     return body(&state)
+  }
+
+  /// Who is woken finds the lock free: woken under it, a thread would only go to sleep on it again.
+  private func unlock() {
+    let isAwaited = waiting > 0
+    pthread_mutex_unlock(mutex)
+    if isAwaited { pthread_cond_broadcast(condition) }
   }
 
   /// Blocks the calling thread until `body` gives a value, or `limit` has passed (`nil`: for ever).
@@ -56,9 +62,10 @@ package final class Monitor<State>: @unchecked Sendable {
       deadline.tv_nsec = nanoseconds % 1_000_000_000
     }
     pthread_mutex_lock(mutex)
+    waiting += 1
     defer {
-      pthread_cond_broadcast(condition)
-      pthread_mutex_unlock(mutex)
+      waiting -= 1
+      unlock()
     }
     while true {
       if let result = body(&state) { return result }

@@ -506,6 +506,27 @@ import Testing
 
   // MARK: Arguments
 
+  /// Subnormal factors would double the time of a run; below 2⁻⁶³ a weight is none, above it is what it is.
+  @Test(arguments: InstructionSet.supported, [[2, 14, 14, 2], [2, 9, 2]])
+  func weightsTooSmallToBeSeenAreNone(_ set: InstructionSet, widths: [Int]) throws {
+    func end(_ weight: Float) throws -> [Float] {
+      let layers = zip(widths, widths.dropFirst()).enumerated().map { index, sizes in
+        // The last layer's weights are asked about; what reaches it is 1 or more.
+        LoopNetwork.Layer(
+          inputs: sizes.0, outputs: sizes.1,
+          weights: [Float](repeating: index == widths.count - 2 ? weight : 1, count: (sizes.0 + 1) * sizes.1))
+      }
+      let loop = try ClosedLoop(network: LoopNetwork(layers: layers))
+      let tables = LoopTables(tickDuration: 1, a: [0], b: [1])
+      return try loop.run(
+        x0: [Float](repeating: 0, count: 2 * 20), tables: tables, integration: LoopIntegration(), instructionSet: set
+      ).x
+    }
+    #expect(try end(1e-38).allSatisfy { $0 == 0 })
+    #expect(try end(1e-20).allSatisfy { $0 == 0 })
+    #expect(try end(1e-18).allSatisfy { $0 > 1e-18 })
+  }
+
   @Test func noSamplesAreNoError() throws {
     let network = randomNetwork([2, 14, 14, 2], seed: 71)
     let result = try ClosedLoop(network: network).run(x0: [], tables: randomTables(for: network, ticks: 3, seed: 72))

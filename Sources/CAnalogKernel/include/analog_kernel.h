@@ -50,7 +50,7 @@ typedef struct ak_layer {
   int32_t outputs;        /* 1...AK_MAX_WIDTH */
   int32_t embedding;      /* first column of the embedding table that is added to the outputs; -1: none */
   int32_t rectified;      /* 1: soft ReLU with a rail above; 0: linear with a rail on both sides */
-  const float *weights;   /* (outputs, inputs + 1), row-major, the last column belongs to the bias row */
+  const float *weights;   /* (outputs, inputs + 1), row-major, the last column belongs to the bias row; below 2^-63 they are none */
   const float *variances; /* variance of each weight's read noise, same shape, or NULL for none */
   const float *telegraph; /* half the step of each weight's two-state noise, same shape, or NULL for none; AK_NOISE_CELLS only */
 } ak_layer;
@@ -155,9 +155,12 @@ ak_status ak_run(const ak_loop *loop, const ak_schedule *schedule, const ak_batc
 
 /* The held noise ξ of AK_HELD_WIENER for one sample, tick and channel, limited to ±4. */
 float ak_wiener(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel);
-/* ξ of the samples sample..<sample + count, not limited; `isa` decides how fast, not what comes. */
-ak_status ak_wiener_fill(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel, int64_t count, float *xi,
-                         ak_isa isa);
+/* What the last word of a counter says that a number is for: "WINR", "STAR". */
+typedef enum ak_stream { AK_STREAM_WIENER = 0x57494E52, AK_STREAM_START = 0x53544152 } ak_stream;
+/* Standard normal numbers of the samples sample..<sample + count, not limited: ξ, or with tick 0 the start points of one
+ * coordinate; `isa` decides how fast, not what comes. */
+ak_status ak_normal_fill(uint64_t seed, uint32_t sample, uint32_t tick, uint32_t channel, ak_stream stream, int64_t count,
+                         float *xi, ak_isa isa);
 
 #ifdef __cplusplus
 }

@@ -145,9 +145,14 @@ final class RunLoopOperation: Operation {
     let products = layers.reduce(0) { $0 + ($1.inputs + 1) * $1.outputs } * (second.isEmpty ? 1 : 4)
     let cost = Self.poleCost * (chip.loop.noise == .cells ? Self.cellNoiseCost : 1)
     let samples = Self.sliceProducts / (products * schedule.ticks * substeps * 2 * cost)
-    // What takes milliseconds on the slowest path takes a quarter on wide vectors, and a call of the kernel lays its tables out anew.
-    let widths = (try? InstructionSet.selected()).map { [.avx2, .avx512].contains($0) ? 4 : 1 } ?? 1
-    let most = samples * widths
+    // What takes milliseconds on the slowest path takes a part of them on wide vectors, and a call of the kernel lays its tables out anew.
+    let gain =
+      switch try? InstructionSet.selected() {
+      case .avx512: 8
+      case .avx2: 4
+      default: 1
+      }
+    let most = samples * gain
     shareSamples = max(Self.shareSamples, (most / max(1, threads) + Self.lanes - 1) / Self.lanes * Self.lanes)
     let share = most >= Self.shareSamples ? Self.shareSamples : Self.lanes
     sliceSamples = max(Self.lanes, most / share * share)
@@ -301,10 +306,12 @@ final class RunLoopOperation: Operation {
     let readOut = ConverterScale(loop.readOut)
     let unit = loop.unitVoltage.rawValue
     let periphery = sequencer.periphery
+    let isIdeal = periphery.isIdeal
+    let dimensions = LoopSequencer.dimensions
     // What the converter gets of a state: its own nonlinearity and noise on top.
     func seen(_ value: Float, sample: Int, point: Int, channel: Int) -> Double {
       let volts = Double(value) * unit
-      guard !periphery.isIdeal else { return volts }
+      guard !isIdeal else { return volts }
       return volts
         + readOut.step
         * periphery.nonlinearity(.readOut, channel: channel, code: readOut.code(volts).code, of: readOut.lastCode + 1)
@@ -314,21 +321,24 @@ final class RunLoopOperation: Operation {
     for (range, share) in zip(ranges, shares) {
       if let failure = share.failure { throw RequestFailure(.failed, failure) }
       var flags = share.flags
+      var codes: [UInt16] = []
+      codes.reserveCapacity(share.x.count)
       for (index, value) in share.x.enumerated() {
         let (code, saturated) = readOut.code(
           seen(
-            value, sample: range.lowerBound + index / LoopSequencer.dimensions, point: 0,
-            channel: index % LoopSequencer.dimensions))
-        part.x.append(UInt16(truncatingIfNeeded: code))
-        if saturated { flags[index / LoopSequencer.dimensions].insert(.readOutSaturated) }
+            value, sample: range.lowerBound + index / dimensions, point: 0,
+            channel: index % dimensions))
+        codes.append(UInt16(truncatingIfNeeded: code))
+        if saturated { flags[index / dimensions].insert(.readOutSaturated) }
       }
+      part.x += codes
       part.overRange += flags
       part.start += share.start
-      let perSample = max(1, points) * LoopSequencer.dimensions
+      let perSample = max(1, points) * dimensions
       for (index, value) in share.trajectory.enumerated() {
         let volts = seen(
           value, sample: range.lowerBound + index / perSample,
-          point: 1 + index % perSample / LoopSequencer.dimensions, channel: index % LoopSequencer.dimensions)
+          point: 1 + index % perSample / dimensions, channel: index % dimensions)
         part.trajectory.append(UInt16(truncatingIfNeeded: readOut.code(volts).code))
       }
       if let last = share.x.last {
@@ -374,16 +384,20 @@ final class RunLoopOperation: Operation {
     }
     let codes =
       drawn.isEmpty ? inputs.preset[range.lowerBound * dimensions..<range.upperBound * dimensions] : drawn[...]
+    let isIdeal = inputs.periphery.isIdeal
     let x0 = codes.enumerated().map { index, code in
-      let error = inputs.periphery.nonlinearity(
-        .preset, channel: index % dimensions, code: Int(code), of: scale.lastCode + 1)
+      let error =
+        isIdeal
+        ? 0
+        : inputs.periphery.nonlinearity(
+          .preset, channel: index % dimensions, code: Int(code), of: scale.lastCode + 1)
       return Float((scale.volts(Int(code)) + scale.step * error) / inputs.unit)
     }
     do {
       let result = try inputs.loop.run(
         x0: x0, tables: inputs.tables, integration: inputs.integration, firstSample: UInt64(firstSample),
         heldNoise: inputs.heldNoise, noiseSeed: inputs.nodeSeed)
-      for (index, flag) in result.flags.enumerated() {
+      for (index, flag) in result.flags.enumerated() where !flag.isEmpty {
         if flag.contains(.rowClamp) { flags[index].insert(.rowClamp) }
         if flag.contains(.amplifierRail) { flags[index].insert(.amplifierRail) }
         if flag.contains(.integratorRail) { flags[index].insert(.integratorRail) }

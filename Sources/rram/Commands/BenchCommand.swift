@@ -503,52 +503,51 @@ private struct Bench {
     await device.close()
   }
 
-  /// The ring on an ideal chip: commands of 512 samples, one after the other, and the largest that a request holds.
+  /// The ring on an ideal chip: one run in commands of 512 samples, and in the largest that a request holds.
   private mutating func sampling(_ logger: Logger) async throws {
-    let asked = [("sampling512", 512), ("samplingLargest", 16_352)].filter { isAsked($0.0) }
-    guard !asked.isEmpty else { return }
+    for (name, count) in [("sampling512", 512), ("samplingLargest", 16_352)] where isAsked(name) {
+      report.sampling.append(try await sampling(name, samplesPerCommand: count, logger))
+    }
+  }
+
+  private func sampling(_ name: String, samplesPerCommand: Int, _ logger: Logger) async throws -> BenchReport.Sampling {
     let model = try ModelLibrary.scoreModel("ring")
     let profile = try ChipProfile.named("ideal")
     let scratch = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: scratch) }
     let home = RecordsHome(root: scratch)
-    let (loop, tables) = (try Self.loop(ring, on: BoardDescription.named("parallel")), tables)
+    var description = try BoardDescription.named("parallel")
+    let loop = try Self.loop(ring, on: description)
     let x0 = Self.starts(65_536)
-    // Board and kernel on one thread: two that share a core take more CPU time for the same work.
-    let device = try EmulatedBoard(
-      profile: profile, board: .named("parallel"), configuration: .init(seed: 1, threads: 1))
-    report.sampling += try await withBoard(InMemoryLink(to: device), logger: logger) { board in
+    // A host sends as many start points as a request holds: two codes of two bytes a sample beside the rest.
+    description.link.maximumRequestBytes = samplesPerCommand * 4 + 128
+    // The loop on one thread, as the kernel beside it. Where processors share a core, `taskset -c 0` keeps host and board from slowing each other.
+    let device = try EmulatedBoard(profile: profile, board: description, configuration: .init(seed: 1, threads: 1))
+    let row = try await withBoard(InMemoryLink(to: device), logger: logger) { board in
       let plan = try MappingPlan(model.network, on: board.boardDescription, window: board.limits.conductance)
       _ = try await board.form(plan.layers.map(\.block), options: FormOptions(profile))
       var options = ProgramOptions(profile)
       options.followUp = nil
       _ = try await board.program(plan, model: model, options: options, home: home)
       let session = try await SamplingSession(SamplingProgram(model), on: board, home: home)
-      var rows: [BenchReport.Sampling] = []
-      for (name, count) in asked {
-        var (seconds, kernel, duty): ([Double], [Double], [Double]) = ([], [], [])
-        let commands = max(1, 65_536 / count)
-        for _ in 0...rounds {
-          let begin = Clocks()
-          for _ in 0..<commands {
-            let statistics = try await session.draw(count, commandsInFlight: 3) { _ in }
-            duty.append(SampleReport(session.program, statistics).dutyCycle)
-          }
-          let middle = Clocks()
-          _ = try loop.run(x0: x0, tables: tables)
-          seconds.append((middle.cpu - begin.cpu) / Double(count * commands))
-          kernel.append((Clocks().cpu - middle.cpu) / Double(x0.count / 2))
-        }
-        rows.append(
-          .init(
-            name: name, samplesPerCommand: count, dutyCycle: median(duty),
-            cpuSecondsPerSample: median(Array(seconds.dropFirst())),
-            kernelCPUSecondsPerSample: median(Array(kernel.dropFirst())),
-            overhead: median(zip(seconds, kernel).dropFirst().map { $0 / $1 - 1 })))
+      var (seconds, kernel, duty): ([Double], [Double], [Double]) = ([], [], [])
+      for _ in 0...rounds {
+        let begin = Clocks()
+        let statistics = try await session.draw(x0.count / 2, commandsInFlight: 3) { _ in }
+        let middle = Clocks()
+        _ = try loop.run(x0: x0, tables: tables)
+        duty.append(SampleReport(session.program, statistics).dutyCycle)
+        seconds.append((middle.cpu - begin.cpu) / Double(x0.count / 2))
+        kernel.append((Clocks().cpu - middle.cpu) / Double(x0.count / 2))
       }
-      return rows
+      return BenchReport.Sampling(
+        name: name, samplesPerCommand: samplesPerCommand, dutyCycle: median(duty),
+        cpuSecondsPerSample: median(Array(seconds.dropFirst())),
+        kernelCPUSecondsPerSample: median(Array(kernel.dropFirst())),
+        overhead: median(zip(seconds, kernel).dropFirst().map { $0 / $1 - 1 }))
     }
     await device.close()
+    return row
   }
 
   private static func parts(of board: BoardDescription) -> BoardDescription.ClosedLoop {
