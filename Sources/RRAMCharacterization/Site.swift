@@ -134,29 +134,46 @@ public struct Site: Sendable {
     }
   }
 
-  /// An operation with a report of every cell.
+  /// Cells that one operation with a report has under way at most: of these alone a run that is cut off does not know all.
+  private static let cellsUnderWay = 64
+
+  /// An operation with a report of every cell, in parts.
+  ///
+  /// - Returns: the report, and the places in it of cells that were under way when the run was cut off before: they count only the
+  ///   pulses and reads since then.
   func report(
     _ name: String, _ cells: CellSelection,
-    _ live: (@escaping @Sendable (OperationProgress) -> Void) async throws -> CellReport
-  ) async throws -> CellReport {
-    let count = cells.count
-    let outcome = try await ask(name) {
-      let report = try await live { progress($0.finished, $0.total) }
-      try await record(cells, report.conductance, pulses: report.pulses, as: name)
-      return .init(
-        numbers: report.pulses.map(Double.init) + report.reads.map(Double.init)
-          + report.reasons.map { Double($0.rawValue) }, values: report.conductance + report.formingVoltage)
+    _ live: (CellSelection, @escaping @Sendable (OperationProgress) -> Void) async throws -> CellReport
+  ) async throws -> (report: CellReport, cutOff: [Int]) {
+    let indices = cells.indices
+    var whole = CellReport(selection: cells)
+    (whole.conductance, whole.formingVoltage, whole.pulses, whole.reads, whole.reasons) = ([], [], [], [], [])
+    var cutOff: [Int] = []
+    for first in stride(from: 0, to: indices.count, by: Self.cellsUnderWay) {
+      let part = selection(indices[first..<min(first + Self.cellsUnderWay, indices.count)])
+      let count = part.count
+      // A beginning without an end in the journal: this part was under way.
+      let wasBegun = journal?.hasAnswers ?? false
+      _ = try await ask("\(name) begins") { .init() }
+      let outcome = try await ask(name) {
+        let report = try await live(part) { progress(first + $0.finished, indices.count) }
+        try await record(part, report.conductance, pulses: report.pulses, as: name)
+        return .init(
+          numbers: report.pulses.map(Double.init) + report.reads.map(Double.init)
+            + report.reasons.map { Double($0.rawValue) } + [wasBegun ? 1 : 0],
+          values: report.conductance + report.formingVoltage)
+      }
+      guard outcome.values.count == 2 * count, outcome.numbers.count == 3 * count + 1 else {
+        throw CharacterizationError(.malformedRecord, "the journal's answer to '\(name)' is not for \(count) cells")
+      }
+      whole.conductance += outcome.values[..<count]
+      whole.formingVoltage += outcome.values[count...]
+      whole.pulses += outcome.numbers[..<count].map { UInt32($0) }
+      whole.reads += outcome.numbers[count..<2 * count].map { UInt32($0) }
+      whole.reasons += outcome.numbers[2 * count..<3 * count].map { CellReason(rawValue: UInt8($0)) }
+      if outcome.numbers[3 * count] == 1 { cutOff += first..<first + count }
     }
-    var report = CellReport(selection: cells)
-    guard outcome.values.count == 2 * count, outcome.numbers.count == 3 * count else {
-      throw CharacterizationError(.malformedRecord, "the journal's answer to '\(name)' is not for \(count) cells")
-    }
-    report.conductance = Array(outcome.values[..<count])
-    report.formingVoltage = Array(outcome.values[count...])
-    report.pulses = outcome.numbers[..<count].map { UInt32($0) }
-    report.reads = outcome.numbers[count..<2 * count].map { UInt32($0) }
-    report.reasons = outcome.numbers[(2 * count)...].map { CellReason(rawValue: UInt8($0)) }
-    return report
+    return (whole, cutOff)
   }
 
   /// Currents of a block's columns, amperes.

@@ -50,6 +50,9 @@ final class StepJournal: Sendable {
 
   func remove() { unlink(path) }
 
+  /// The file holds answers to questions that have not been asked yet.
+  var hasAnswers: Bool { state.withLock { !$0.kept.isEmpty } }
+
   /// The answer to the next question, if it is in the file.
   ///
   /// - Throws: `malformedRecord` if the file holds the answer to another question.

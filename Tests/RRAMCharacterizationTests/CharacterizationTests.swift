@@ -229,6 +229,43 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: cut.file("03-readNoise.journal").path))
   }
 
+  /// Seed 13: a write of 160 cells is cut off in its second part of 64. Those 64 count in no statistics of pulses, all in those of errors.
+  @Test func cellsUnderWayWhenAWriteWasCutOffCountNoPulses() async throws {
+    let folder = try scratch()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let profile = try ChipProfile.named("hfox-analog")
+    let plan = try CharacterizationPlan(
+      yaml: "name: short\nsteps:\n  - forming: {cells: 160}\n  - programming: {cells: 160}\n", file: "short.yaml")
+    let work = Characterization(plan: plan, profile: profile, macro: 0)
+    let cut = try directory(folder)
+    let state = folder.appending(path: "chip.npz").path
+    let run = Task {
+      try await withChip(profile, seed: 13, state: state) { board in
+        _ = try await work.run(on: board, in: cut) { event in
+          if case .progress(let step, let finished, _) = event, step.number == 2, finished >= 100 {
+            withUnsafeCurrentTask { $0?.cancel() }
+          }
+        }
+      }
+    }
+    await #expect(throws: CancellationError.self) { try await run.value }
+    let continued = try RunDirectory(continuing: cut.folder, home: RecordsHome(root: folder))
+    try await withChip(profile, seed: 13, state: state) { board in _ = try await work.run(on: board, in: continued) }
+    let measured = try Measurement(file: cut.file("02-programming.npz").path)
+    #expect(try measured.values("cut_off") == (64..<128).map(Double.init))
+    let pulses = try measured.values("pulses")
+    let known = (Array(pulses[..<64]) + pulses[128...])
+    let report = try CharacterizationReport(of: cut.folder)
+    let mean = try estimate(report, "pulses a cell, mean")
+    let expected = known.reduce(0, +) / Double(known.count)
+    #expect(mean.n == known.count && abs((mean.value ?? 0) - expected) < 1e-9, "\(mean)")
+    #expect(pulses[64..<128].contains(0), "cells that had converged before got no more pulses")
+    let accepted = try #require(report.sections.flatMap(\.estimates).first { $0.name.hasPrefix("accepted within") })
+    #expect(accepted.n == 160)
+    let remarks = report.sections.flatMap(\.remarks)
+    #expect(remarks.contains { $0.hasPrefix("64 cells were under way") }, "\(remarks)")
+  }
+
   /// Seed 21, hfox-analog with cells that live 300 cycles in the median (σ of log10 0.1): every one of 8 fails within 2 000.
   @Test func enduranceFindsWhenCellsFail() async throws {
     let folder = try scratch()

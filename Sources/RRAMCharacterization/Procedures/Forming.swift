@@ -65,8 +65,8 @@ public struct Forming: PlanStep {
     var pulses = [Int](repeating: 0, count: chosen.count)
     if mask.selectedCount > 0 {
       let cells = CellSelection(block: site.block, mask: mask)
-      let report = try await site.report(Self.name, cells) {
-        try await site.board.form(request(cells, at: site), permissions: .forming, progress: $0)
+      let (report, _) = try await site.report(Self.name, cells) {
+        try await site.board.form(request($0, at: site), permissions: .forming, progress: $1)
       }
       let places = Dictionary(uniqueKeysWithValues: chosen.indices.enumerated().map { ($1, $0) })
       for (part, index) in cells.indices.enumerated() {

@@ -36,7 +36,7 @@ public struct LevelProgramming: PlanStep {
   public func measure(at site: Site) async throws -> Measurement {
     let chosen = try site.cells(cells)
     let targets = site.levels(levels, for: chosen)
-    let report = try await site.write(chosen, targets, as: Self.name)
+    let (report, cutOff) = try await site.write(chosen, targets, as: Self.name)
     let later = try await site.read(chosen, averages: laterReads, as: "later")
     var measurement = Measurement()
     measurement.add(chosen.indices.map { site.block.address(at: $0) })
@@ -46,6 +46,7 @@ public struct LevelProgramming: PlanStep {
     measurement.add(report.pulses.map { Int($0) }, as: "pulses")
     measurement.add(report.reads.map { Int($0) }, as: "reads")
     measurement.add(report.reasons.map { $0 == .converged ? 1 : 0 }, as: "accepted")
+    if !cutOff.isEmpty { measurement.add(cutOff, as: "cut_off") }
     measurement.add([site.profile.programming.tolerance.rawValue], as: "tolerance_S")
     measurement.add([laterReads], as: "later_reads")
     return measurement
@@ -56,7 +57,12 @@ public struct LevelProgramming: PlanStep {
     let verify = try measurement.values("verify_S").map { $0 * 1e6 }
     let later = try measurement.values("later_S").map { $0 * 1e6 }
     let accepted = try measurement.values("accepted").map { $0 == 1 }
-    let pulses = try measurement.values("pulses")
+    // Of a cell that was under way when the run was cut off, neither is known.
+    let cutOff = measurement.has("cut_off") ? Set(try measurement.values("cut_off").map { Int($0) }) : []
+    let counted = targets.indices.filter { !cutOff.contains($0) }
+    let allPulses = try measurement.values("pulses")
+    let allReads = try measurement.values("reads")
+    let pulses = counted.map { allPulses[$0] }
     let tolerance = try measurement.value("tolerance_S") * 1e6
     let good = targets.indices.filter { accepted[$0] }
     let errors = good.map { later[$0] - targets[$0] }
@@ -69,7 +75,7 @@ public struct LevelProgramming: PlanStep {
       Bootstrap.estimate("pulses a cell, mean", of: pulses, unit: "1", mean),
       Bootstrap.estimate("pulses a cell, median", of: pulses, unit: "1", median),
       Bootstrap.estimate("pulses a cell, 95 % quantile", of: pulses, unit: "1") { quantile($0, 0.95) },
-      Bootstrap.estimate("reads a cell, mean", of: try measurement.values("reads"), unit: "1", mean),
+      Bootstrap.estimate("reads a cell, mean", of: counted.map { allReads[$0] }, unit: "1", mean),
       Bootstrap.estimate("error when accepted, σ", of: good.map { verify[$0] - targets[$0] }, unit: "µS", deviation),
       Bootstrap.estimate("error later, mean", of: errors, unit: "µS", mean),
       Bootstrap.estimate("error later, σ", of: errors, unit: "µS", deviation),
@@ -82,8 +88,10 @@ public struct LevelProgramming: PlanStep {
           + levels.map { level in
             let all = targets.indices.filter { targets[$0] == level }
             let errors = all.filter { accepted[$0] }.map { later[$0] - level }
+            let pulses = all.filter { !cutOff.contains($0) }.map { allPulses[$0] }
             return [
-              text(level), "\(all.count)", "\(errors.count)", text(median(all.map { pulses[$0] })), text(mean(errors)),
+              text(level), "\(all.count)", "\(errors.count)", pulses.isEmpty ? "" : text(median(pulses)),
+              text(mean(errors)),
               text(deviation(errors)),
             ]
           })
@@ -97,6 +105,11 @@ public struct LevelProgramming: PlanStep {
             "row \(Int(rows[$0])) column \(Int(columns[$0])) at \(text(later[$0])) µS for \(text(targets[$0])) µS"
           }.joined(separator: "; ") + (failed.count > 20 ? "; and \(failed.count - 20) more." : ".")
       ]
+    }
+    if !cutOff.isEmpty {
+      findings.remarks.append(
+        "\(cutOff.count) cells were under way when the run was cut off: their pulses and reads are not known and not counted."
+      )
     }
     findings.pictures = [
       .init(
@@ -142,8 +155,13 @@ extension Site {
       maximumPulses: options.method.maximumPulses, maximumReversals: options.method.maximumReversals, credit: 0)
   }
 
-  func write(_ cells: CellSelection, _ targets: [Float], as event: String) async throws -> CellReport {
-    try await report(event, cells) { try await board.writeVerify(writing(cells, targets), progress: $0) }
+  func write(
+    _ cells: CellSelection, _ targets: [Float], as event: String
+  ) async throws -> (report: CellReport, cutOff: [Int]) {
+    let targetOf = Dictionary(uniqueKeysWithValues: zip(cells.indices, targets))
+    return try await report(event, cells) { part, progress in
+      try await board.writeVerify(writing(part, part.indices.compactMap { targetOf[$0] }), progress: progress)
+    }
   }
 }
 
