@@ -24,7 +24,7 @@ PLAN = """name: interrupted
 steps:
   - forming: {cells: 128}
   - switching: {cells: 16, cycles: 4}
-  - programming: {cells: 64, levels: 4, laterReads: 16}
+  - programming: {cells: 192, levels: 4, laterReads: 16}
   - readNoise: {cells: 16, reads: 128}
   - endurance: {cells: 8, cycles: 2000}
   - arrayMap:

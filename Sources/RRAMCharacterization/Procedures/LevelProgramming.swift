@@ -72,14 +72,18 @@ public struct LevelProgramming: PlanStep {
       proportion(
         "of these still within, mean of \(Int(try measurement.value("later_reads"))) later reads",
         errors.count { abs($0) <= tolerance }, of: errors.count),
-      Bootstrap.estimate("pulses a cell, mean", of: pulses, unit: "1", mean),
-      Bootstrap.estimate("pulses a cell, median", of: pulses, unit: "1", median),
-      Bootstrap.estimate("pulses a cell, 95 % quantile", of: pulses, unit: "1") { quantile($0, 0.95) },
-      Bootstrap.estimate("reads a cell, mean", of: counted.map { allReads[$0] }, unit: "1", mean),
       Bootstrap.estimate("error when accepted, σ", of: good.map { verify[$0] - targets[$0] }, unit: "µS", deviation),
       Bootstrap.estimate("error later, mean", of: errors, unit: "µS", mean),
       Bootstrap.estimate("error later, σ", of: errors, unit: "µS", deviation),
     ]
+    if !counted.isEmpty {
+      findings.estimates += [
+        Bootstrap.estimate("pulses a cell, mean", of: pulses, unit: "1", mean),
+        Bootstrap.estimate("pulses a cell, median", of: pulses, unit: "1", median),
+        Bootstrap.estimate("pulses a cell, 95 % quantile", of: pulses, unit: "1") { quantile($0, 0.95) },
+        Bootstrap.estimate("reads a cell, mean", of: counted.map { allReads[$0] }, unit: "1", mean),
+      ]
+    }
     let levels = Array(Set(targets)).sorted()
     findings.tables = [
       .init(
