@@ -103,14 +103,40 @@ func writeSeeds(to folder: URL) throws {
   tensors.add([1, 2, 3, 4], shape: [2, 2], as: "w")
   try tensors.write(to: scratch)
   try write("safetensors", "small", Array(try Data(contentsOf: URL(filePath: scratch))))
+  let stored = try Data(contentsOf: URL(filePath: folder.appending(path: "npz/stored").path)).dropFirst()
   try FileManager.default.removeItem(atPath: scratch)
+  for (name, bytes) in badArchives(Array(stored)) { try write("npz", "bad-archive-" + name, [1] + bytes) }
+  for (name, bytes) in arrayHeaders() { try write("npz", "header-" + name, [0] + bytes) }
+  for (name, bytes) in badTensors() { try write("safetensors", "bad-" + name, bytes) }
+  for (name, bytes) in try badFrames() { try write("frames", "bad-" + name, [36] + bytes) }
   try write("hdpm", "capture", [1] + Array("time,v1,v2\n0,0.1,0.2\n1e-5,0.2,0.3\n".utf8))
   try write("hdpm", "start", [0] + Array("S\r\n".utf8))
+  try write("hdpm", "bare-return", [0] + Array("S\rX\r\nS\n".utf8))
+  for (name, text) in [
+    ("head", "t,v1,v2\n0,1,2\n"), ("fields", "time,v1,v2\n0,1\n"), ("number", "time,v1,v2\n0,1,x\n"),
+    ("order", "time,v1,v2\n1,1,1\n0,1,1\n"),
+    ("none", "time,v1,v2\n"), ("infinite", "time,v1,v2\n0,inf,1\n1,1,1\n"),
+    ("long", "time,v1,v2\n-1,0,0\n0,0.1,0.2\n1,0.2,0.3\n"),
+  ] { try write("hdpm", "capture-" + name, [1] + Array(text.utf8)) }
   try write("packets", "attach", [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 3])
   // OP_REQ_DEVLIST and OP_REQ_IMPORT of USB/IP, and the hello of usbredir (80 bytes, version, capabilities).
   try write("usbip", "list", [0x01, 0x11, 0x80, 0x05, 0, 0, 0, 0])
   try write(
     "usbip", "import", [0x01, 0x11, 0x80, 0x03, 0, 0, 0, 0] + Array("1-1".utf8) + [UInt8](repeating: 0, count: 29))
+  // After the import: a GET_DESCRIPTOR, and one transfer given up.
+  let attach = [0x01, 0x11, 0x80, 0x03, 0, 0, 0, 0] + Array("1-1".utf8) + [UInt8](repeating: 0, count: 29)
+  let submit: [UInt8] =
+    [0, 0, 0, 1, 0, 0, 0, 7, 0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 18, 0, 0, 0, 0]
+    + [0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0x80, 6, 0, 1, 0, 0, 18, 0]
+  let unlink: [UInt8] =
+    [0, 0, 0, 2, 0, 0, 0, 8, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7] + [UInt8](repeating: 0, count: 24)
+  try write("usbip", "submit", attach + submit)
+  try write("usbip", "unlink", attach + submit + unlink)
+  try write("usbip", "unknown", attach + [0, 0, 0, 9] + submit.dropFirst(4))
+  try write("usbip", "isochronous", attach + submit[..<32] + [0, 0, 0, 3] + submit[36...])
+  try write("packets", "kind", [0, 0xEE, 0, 0, 0, 0, 0, 0, 0])
+  try write("packets", "long", [0, 1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F])
+  try write("packets", "many", [0] + (0..<40).flatMap { _ -> [UInt8] in [3, 0, 0, 0, 1, 0, 0, 0, 5] })
   try write(
     "usbredir", "hello",
     [0, 0, 0, 0, 68, 0, 0, 0, 0, 0, 0, 0] + Array("fuzz".utf8) + [UInt8](repeating: 0, count: 60) + [0xFF, 0, 0, 0])

@@ -37,7 +37,7 @@ private func frames(_ input: [UInt8]) {
   guard let first = input.first else { return }
   let bytes = Array(input.dropFirst())
   var whole = FrameDecoder(maximumPayloadBytes: 1024)
-  let expected = whole.decode(bytes)
+  let expected = whole.decode(bytes[...])
   var cut = FrameDecoder(maximumPayloadBytes: 1024)
   var findings: [FrameDecoder.Finding] = []
   let step = 1 + Int(first % 37)
@@ -117,7 +117,10 @@ private func firmware() throws -> ([UInt8]) -> Void {
 
 private func safetensors(_ input: [UInt8]) {
   guard let file = try? SafetensorsFile(bytes: input, file: "f") else { return }
-  for name in file.keys { _ = try? file.floats(name) }
+  for name in file.keys + ["no such tensor"] {
+    _ = try? file.floats(name)
+    _ = try? file.doubles(name)
+  }
 }
 
 private func npz(_ input: [UInt8]) {
@@ -126,7 +129,13 @@ private func npz(_ input: [UInt8]) {
   if kind & 1 == 0 {
     _ = try? NPYArray(npy: bytes, file: "f")
   } else if let archive = try? NPZArchive(bytes: bytes, file: "f") {
-    for key in archive.keys.prefix(8) { _ = try? archive.array(key) }
+    for key in archive.keys.prefix(8) + ["no such array"] {
+      guard let array = try? archive.array(key) else { continue }
+      // What an array holds it gives in one form at least, unless it is of complex numbers.
+      _ = try? archive.floats(key, shape: array.shape)
+      _ = try? archive.integers(key, shape: [1])
+      _ = try? archive.string(key)
+    }
   }
 }
 
@@ -150,7 +159,9 @@ private func hdpm(_ input: [UInt8]) {
     firmware.receive(Array(bytes.prefix(1024)))
     _ = firmware.advance(to: .milliseconds(200))
   } else {
-    _ = try? ScopeCapture(csv: String(decoding: bytes, as: UTF8.self), file: "f")
+    if let capture = try? ScopeCapture(csv: String(decoding: bytes, as: UTF8.self), file: "f") {
+      _ = capture.points(unitVoltage: Volts(1))
+    }
   }
 }
 
@@ -199,6 +210,8 @@ private func server(_ make: (ListenAddress) throws -> USBServer) throws -> ([UIn
   let path = "/tmp/rram-fuzz-\(getpid()).sock"
   let server = try make(.unix(path: path))
   return { input in
+    // What comes after a device was attached, whether or not this input attaches it.
+    if input.count >= USBIP.headerBytes { _ = USBIP.command(input.suffix(USBIP.headerBytes)) }
     withExtendedLifetime(server) {
       let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
       precondition(descriptor >= 0)
