@@ -235,10 +235,6 @@ static int variances_are_shared(const ak_layer *layer) {
   return 1;
 }
 
-/* What is too small to be seen in any sum is none. Training leaves weights of 1e-38 behind; as subnormal factors they, and the products of
- * those just above, would double the time of a run. */
-static float seen(float value) { return fabsf(value) < 0x1p-63f ? 0 : value; }
-
 /* Blocks of `block` rows of (rows, inputs + 1), without the last column. */
 static float *pack_blocks(float *to, const float *from, int rows, int inputs, int block) {
   for (int first = 0; first < rows; first += block) {

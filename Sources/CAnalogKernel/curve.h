@@ -28,4 +28,8 @@ static inline double ak_conduct(const ak_loop *loop, const double curve[AK_CURVE
   return v * sum * (v < 0 ? loop->polarity : 1);
 }
 
+/* Weights, and what is added before them, below 2^-63 of a unit are none, and so are variances: no converter shows as little. Training leaves
+ * weights of 1e-38 behind; as subnormal factors they would double the time of a run, and products of two numbers above 2^-63 are normal. */
+static inline float seen(float value) { return fabsf(value) < 0x1p-63f ? 0 : value; }
+
 #endif

@@ -168,8 +168,8 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
     next += (size_t)(inputs * count) * width;
     for (int i = 0; i < count; i++)
       for (int j = 0; j < inputs; j++) {
-        put(weights, (size_t)(i * inputs + j), isDouble, layer->weights[i * (inputs + 1) + j]);
-        put(transposed, (size_t)(j * count + i), isDouble, layer->weights[i * (inputs + 1) + j]);
+        put(weights, (size_t)(i * inputs + j), isDouble, seen(layer->weights[i * (inputs + 1) + j]));
+        put(transposed, (size_t)(j * count + i), isDouble, seen(layer->weights[i * (inputs + 1) + j]));
       }
     plan.layers[l].weights = weights;
     plan.layers[l].transposed = transposed;

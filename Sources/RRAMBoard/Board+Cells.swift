@@ -7,9 +7,14 @@ extension Board {
   /// Bytes of a request besides masks and per-cell data: ids, block, ramps and biases with their tags.
   private static let fixedRequestBytes = 256
 
-  /// Cells that a resumable write has under way at most: of a network of some 600 cells, what a dead host leaves half written and is ramped
-  /// up anew costs less than a tenth of the pulses.
+  /// Cells of a part of a resumable write, rounded to whole rows; a second part may wait on the board. Of a network of some 600 cells, what a
+  /// dead host leaves half written and is ramped up anew costs less than a tenth of the pulses (`tools/soak/run kill`).
   private static let resumableCells = 56
+
+  /// In how many parts a resumable write of a block is sent at most.
+  public nonisolated func resumableParts(of block: CellBlock) -> Int {
+    parts(CellSelection(block: block), bytesPerCell: WriteVerify.mostBytesPerCell, limit: Self.resumableCells).count
+  }
 
   private nonisolated func parts(
     _ cells: CellSelection, bytesPerCell: Int = 0, limit: Int = .max

@@ -7,7 +7,7 @@ extension CellSelection {
   /// Parts are bands of whole rows where a row fits, else pieces of rows; parts without a selected cell are left out, so the
   /// selected cells of all parts in order are those of the selection.
   ///
-  /// - Parameter limit: selected cells of a part at most, but never less than a row.
+  /// - Parameter limit: selected cells of a part of whole rows at most, but never less than a row; what the budget cuts within a row keeps to that alone.
   func parts(bytesPerCell: Int, budget: Int, limit: Int = .max) -> [CellSelection] {
     func bytes(_ cells: Int, _ selected: Int) -> Int {
       (mask == nil ? 0 : (cells + 7) / 8) + bytesPerCell * selected

@@ -47,8 +47,6 @@ public struct Measurement: Sendable {
     return found.array
   }
 
-  func has(_ name: String) -> Bool { arrays.contains { $0.name == name } }
-
   func values(_ name: String) throws -> [Double] {
     let array = try array(name)
     if let doubles = array.doubles { return doubles }

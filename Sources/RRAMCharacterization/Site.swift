@@ -134,23 +134,26 @@ public struct Site: Sendable {
     }
   }
 
-  /// Cells that one operation with a report has under way at most: of these alone a run that is cut off does not know all.
-  private static let cellsUnderWay = 64
+  /// Cells of a part: of these alone a run that is cut off does not know all.
+  static let cellsUnderWay = 64
 
   /// An operation with a report of every cell, in parts.
+  ///
+  /// - Parameter partSize: cells of a part.
   ///
   /// - Returns: the report, and the places in it of cells that were under way when the run was cut off before: they count only the
   ///   pulses and reads since then.
   func report(
-    _ name: String, _ cells: CellSelection,
+    _ name: String, _ cells: CellSelection, partSize: Int = Site.cellsUnderWay,
     _ live: (CellSelection, @escaping @Sendable (OperationProgress) -> Void) async throws -> CellReport
-  ) async throws -> (report: CellReport, cutOff: [Int]) {
+  ) async throws -> (report: CellReport, cutOff: Set<Int>) {
+    precondition(cells.block == block, "a selection of \(cells.block) at a site of \(block)")
     let indices = cells.indices
     var whole = CellReport(selection: cells)
     (whole.conductance, whole.formingVoltage, whole.pulses, whole.reads, whole.reasons) = ([], [], [], [], [])
-    var cutOff: [Int] = []
-    for first in stride(from: 0, to: indices.count, by: Self.cellsUnderWay) {
-      let part = selection(indices[first..<min(first + Self.cellsUnderWay, indices.count)])
+    var cutOff: Set<Int> = []
+    for first in stride(from: 0, to: indices.count, by: partSize) {
+      let part = selection(indices[first..<min(first + partSize, indices.count)])
       let count = part.count
       // A beginning without an end in the journal: this part was under way.
       let wasBegun = journal?.hasAnswers ?? false
@@ -171,7 +174,7 @@ public struct Site: Sendable {
       whole.pulses += outcome.numbers[..<count].map { UInt32($0) }
       whole.reads += outcome.numbers[count..<2 * count].map { UInt32($0) }
       whole.reasons += outcome.numbers[2 * count..<3 * count].map { CellReason(rawValue: UInt8($0)) }
-      if outcome.numbers[3 * count] == 1 { cutOff += first..<first + count }
+      if outcome.numbers[3 * count] == 1 { cutOff.formUnion(first..<first + count) }
     }
     return (whole, cutOff)
   }

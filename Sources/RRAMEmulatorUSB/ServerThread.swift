@@ -24,8 +24,11 @@ final class ServerThread: Sendable {
     self.waker = waker
     isClosing = closing
     self.ended = ended
+    // What they hold open is closed before anybody hears of the end. The thread alone touches them.
+    nonisolated(unsafe) var work: (body: @Sendable (PollWaker, () -> Bool) -> Void, waker: PollWaker)? = (body, waker)
     let rc = startThread {
-      body(waker) { closing.flag.load(ordering: .acquiring) }
+      if let (body, waker) = work { body(waker) { closing.flag.load(ordering: .acquiring) } }
+      work = nil
       ended.finish(TransportError(.closed, "the server was closed", address: address))
     }
     guard rc == 0 else { throw TransportError(errno: rc, "cannot start a thread", address: address) }

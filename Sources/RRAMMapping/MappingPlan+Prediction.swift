@@ -58,7 +58,7 @@ extension MappingPlan {
     for (index, drop) in wireDrop(profile.wires, on: board).enumerated() where drop > Self.largestWireDrop {
       throw MappingError(
         .wireDrop,
-        "layer \(index) at \(layers[index].block): wires and drivers take up to \(Float(100 * drop)) % of a cell's current, at most "
+        "layer \(index + 1) at \(layers[index].block): wires and drivers take up to \(Float(100 * drop)) % of a cell's current, at most "
           + "\(Float(100 * Self.largestWireDrop)) % can be made good")
     }
     let sensing = board.sensing

@@ -167,7 +167,7 @@ public struct MappingPlan: Sendable, Hashable, Codable {
         rows[$0 / shape.columns].input != nil && avoid.contains(block.address(at: $0))
       }
       if !masked.isEmpty {
-        notes.append("layer \(index) at \(block) covers \(masked.count) unusable cells, which are not written")
+        notes.append("layer \(index + 1) at \(block) covers \(masked.count) unusable cells, which are not written")
       }
       let cells = LayerCells(
         layer, block: block, rows: rows, masked: Set(masked), window: window, options: options, noise: noise,
@@ -291,7 +291,7 @@ public struct MappingPlan: Sendable, Hashable, Codable {
         "\($0.0) \($0.1)\($0.0 == 1 ? "" : "s")"
       }
       missing.append(
-        "layer \(index) (\(layer.inputs) → \(layer.outputs), with bias row) needs \(needed[index])×\(2 * layer.outputs) "
+        "layer \(index + 1) (\(layer.inputs) → \(layer.outputs), with bias row) needs \(needed[index])×\(2 * layer.outputs) "
           + "cells of a \(shape) macro: \(parts.joined(separator: " and ")) missing")
     }
     if let loop = board.closedLoop {
@@ -417,7 +417,7 @@ public struct MappingPlan: Sendable, Hashable, Codable {
       guard needed <= highest else {
         throw MappingError(
           .gainOutOfRange,
-          "layer \(layer): the largest |weight| of \(Float(cells.largestWeight(of: outputs))) over "
+          "layer \(layer + 1): the largest |weight| of \(Float(cells.largestWeight(of: outputs))) over "
             + "\(Siemens(cells.room)) needs a column gain of \(Ohms(needed)), the board has \(Ohms(lowest)) to \(Ohms(highest))"
         )
       }
@@ -427,7 +427,7 @@ public struct MappingPlan: Sendable, Hashable, Codable {
       let ohms = lowest + code * loop.columnGainStep.rawValue
       if needed < lowest {
         reduced =
-          "layer \(layer): column gain at its lower end of \(Ohms(lowest)), so the scale is \(Siemens(1 / ohms)) a unit "
+          "layer \(layer + 1): column gain at its lower end of \(Ohms(lowest)), so the scale is \(Siemens(1 / ohms)) a unit "
           + "weight instead of \(best.isFinite ? "\(Siemens(best))" : "any")"
       }
       for output in outputs {

@@ -33,6 +33,18 @@ public struct Gnuplot: Sendable {
     self.format = format
   }
 
+  /// A cell of a map is a pixel of an image, which browsers blur unless told not to.
+  private func sharpenImages(of file: URL) throws {
+    guard let text = FileManager.default.contents(atPath: file.path).map({ String(decoding: $0, as: UTF8.self) }),
+      text.contains("<image ")
+    else { return }
+    do {
+      try Data(text.replacing("<image ", with: "<image style='image-rendering:pixelated' ").utf8).write(to: file)
+    } catch {
+      throw RecordsError(.io, path: file.path, reason: "cannot be written", underlying: error)
+    }
+  }
+
   /// Runs `script` with `tables` and writes the picture to `file`.
   ///
   /// - Throws: ``RecordsError`` with code `tool` if gnuplot is missing, fails or complains.
@@ -75,5 +87,6 @@ public struct Gnuplot: Sendable {
         reason: process.terminationStatus == 127
           ? "gnuplot is not installed" : "gnuplot failed (exit \(process.terminationStatus)): \(message ?? "")")
     }
+    if format == .svg { try sharpenImages(of: file) }
   }
 }

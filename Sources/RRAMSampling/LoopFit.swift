@@ -42,7 +42,7 @@ public struct LoopFit: Sendable, Hashable {
       let largest = loop.rowClamp / Double(rows.max() ?? 1)
       var error = ScheduleError(
         .rowClamp,
-        "the rows of layer \(layer) reach \(rows[layer]) units in 1 % of the runs of '\(program.model.name)', and are clamped at "
+        "the rows of layer \(layer + 1) reach \(rows[layer]) units in 1 % of the runs of '\(program.model.name)', and are clamped at "
           + "\(clamp) units (\(loop.rowClamp)); the largest unit voltage that fits is \(largest), the board's is \(loop.unitVoltage)"
       )
       error.value = Double(rows[layer])
@@ -56,7 +56,8 @@ public struct LoopFit: Sendable, Hashable {
     var warnings: [String] = []
     for layer in layers where clamped[layer] > 0 {
       warnings.append(
-        "\(Float(clamped[layer] * 100)) % of \(Self.trialRuns) trial runs in software pass the row clamp of \(clamp) units in layer \(layer)"
+        "\(Int((Double(clamped[layer]) * Double(Self.trialRuns)).rounded())) of \(Self.trialRuns) trial runs in software pass the row clamp "
+          + "of \(clamp) units in layer \(layer + 1)"
       )
     }
     if pole > Self.poleShare {

@@ -35,7 +35,13 @@ struct BoardOptions: ParsableArguments {
 
   /// The address in force.
   func address(default fallback: String = "usb:") throws -> BoardAddress {
-    try BoardAddress(board ?? ProcessInfo.processInfo.environment["RRAM_BOARD"] ?? fallback)
+    let address = try BoardAddress(board ?? ProcessInfo.processInfo.environment["RRAM_BOARD"] ?? fallback)
+    if case .emulated(let chip) = address, let file = chip.stateFile, !common.quiet,
+      !FileManager.default.fileExists(atPath: file)
+    {
+      note("\(file): a new die, no state file was there")
+    }
+    return address
   }
 }
 

@@ -109,7 +109,7 @@ import Testing
     let plan = try MappingPlan(Self.network(gain: 1e-3), on: board, window: Self.window)
     #expect(plan.layers.allSatisfy { $0.columnGainCodes.allSatisfy { $0 == 0 } })
     #expect(plan.notes.count == 3)
-    #expect(plan.notes[0].hasPrefix("layer 0: column gain at its lower end of 500 Ω, so the scale is 2 mS"))
+    #expect(plan.notes[0].hasPrefix("layer 1: column gain at its lower end of 500 Ω, so the scale is 2 mS"))
   }
 
   @Test("weights too large for the highest gain are refused")
@@ -148,8 +148,8 @@ import Testing
     #expect(
       error.description
         == "the network does not fit board 'parallel': 3 layers need a macro each and the loop chains 2: 1 macro is "
-        + "missing; layer 0 (2 → 14, with bias row) needs 3×28 cells of a 10×20 macro: 8 columns missing; layer 1 "
-        + "(14 → 14, with bias row) needs 15×28 cells of a 10×20 macro: 5 rows and 8 columns missing; layer 2 (14 → 2, "
+        + "missing; layer 1 (2 → 14, with bias row) needs 3×28 cells of a 10×20 macro: 8 columns missing; layer 2 "
+        + "(14 → 14, with bias row) needs 15×28 cells of a 10×20 macro: 5 rows and 8 columns missing; layer 3 (14 → 2, "
         + "with bias row) needs 15×4 cells of a 10×20 macro: 5 rows missing; 14 hidden nodes need an embedding channel "
         + "each and the board has 12: 2 missing")
   }

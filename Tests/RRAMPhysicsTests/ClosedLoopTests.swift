@@ -506,9 +506,11 @@ import Testing
 
   // MARK: Arguments
 
-  /// Subnormal factors would double the time of a run; below 2⁻⁶³ a weight is none, above it is what it is.
-  @Test(arguments: InstructionSet.supported, [[2, 14, 14, 2], [2, 9, 2]])
-  func weightsTooSmallToBeSeenAreNone(_ set: InstructionSet, widths: [Int]) throws {
+  /// Subnormal factors would double the time of a run; below 2⁻⁶³ a weight is none, above it is what it is: many samples and one alone, cells with
+  /// noise of their own.
+  @Test(arguments: InstructionSet.supported, [([2, 14, 14, 2], 20), ([2, 14, 14, 2], 1), ([2, 9, 2], 20)])
+  func weightsTooSmallToBeSeenAreNone(_ set: InstructionSet, shape: (widths: [Int], samples: Int)) throws {
+    let (widths, samples) = shape
     func end(_ weight: Float) throws -> [Float] {
       let layers = zip(widths, widths.dropFirst()).enumerated().map { index, sizes in
         // The last layer's weights are asked about; what reaches it is 1 or more.
@@ -519,7 +521,8 @@ import Testing
       let loop = try ClosedLoop(network: LoopNetwork(layers: layers))
       let tables = LoopTables(tickDuration: 1, a: [0], b: [1])
       return try loop.run(
-        x0: [Float](repeating: 0, count: 2 * 20), tables: tables, integration: LoopIntegration(), instructionSet: set
+        x0: [Float](repeating: 0, count: 2 * samples), tables: tables, integration: LoopIntegration(),
+        instructionSet: set
       ).x
     }
     #expect(try end(1e-38).allSatisfy { $0 == 0 })

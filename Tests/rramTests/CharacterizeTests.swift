@@ -97,6 +97,18 @@ import Testing
     #expect(other.status == 1 && other.stderr.contains("belongs to chip EMU-hfox-analog-3"), "\(other.stderr)")
   }
 
+  /// A finished run that is resumed measures nothing: it makes no second calibration and claims none of its own for its values.
+  @Test func aFinishedRunIsNotCalibratedByItself() async throws {
+    let bench = try Workbench()
+    let made = try await bench.rram("--board", Self.chip, "characterize", "converters", "-o", "report")
+    #expect(made.status == 0 && made.stdout.contains("absoluteScale: uncalibrated"), "\(made.stderr)\(made.stdout)")
+    let before = try await bench.rram("chip", "show", "EMU-hfox-analog-3")
+    #expect(before.stdout.contains("1 calibrations"), "\(before.stdout)")
+    let again = try await bench.rram("--board", Self.chip, "characterize", "--resume", "report")
+    #expect(again.status == 0 && again.stdout.contains("absoluteScale: uncalibrated"), "\(again.stderr)\(again.stdout)")
+    #expect(try await bench.rram("chip", "show", "EMU-hfox-analog-3").stdout == before.stdout)
+  }
+
   /// The page as a browser shows it: every picture has something drawn in it, and nothing is fetched. Chromium is a package of
   /// 'tools/setup test'; without it the test says so and ends.
   @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/chromium"), "chromium is not installed"))
@@ -229,7 +241,7 @@ import Testing
       (["characterize"], 64, "name a plan (full, quick or a file) or a run"),
       (["characterize", "quickly"], 64, "there is no 'quickly' (valid: full, quick, converters, bringUp, contact"),
       (["characterize", "./bad.yaml"], 65, "./bad.yaml:3: steps[1].forming: unknown key 'cels' (valid: cells)"),
-      (["characterize", "--resume", "nowhere"], 65, "no such run"),
+      (["characterize", "--resume", "nowhere"], 65, "no run is called 'nowhere'"),
       (["characterize", "quick", "--macro", "9"], 1, "there is no macro 9; the board has 4, from 0"),
       (["characterize", "quick", "--exclude", "3"], 64, "--exclude 3: expected ROW:COLUMN, ROW: or :COLUMN"),
     ] {

@@ -36,7 +36,7 @@ import Testing
       try Data(contentsOf: URL(filePath: bench.path("a.npz")))
         == Data(contentsOf: URL(filePath: bench.path("b.npz"))))
     // The samples that were there already are not drawn again.
-    #expect(try resumed.json()["samples"] as? Int == 140)
+    #expect(try resumed.json()["samples"] as? Int == 140 && resumed.json()["keptSamples"] as? Int == 100)
 
     let other = try await bench.rram("sample", "--resume", bench.path("nothing"), "--board", board)
     #expect(other.status == 65, "\(other.stderr)")

@@ -5,8 +5,8 @@ import Testing
 @Suite struct SolverStepTests {
   /// Seed 31 of `cmo-hfox` with all its noise, 50 000 samples from the same starting points and held noise, the chip as it was
   /// left by programming for each run: halving and quartering the step, and noise of each cell instead of one process an
-  /// output, change KL2d by less than 1 %. The SDE takes two steps in each of its 200 ticks by itself, so it is halved from there;
-  /// noise of each cell is not quartered, which would take half a minute.
+  /// output, change KL2d by less than 1 %. The SDE takes two steps in each of its 200 ticks by itself, so it is halved from there,
+  /// and with noise of each cell not quartered, which would take half a minute.
   @Test(arguments: [
     ("ode", ["outputs": [200, 400, 800], "cells": [200, 400, 800]]),
     ("sde", ["outputs": [400, 800, 1600], "cells": [400, 800]]),

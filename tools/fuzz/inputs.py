@@ -7,6 +7,7 @@ a field left out. A chip profile and a plan with one thing wrong each.
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def join(parts: list[tuple[int, int, bytes]]) -> bytes:
 
 
 def wrong(data: bytes, depth: int = 0):
-    """Every message that differs from `data` in one field."""
+    """Messages that differ from `data` in one field, nested ones included."""
     parts = fields(data)
     if not parts or depth > 4:
         return
@@ -112,6 +113,7 @@ PLANS = [
 
 def documents(folder: Path, corpus: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    met: set[str] = set()
     for count, plan in enumerate(PLANS):
         (folder / f"plan-{count}").write_bytes(b"\x03" + plan.encode())
     for name in ("chip-hfox-analog", "chip-cmo-hfox"):
@@ -120,11 +122,18 @@ def documents(folder: Path, corpus: Path) -> None:
         if limits:
             (folder / f"limits-{name}").write_bytes(b"\x02" + re.sub(r"(?m)^  ", "", limits[1]).encode())
         for count, (pattern, replacement) in enumerate(PROFILES):
-            (folder / f"{name}-{count}").write_bytes(b"\x00" + re.sub(pattern, lambda _: replacement, good, count=1).encode())
+            bad, matches = re.subn(pattern, lambda _: replacement, good, count=1)
+            if matches:
+                met.add(pattern)
+                (folder / f"{name}-{count}").write_bytes(b"\x00" + bad.encode())
+    if missing := {pattern for pattern, _ in PROFILES} - met:
+        sys.exit(f"inputs.py: nothing in a profile is like {missing}")
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
+    # What is not made any more must not count any more.
+    shutil.rmtree(folder, ignore_errors=True)
     documents(folder / "yaml", Path(__file__).parent / "corpus" / "yaml")
     for name in ("messages", "frames"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -138,7 +147,7 @@ def main() -> None:
         payload = frame[16:-4]
         (folder / "messages" / path.stem).write_bytes(bytes([kind]) + payload)
         (folder / "frames" / path.stem).write_bytes(bytes([kind]) + frame)
-        for count, message in enumerate(dict.fromkeys(wrong(payload))):
+        for count, message in enumerate(dict.fromkeys(other for other in wrong(payload) if other != payload)):
             (folder / "messages" / f"{path.stem}-{count}").write_bytes(bytes([kind]) + message)
 
 

@@ -85,7 +85,7 @@ public struct Disturb: PlanStep {
     let (victims, waiting, aggressors) = try cells(at: site)
     let chosen = site.selection(victims + waiting)
     let isVictim = Set(victims)
-    let report = try await site.write(chosen, site.levels(4, for: chosen), as: Self.name).report
+    let report = try await site.write(chosen, site.levels(4, for: chosen), partSize: chosen.count, as: Self.name).report
     let aggressor = site.selection(aggressors)
     let amplitude = site.profile.programming.set.stop
     var measurement = Measurement()

@@ -63,9 +63,11 @@ public struct Forming: PlanStep {
     }
     var voltage = [Double](repeating: .nan, count: chosen.count)
     var pulses = [Int](repeating: 0, count: chosen.count)
+    // Of these the pulses since the run was cut off alone are known.
+    var wasCutOff = pulses
     if mask.selectedCount > 0 {
       let cells = CellSelection(block: site.block, mask: mask)
-      let (report, _) = try await site.report(Self.name, cells) {
+      let (report, cutOff) = try await site.report(Self.name, cells) {
         try await site.board.form(request($0, at: site), permissions: .forming, progress: $1)
       }
       let places = Dictionary(uniqueKeysWithValues: chosen.indices.enumerated().map { ($1, $0) })
@@ -74,6 +76,7 @@ public struct Forming: PlanStep {
         outcome[place] = report.reasons[part] == .converged ? .formed : .notFormed
         voltage[place] = Double(report.formingVoltage[part])
         pulses[place] = Int(report.pulses[part])
+        wasCutOff[place] = cutOff.contains(part) ? 1 : 0
         conductance[place] = report.conductance[part]
       }
     }
@@ -82,6 +85,7 @@ public struct Forming: PlanStep {
     measurement.add(voltage, as: "forming_V")
     measurement.add(conductance, as: "conductance_S")
     measurement.add(pulses, as: "pulses")
+    measurement.add(wasCutOff, as: "cut_off")
     measurement.add(outcome.map(\.rawValue), as: "outcome")
     measurement.add([site.profile.programming.forming.step.rawValue], as: "step_V")
     return measurement

@@ -46,7 +46,7 @@ public struct LevelProgramming: PlanStep {
     measurement.add(report.pulses.map { Int($0) }, as: "pulses")
     measurement.add(report.reads.map { Int($0) }, as: "reads")
     measurement.add(report.reasons.map { $0 == .converged ? 1 : 0 }, as: "accepted")
-    if !cutOff.isEmpty { measurement.add(cutOff, as: "cut_off") }
+    measurement.add(chosen.indices.indices.map { cutOff.contains($0) ? 1 : 0 }, as: "cut_off")
     measurement.add([site.profile.programming.tolerance.rawValue], as: "tolerance_S")
     measurement.add([laterReads], as: "later_reads")
     return measurement
@@ -58,8 +58,8 @@ public struct LevelProgramming: PlanStep {
     let later = try measurement.values("later_S").map { $0 * 1e6 }
     let accepted = try measurement.values("accepted").map { $0 == 1 }
     // Of a cell that was under way when the run was cut off, neither is known.
-    let cutOff = measurement.has("cut_off") ? Set(try measurement.values("cut_off").map { Int($0) }) : []
-    let counted = targets.indices.filter { !cutOff.contains($0) }
+    let cutOff = try measurement.values("cut_off").map { $0 == 1 }
+    let counted = targets.indices.filter { !cutOff[$0] }
     let allPulses = try measurement.values("pulses")
     let allReads = try measurement.values("reads")
     let pulses = counted.map { allPulses[$0] }
@@ -92,7 +92,7 @@ public struct LevelProgramming: PlanStep {
           + levels.map { level in
             let all = targets.indices.filter { targets[$0] == level }
             let errors = all.filter { accepted[$0] }.map { later[$0] - level }
-            let pulses = all.filter { !cutOff.contains($0) }.map { allPulses[$0] }
+            let pulses = all.filter { !cutOff[$0] }.map { allPulses[$0] }
             return [
               text(level), "\(all.count)", "\(errors.count)", pulses.isEmpty ? "" : text(median(pulses)),
               text(mean(errors)),
@@ -110,9 +110,9 @@ public struct LevelProgramming: PlanStep {
           }.joined(separator: "; ") + (failed.count > 20 ? "; and \(failed.count - 20) more." : ".")
       ]
     }
-    if !cutOff.isEmpty {
+    if counted.count < targets.count {
       findings.remarks.append(
-        "\(cutOff.count) cells were under way when the run was cut off: their pulses and reads are not known and not counted."
+        "\(targets.count - counted.count) cells were under way when the run was cut off: their pulses and reads are not known and not counted."
       )
     }
     findings.pictures = [
@@ -160,10 +160,10 @@ extension Site {
   }
 
   func write(
-    _ cells: CellSelection, _ targets: [Float], as event: String
-  ) async throws -> (report: CellReport, cutOff: [Int]) {
+    _ cells: CellSelection, _ targets: [Float], partSize: Int = Site.cellsUnderWay, as event: String
+  ) async throws -> (report: CellReport, cutOff: Set<Int>) {
     let targetOf = Dictionary(uniqueKeysWithValues: zip(cells.indices, targets))
-    return try await report(event, cells) { part, progress in
+    return try await report(event, cells, partSize: partSize) { part, progress in
       try await board.writeVerify(writing(part, part.indices.compactMap { targetOf[$0] }), progress: progress)
     }
   }

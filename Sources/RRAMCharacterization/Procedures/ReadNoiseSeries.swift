@@ -109,8 +109,7 @@ public struct ReadNoiseSeries: PlanStep {
       "\(rows.count) reads of each cell, \(text(interval * 1e3)) ms apart: σ holds for \(text(interval * Double(rows.count))) s. A slope of −1 "
         + "is 1/f noise, 0 white. What the read chain adds (converter, amplifier) is in these figures."
     ]
-    let shown = cells.indices.sorted { sigmas[$0] / max(abs(means[$0]), 1e-9) > sigmas[$1] / max(abs(means[$1]), 1e-9) }
-      .prefix(4)
+    let shown = cells.indices.sorted { sigmas[$0] > sigmas[$1] }.prefix(4)
     findings.pictures = [
       .init(
         title: "σ of one read against conductance",

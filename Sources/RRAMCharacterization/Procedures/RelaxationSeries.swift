@@ -50,7 +50,7 @@ public struct RelaxationSeries: PlanStep {
   public func measure(at site: Site) async throws -> Measurement {
     let chosen = try site.cells(cells)
     let targets = site.levels(levels, for: chosen)
-    let report = try await site.write(chosen, targets, as: Self.name).report
+    let report = try await site.write(chosen, targets, partSize: chosen.count, as: Self.name).report
     let end = try await site.time()
     var (times, values): ([Double], [Float]) = ([], [])
     for age in ages {

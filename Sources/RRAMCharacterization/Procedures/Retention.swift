@@ -70,7 +70,7 @@ public struct Retention: PlanStep {
     var (times, values, verify, accepted, found): ([Double], [Float], [Float], [Int], [Double]) = ([], [], [], [], [])
     for (place, celsius) in temperatures.enumerated() {
       _ = try await site.temperature(temperatures[0])
-      let report = try await site.write(chosen, targets, as: Self.name).report
+      let report = try await site.write(chosen, targets, partSize: chosen.count, as: Self.name).report
       verify += report.conductance
       accepted += report.reasons.map { $0 == .converged ? 1 : 0 }
       found.append(try await site.temperature(celsius) ?? celsius)

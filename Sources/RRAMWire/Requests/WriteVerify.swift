@@ -67,6 +67,9 @@ extension WriteVerify {
     strategy != .ramps || !windows.isEmpty || confirmMean || pairs || maximumEnergy != nil || maximumCycles != nil
   }
 
+  /// The most that ``bytesPerCell`` can be.
+  public static let mostBytesPerCell = 6 * MemoryLayout<Float>.size
+
   /// Bytes that a request says of each cell.
   public var bytesPerCell: Int {
     let values =

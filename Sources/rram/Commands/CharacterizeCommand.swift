@@ -70,7 +70,7 @@ struct CharacterizeCommand: AsyncParsableCommand {
   func run() async throws {
     let address = try options.address()
     let named = try chip.namedProfile(at: address)
-    let folder = (resume ?? output).map { URL(filePath: $0, directoryHint: .isDirectory) }
+    let folder = try resume.map { try runFolder($0) } ?? output.map { URL(filePath: $0, directoryHint: .isDirectory) }
     let earlier = try resume.map { _ in try RunManifest.read(from: folder ?? URL(filePath: "")) }
     let settingPairs = set.map { text in
       let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -123,7 +123,10 @@ struct CharacterizeCommand: AsyncParsableCommand {
           .otherRun, "the run in \(record.folder.path) belongs to chip \(before.id), and this is \(board.info.chipID)")
       }
       try record.note(setting: "readVoltage_V", "\(board.defaultReadBias().bitLine.rawValue)")
-      try record.note(setting: "absoluteScale", board.absoluteScale)
+      // What held when the run's values were read; one that goes on may find a calibration that was made of them.
+      if record.currentManifest.settings["absoluteScale"] == nil {
+        try record.note(setting: "absoluteScale", board.absoluteScale)
+      }
       let work = try characterization(plan, named, macro: macro, exclusions, onlyThese, board)
       for (name, bias) in [("set", work.profile.programming.set), ("reset", work.profile.programming.reset)] {
         try record.note(setting: "\(name)Width_s", "\(bias.width.seconds)")
@@ -195,6 +198,8 @@ struct CharacterizeCommand: AsyncParsableCommand {
   private func keepCalibration(
     of plan: CharacterizationPlan, macro: Int, _ board: Board, in record: RunDirectory
   ) throws {
+    // A finished run that is resumed has made its calibration.
+    guard record.currentManifest.settings["calibrationMade"] == nil else { return }
     for (index, step) in plan.steps.enumerated() where step is ConverterCalibration {
       let file = record.file((index < 9 ? "0" : "") + "\(index + 1)-\(ConverterCalibration.name).npz").path
       guard FileManager.default.fileExists(atPath: file) else { continue }

@@ -12,7 +12,8 @@ struct ProgramCommand: AsyncParsableCommand {
 
   @Argument(
     help:
-      "ring, ring-hardware-aware, ring-flow, letters, letters-flow, or a file (.safetensors, .npz). Not with --resume.")
+      "ring, ring-hardware-aware, ring-flow, letters, letters-flow, twin, or a file (.safetensors, .npz). Not with --resume."
+  )
   var model: String?
 
   @Option(
@@ -57,7 +58,10 @@ struct ProgramCommand: AsyncParsableCommand {
 
   func validate() throws {
     if (model == nil) == (resume == nil) {
-      throw ValidationError("name a model, for example 'rram program ring', or a run that goes on: --resume DIR")
+      throw ValidationError(
+        model == nil
+          ? "name a model, for example 'rram program ring', or a run that goes on: --resume DIR"
+          : "--resume takes the model from the run: name one of both")
     }
     if let tolerance, !(tolerance > 0 && tolerance.isFinite) {
       throw ValidationError("--tolerance \(tolerance): µS above 0 are needed")
@@ -93,7 +97,7 @@ struct ProgramCommand: AsyncParsableCommand {
 
   func run() async throws {
     guard let resume else { return try await write(resuming: nil) }
-    let folder = URL(filePath: resume, directoryHint: .isDirectory)
+    let folder = try runFolder(resume)
     let manifest = try RunManifest.read(from: folder)
     try await adopting(manifest, of: folder).write(resuming: (folder, manifest))
   }
@@ -197,12 +201,12 @@ struct ProgramCommand: AsyncParsableCommand {
 }
 
 extension ProgramCommand {
-  /// Write operations that one run begins on a row at most, rows being the smallest parts: with the board the first, and those after lost
-  /// answers; the host begins one for each group of pulses.
-  private static func writesARow(_ options: ProgramOptions) -> Int {
+  /// Write operations that one run begins on a block at most: the board writes each part once, and again after lost answers; the host
+  /// begins one for each group of pulses.
+  private static func writes(_ block: CellBlock, _ options: ProgramOptions, on board: Board) -> Int {
     let once =
       switch options.method.runner {
-      case .board: 3
+      case .board: 3 * board.resumableParts(of: block)
       case .host: 2 * options.method.maximumPulses
       }
     return once * (1 + (options.retry?.epochs ?? 0))
@@ -225,8 +229,10 @@ extension ProgramCommand {
         continue
       }
       let attempts = 1 + (record.currentManifest.settings["resumed"].flatMap { Int($0) } ?? 0)
-      let rows = plan.layers.reduce(0) { $0 + ($1.block.macro == macro ? $1.block.shape.rows : 0) }
-      let own = UInt64(rows * Self.writesARow(options) * attempts)
+      let once = plan.layers.map(\.block).filter { $0.macro == macro }.reduce(0) {
+        $0 + Self.writes($1, options, on: board)
+      }
+      let own = UInt64(once * attempts)
       // A run that was cut off behind its last pulse finds the label that it has set itself.
       let isOwn =
         record.currentManifest.settings[Self.ownLabels]?.split(separator: " ").contains(Substring(label)) ?? false

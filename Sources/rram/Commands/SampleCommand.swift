@@ -128,7 +128,7 @@ struct SampleCommand: AsyncParsableCommand {
         message: "--resume \(resume): model and settings are that run's own; only --output and the board may be named",
         exitCode: ExitStatus.usage)
     }
-    let folder = URL(filePath: resume, directoryHint: .isDirectory)
+    let folder = try runFolder(resume)
     let manifest = try RunManifest.read(from: folder)
     let command = try adopting(manifest, of: folder)
     try await command.draw(
@@ -316,7 +316,7 @@ struct SampleCommand: AsyncParsableCommand {
       if batches.count > 1 { report.classLabel = nil }
       report.calibration = use
       if track { report.tracking = updates }
-      return SampleOutput(report: report)
+      return SampleOutput(report: report, keptSamples: earlier.count)
     }
     try answer(result, json: options.common.json)
   }
@@ -419,9 +419,19 @@ extension RunDirectory {
 }
 
 struct SampleOutput: CommandOutput {
+  /// Of what was drawn now.
   var report: SampleReport
+  /// Samples in the file that the run had drawn before it was cut off.
+  var keptSamples = 0
 
-  func encode(to encoder: any Encoder) throws { try report.encode(to: encoder) }
+  private enum CodingKeys: String, CodingKey { case keptSamples }
+
+  func encode(to encoder: any Encoder) throws {
+    try report.encode(to: encoder)
+    guard keptSamples > 0 else { return }
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(keptSamples, forKey: .keptSamples)
+  }
 
   var text: String {
     let over = report.overRange
@@ -430,7 +440,7 @@ struct SampleOutput: CommandOutput {
       ("noise clamp", over.noiseClamp), ("read-out range", over.readOutSaturated),
     ].filter { $0.1 > 0 }.map { "\($0.1) at the \($0.0)" }
     var lines = [
-      "\(report.samples) samples (\(report.solver.rawValue), scale \(report.scale.formatted(digits: 3)), \(report.ticks) ticks): \(report.file ?? "")",
+      "\(report.samples) samples\(keptSamples > 0 ? " beside \(keptSamples) of before" : "") (\(report.solver.rawValue), scale \(report.scale.formatted(digits: 3)), \(report.ticks) ticks): \(report.file ?? "")",
       "chip \((report.chipSecondsPerSample * 1e6).formatted(digits: 4)) µs a sample, duty cycle \((report.dutyCycle * 100).formatted(digits: 3)) %, loop alone \((report.loopShare * 100).formatted(digits: 3)) %; host \(report.hostSeconds.formatted(digits: 3)) s",
     ]
     let energy = report.energyPerSample

@@ -29,7 +29,16 @@ nonisolated(unsafe) let fuzzTargets: [FuzzTarget] = [
   FuzzTarget(name: "hdpm", make: { hdpm }),
   FuzzTarget(name: "packets", make: { packets }),
   FuzzTarget(name: "usbredir", make: { try server { try USBServer.redirection($0) } }),
-  FuzzTarget(name: "usbip", make: { try server { try USBServer.ip($0) } }),
+  FuzzTarget(
+    name: "usbip",
+    make: {
+      let serve = try server { try USBServer.ip($0) }
+      return {
+        // What comes after a device was attached, whether or not this input attaches it.
+        if $0.count >= USBIP.headerBytes { _ = USBIP.command($0.suffix(USBIP.headerBytes)) }
+        serve($0)
+      }
+    }),
 ]
 
 /// A stream in pieces gives the frames that it gives whole, and what the decoder calls a frame encodes to bytes of the stream.
@@ -131,7 +140,6 @@ private func npz(_ input: [UInt8]) {
   } else if let archive = try? NPZArchive(bytes: bytes, file: "f") {
     for key in archive.keys.prefix(8) + ["no such array"] {
       guard let array = try? archive.array(key) else { continue }
-      // What an array holds it gives in one form at least, unless it is of complex numbers.
       _ = try? archive.floats(key, shape: array.shape)
       _ = try? archive.integers(key, shape: [1])
       _ = try? archive.string(key)
@@ -210,8 +218,6 @@ private func server(_ make: (ListenAddress) throws -> USBServer) throws -> ([UIn
   let path = "/tmp/rram-fuzz-\(getpid()).sock"
   let server = try make(.unix(path: path))
   return { input in
-    // What comes after a device was attached, whether or not this input attaches it.
-    if input.count >= USBIP.headerBytes { _ = USBIP.command(input.suffix(USBIP.headerBytes)) }
     withExtendedLifetime(server) {
       let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
       precondition(descriptor >= 0)

@@ -1,0 +1,19 @@
+import Benchmark
+import Workloads
+
+/// Processor time and, where the machine counts them, instructions of every workload.
+let benchmarks: @Sendable () -> Void = {
+  for workload in Workload.all {
+    Benchmark(
+      workload.name,
+      configuration: .init(
+        metrics: [.cpuTotal, .wallClock, .instructions], warmupIterations: 1, maxDuration: .seconds(2),
+        maxIterations: 200)
+    ) { benchmark in
+      let body = try await workload.prepare()
+      benchmark.startMeasurement()
+      try await body()
+      benchmark.stopMeasurement()
+    }
+  }
+}
