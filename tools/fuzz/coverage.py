@@ -63,7 +63,7 @@ def main() -> None:
             for line in sorted(line for line, count in lines.items() if count == 0):
                 print(f"    {line:>4} {text[line - 1].strip()}")
     print(f"{'decoders':<44}{reached:>6} of{total:>5}{100 * reached / total:>8.1f} %")
-    print(f"left out: {out} lines that " + ", ".join(LEFT_OUT))
+    print(f"left out: {out} lines of functions that decode nothing: " + "; ".join(LEFT_OUT))
 
 
 if __name__ == "__main__":
