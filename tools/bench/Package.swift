@@ -19,13 +19,13 @@ let package = Package(
         "CLibUSBPlain", .product(name: "RRAMKit", package: "rram"), .product(name: "CUSBMock", package: "rram"),
         .product(name: "Logging", package: "swift-log"),
       ]),
-    // What is measured, of one fixed size each: by the harness, and by an instruction counter.
-    .target(
-      name: "Workloads",
-      dependencies: [.product(name: "RRAMKit", package: "rram"), .product(name: "Logging", package: "swift-log")]),
-    .executableTarget(name: "work", dependencies: ["Workloads"]),
+    // Work of fixed sizes under the harness.
     .executableTarget(
-      name: "Toolkit", dependencies: ["Workloads", .product(name: "Benchmark", package: "benchmark")],
+      name: "Toolkit",
+      dependencies: [
+        .product(name: "RRAMKit", package: "rram"), .product(name: "Logging", package: "swift-log"),
+        .product(name: "Benchmark", package: "benchmark"),
+      ],
       path: "Benchmarks/Toolkit", plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
   ],
   swiftLanguageModes: [.v6]

@@ -3,23 +3,21 @@ import Logging
 import RRAMKit
 
 /// A piece of work of one fixed size: what is counted or timed is always the same.
-public struct Workload: Sendable {
-  public var name: String
-  /// What one run does.
-  public var unit: String
+struct Workload: Sendable {
+  var name: String
   /// Everything that is not measured, and the work itself.
-  public var prepare: @Sendable () async throws -> @Sendable () async throws -> Void
+  var prepare: @Sendable () async throws -> @Sendable () async throws -> Void
 
-  public static let all: [Workload] = [
+  static let all: [Workload] = [
     kernel("closedLoopIdeal", ideal: true, noise: .none),
     kernel("closedLoopBandLimited", ideal: true, noise: .bandLimited(correlationTime: 5e-5)),
     kernel("closedLoopPoles", ideal: false, noise: .bandLimited(correlationTime: 5e-5)),
-    Workload(name: "frameEncode", unit: "100 frames with 4 096 conductances") {
+    Workload(name: "frameEncode") {
       let message = conductances()
       let encoder = FrameEncoder(maximumPayloadBytes: 65_536)
       return { for _ in 0..<100 { _ = try encoder.encode(Frame(sequence: 1, payload: message.payload())) } }
     },
-    Workload(name: "frameDecode", unit: "100 frames with 4 096 conductances") {
+    Workload(name: "frameDecode") {
       let bytes = try FrameEncoder(maximumPayloadBytes: 65_536).encode(
         Frame(sequence: 1, payload: conductances().payload()))
       return {
@@ -29,7 +27,7 @@ public struct Workload: Sendable {
         }
       }
     },
-    Workload(name: "writeVerify", unit: "1 024 cells of a fresh emulated chip, formed and written") {
+    Workload(name: "writeVerify") {
       let profile = try ChipProfile.named("cmo-hfox")
       return {
         let quiet = Logger(label: "rram.bench") { _ in SwiftLogNoOpLogHandler() }
@@ -62,7 +60,7 @@ public struct Workload: Sendable {
   /// 256 samples of the ring in 200 Heun steps, on ohmic cells behind ideal stages, or as the board 'parallel' and the chip
   /// 'cmo-hfox' have them.
   private static func kernel(_ name: String, ideal: Bool, noise: LoopNoise) -> Workload {
-    Workload(name: name, unit: "256 samples of the ring, 200 steps") {
+    Workload(name: name) {
       let model = try ModelLibrary.scoreModel("ring")
       let network = model.network
       let layers = network.layers.enumerated().map { index, layer in
