@@ -1,5 +1,4 @@
 internal import Glibc
-internal import Synchronization
 
 /// A file that grows piece by piece; each piece is handed to the kernel at once, on a thread of its own.
 ///
@@ -9,7 +8,7 @@ final class AppendedFile: Sendable {
   private let address: String
   private let pieces: BytePipe
   private let written: BytePipe
-  private let order = Mutex(())
+  private let order = Monitor(())
 
   /// - Parameters:
   ///   - address: named in errors.

@@ -1,5 +1,4 @@
 internal import RRAMUnits
-internal import Synchronization
 
 /// Spoils the bytes of another transport, by a seed: the same seed and the same bursts give the same faults.
 ///
@@ -68,10 +67,10 @@ public final class FaultInjectingTransport: Transport {
     }
   }
 
-  private let outgoing: Mutex<Direction>
-  private let incoming: Mutex<Direction>
-  private let pending = Mutex<[[UInt8]]>([])
-  private let isBroken = Mutex(false)
+  private let outgoing: Monitor<Direction>
+  private let incoming: Monitor<Direction>
+  private let pending = Monitor<[[UInt8]]>([])
+  private let isBroken = Monitor(false)
 
   /// - Parameters:
   ///   - sending: faults of what the host sends.
@@ -84,8 +83,8 @@ public final class FaultInjectingTransport: Transport {
     self.wrapped = wrapped
     self.clock = clock
     address = wrapped.address
-    outgoing = Mutex(Direction(faults: sending, generator: PhiloxStream(seed: seed, stream: (0x4654, 0, 0))))
-    incoming = Mutex(Direction(faults: receiving, generator: PhiloxStream(seed: seed, stream: (0x4654, 1, 0))))
+    outgoing = Monitor(Direction(faults: sending, generator: PhiloxStream(seed: seed, stream: (0x4654, 0, 0))))
+    incoming = Monitor(Direction(faults: receiving, generator: PhiloxStream(seed: seed, stream: (0x4654, 1, 0))))
     let (events, sink) = AsyncStream.makeStream(of: TransportEvent.self, bufferingPolicy: .bufferingNewest(8))
     self.events = events
     eventSink = sink

@@ -1,4 +1,3 @@
-internal import Synchronization
 
 /// Joins a host and a device endpoint in one process.
 ///
@@ -9,7 +8,7 @@ public final class InMemoryLink: Transport {
   private let eventSink: AsyncStream<TransportEvent>.Continuation
   private let endpoint: any DeviceEndpoint
   private let link: DeviceLink
-  private let isOpen = Mutex(true)
+  private let isOpen = Monitor(true)
 
   /// - Parameters:
   ///   - endpoint: the board; must not have another link up.

@@ -1,5 +1,4 @@
 internal import FoundationEssentials
-internal import Synchronization
 
 /// Answers a host from a recording: the recorded bytes, in order, as long as the host sends what was sent then.
 ///
@@ -37,7 +36,7 @@ public final class ReplayingTransport: Transport {
   private let sendLines: [(offset: Int, line: Int)]
   private let received: [Received]
   private let controls: [Control]
-  private let state = Mutex(State())
+  private let state = Monitor(State())
   /// Pieces that may be handed out.
   private let released: BytePipe
 

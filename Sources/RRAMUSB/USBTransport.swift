@@ -250,7 +250,7 @@ private final class USBLink: Sendable {
   private let interface: BoardInterface
   private let events: AsyncStream<TransportEvent>.Continuation
   private let logger: Logger
-  private let pumps = Mutex(Pumps())
+  private let pumps = Monitor(Pumps())
   private let hasEnded = Atomic(false)
   private let closing = Atomic(false)
 
@@ -353,7 +353,7 @@ private final class PumpBox: Sendable {
     weak var bulkIn: InboundPump?
     weak var bulkOut: OutboundPump?
   }
-  private let pumps = Mutex(Pumps())
+  private let pumps = Monitor(Pumps())
 
   var bulkIn: InboundPump? { pumps.withLock { $0.bulkIn } }
   var bulkOut: OutboundPump? { pumps.withLock { $0.bulkOut } }

@@ -2,7 +2,6 @@ import RRAMProfiles
 import RRAMTransport
 import RRAMUnits
 import RRAMWire
-import Synchronization
 import Testing
 
 @testable import RRAMBoard
@@ -79,7 +78,7 @@ private func expectNothingWaits(_ board: Board, sourceLocation: SourceLocation =
   // MARK: requests in flight
 
   @Test func answersMayComeInAnotherOrder() async throws {
-    let held = Mutex<[ScriptedDevice.Received]>([])
+    let held = Monitor<[ScriptedDevice.Received]>([])
     let device = try ScriptedDevice { device, request in
       guard case .readCells(let read) = request.body else { return false }
       let all = held.withLock {
@@ -185,7 +184,7 @@ private func expectNothingWaits(_ board: Board, sourceLocation: SourceLocation =
     let clock = TestClock()
     let device = try ScriptedDevice()
     let board = try await open(device, clock: clock)
-    let seen = Mutex<[Int]>([])
+    let seen = Monitor<[Int]>([])
     let cells = CellSelection(block: block)
     let (progressed, sink) = AsyncStream<Void>.makeStream()
     let writing = Task {

@@ -6,7 +6,6 @@ import RRAMProfiles
 import RRAMTransport
 import RRAMUnits
 import RRAMWire
-import Synchronization
 import Testing
 
 /// What the host does after an answer was lost: it asks, and goes on; it repeats nothing that changes a cell.
@@ -134,7 +133,7 @@ import Testing
 
 /// Sums what the ledger would enter.
 private final class PulseCount: Sendable {
-  private let sum = Mutex(0)
+  private let sum = Monitor(0)
   var total: Int { sum.withLock { $0 } }
 
   func add(_ given: PulsesGiven) {

@@ -1,7 +1,6 @@
 import RRAMTransport
 import RRAMUnits
 import RRAMWire
-import Synchronization
 import Testing
 
 @testable import RRAMBoard
@@ -16,7 +15,7 @@ private final class CreditedScript: Sendable {
   }
 
   let total: Int
-  let state = Mutex(State())
+  let state = Monitor(State())
 
   init(total: Int) { self.total = total }
 
@@ -156,7 +155,7 @@ private final class CreditedScript: Sendable {
   }
 
   @Test func schedulesAreUploadedInParts() async throws {
-    let parts = Mutex<[UploadSchedule]>([])
+    let parts = Monitor<[UploadSchedule]>([])
     let device = try ScriptedDevice(hello: ScriptedDevice.hello(maximumRequestBytes: 1024)) { device, request in
       guard case .uploadSchedule(let part) = request.body else { return false }
       let received = parts.withLock {
@@ -194,7 +193,7 @@ private final class CreditedScript: Sendable {
     let cells = CellSelection(block: CellBlock(macro: 0, shape: MacroShape(rows: 40, columns: 20)))
     var request = writeVerify(cells)
     request.targets = (0..<800).map { 20e-6 + Float($0) * 1e-8 }
-    let finished = Mutex<[Int]>([])
+    let finished = Monitor<[Int]>([])
     let report = try await board.writeVerify(request) { progress in
       finished.withLock { $0.append(progress.finished) }
       #expect(progress.total == 800)

@@ -3,7 +3,6 @@ import RRAMProfiles
 import RRAMTransport
 import RRAMUnits
 import RRAMWire
-import Synchronization
 
 /// The board side of a link that speaks real frames and does what a test tells it.
 ///
@@ -29,7 +28,7 @@ final class ScriptedDevice: DeviceEndpoint {
     var links = 0
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
   private let script: Script
   private let hello: HelloResult
   private let limits: WireLimits

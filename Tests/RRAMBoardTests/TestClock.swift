@@ -1,4 +1,4 @@
-import Synchronization
+import RRAMTransport
 
 /// A clock that stands still until a test moves it.
 final class TestClock: Clock, Sendable {
@@ -20,7 +20,7 @@ final class TestClock: Clock, Sendable {
     var next: UInt64 = 0
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   var now: Instant { state.withLock { $0.now } }
   var minimumResolution: Duration { .nanoseconds(1) }

@@ -1,5 +1,4 @@
 import RRAMTransport
-import Synchronization
 
 /// A device that returns what it gets and keeps a trace of what happens to it.
 final class EchoDevice: DeviceEndpoint {
@@ -15,7 +14,7 @@ final class EchoDevice: DeviceEndpoint {
     var waiting: [UInt8] = []
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   /// With `echoes` false the device reads nothing at all.
   init(echoes: Bool = true) { state.withLock { $0.echoes = echoes } }
