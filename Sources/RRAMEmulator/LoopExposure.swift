@@ -1,4 +1,5 @@
 internal import RRAMPhysics
+internal import RRAMProfiles
 internal import RRAMUnits
 internal import RRAMWire
 
@@ -23,11 +24,9 @@ struct LoopExposure {
 
   /// - Parameters:
   ///   - networks: one or two, layer by layer, as `loop` has them side by side.
-  ///   - unit: V.
-  ///   - rate: exposure a second of a cell in a macro at so many volts.
   init(
     _ loop: ClosedLoop, _ networks: [[LoopSequencer.Layer]], _ tables: LoopTables, _ integration: LoopIntegration,
-    heldNoise: LoopHeldNoise, unit: Double, rate: (_ macro: Int, _ volts: Double) -> Double
+    heldNoise: LoopHeldNoise, unit: Volts, law: ChipProfile.Disturb
   ) throws(RequestFailure) {
     let dimensions = loop.network.dimensions
     let x0 = (0..<Self.paths * dimensions).map {
@@ -58,7 +57,8 @@ struct LoopExposure {
             for (row, drive) in driven.rows.enumerated() {
               guard let input = drive.input else { continue }
               let level = input == driven.inputs ? loop.network.biasLevel : values[shift + input]
-              blocks[place + index].exposures[row] += rate(driven.block.macro, Double(level) * drive.factor * unit)
+              blocks[place + index].exposures[row] += law.exposure(
+                at: Double(level) * drive.factor * unit, for: .seconds(1))
             }
             place += network.count
             // The state drives the first layers of both.

@@ -1,5 +1,5 @@
 import Glibc
-import RRAMProfiles
+public import RRAMProfiles
 public import RRAMUnits
 
 extension Crossbar {
@@ -215,7 +215,7 @@ extension Crossbar {
 
   /// Cells of a block stay at voltage in the closed loop, each at its row's.
   ///
-  /// - Parameter exposures: one a row of the block, as ``exposure(at:for:)`` gives them.
+  /// - Parameter exposures: one a row of the block, as `ChipProfile.Disturb.exposure(at:for:)` gives them.
   public mutating func expose(_ block: CellBlock, rows exposures: [Double]) {
     guard exposures.contains(where: { $0 > 0 }) else { return }
     for (row, exposure) in exposures.enumerated() where exposure > 0 {
@@ -223,14 +223,6 @@ extension Crossbar {
       for cell in first..<first + block.shape.columns where formed[cell] != 0 { exposureOrigin[cell] -= exposure }
     }
     revision &+= 1
-  }
-
-  /// Exposure of a cell that is at `voltage` for `time` and not being written, a number: the share 1 − exp(−exposure) of what is left to
-  /// the upper asymptote is what it moves. 0 for negative voltages.
-  public func exposure(at voltage: Volts, for time: Duration) -> Double {
-    let disturb = profile.disturb
-    guard disturb.rate > 0, voltage > .zero else { return 0 }
-    return time.seconds * disturb.rate * pow(10, (voltage - disturb.voltage) / disturb.voltsPerDecade)
   }
 
   /// Half-select: in a pulsed row all gates are open, and the source lines of unselected columns stand at what leaves `inhibit` of the
@@ -248,10 +240,19 @@ extension Crossbar {
     let gate = pulse.wordLine.rawValue - profile.cells.selectorThreshold.rawValue
     let doses = highest.mapValues { voltage in
       gate >= (1 - disturb.inhibit) * voltage
-        ? exposure(at: Volts(disturb.inhibit * voltage), for: pulse.width) : 0
+        ? disturb.exposure(at: Volts(disturb.inhibit * voltage), for: pulse.width) : 0
     }
     guard doses.values.contains(where: { $0 > 0 }) else { return }
     for (row, dose) in doses { rowExposure[row] += dose }
     for cell in Set(cells) { exposureOrigin[cell] += doses[cell / shape.columns] ?? 0 }
+  }
+}
+
+extension ChipProfile.Disturb {
+  /// Exposure of a cell that is at `voltage` for `time` and not being written, a number: the share 1 − exp(−exposure) of what is left to
+  /// the upper asymptote is what it moves. 0 for negative voltages.
+  public func exposure(at voltage: Volts, for time: Duration) -> Double {
+    guard rate > 0, voltage > .zero else { return 0 }
+    return time.seconds * rate * pow(10, (voltage - self.voltage) / voltsPerDecade)
   }
 }

@@ -70,7 +70,7 @@ extension Crossbar {
     let duration = sensing.integrationTime * averages
     let weights = averagedWeights(over: duration.seconds)
     let transport = CellTransport(profile.cells, CellBias(wordLine: readOut.wordLine, voltage: readOut.voltage))
-    let dose = exposure(at: readOut.voltage, for: duration)
+    let dose = profile.disturb.exposure(at: readOut.voltage, for: duration)
     // White noise of the cell and noise of the converter, both at the converter's input.
     let voltsPerMicrosiemens = readOut.voltage.rawValue * sensing.ranges[readOut.range].rawValue * 1e-6
     let cellNoise = whiteSigma(over: sensing.integrationTime) * voltsPerMicrosiemens

@@ -2,9 +2,13 @@
 
 A chip takes the path of a user: form, program, wait, sample, calibrate, sample. Each step is one run of `rram` with --json; a chip lies in a
 state file of its own, with records of its own. Nothing here knows what the emulator knows.
+
+Every chip's figures are a line of quality.tsv. A study goes on where it stopped: seeds that the file has are not measured again, and quality.md
+is made of all that it has.
 """
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -120,12 +124,10 @@ def chip(options, case, seed, folder):
             updates = sample["tracking"] or []
             quality = rram("evaluate", file, "--model", case.model)
             rows.append({
-                "case": name, "tables": label, "tracked": track, "seed": seed,
-                "cells": program["cells"], "pulses": program["pulses"]["mean"] * program["cells"], "reads": program["reads"],
+                "case": name, "tables": label, "seed": seed, "noiseSeed": options.noise_seed, "n": sample["samples"], "commit": options.commit,
+                "tracked": track, "cells": program["cells"], "inTolerance": program["inTolerance"],
+                "pulses": program["pulses"]["mean"] * program["cells"], "reads": program["reads"], "writeSeconds": program["chipSeconds"],
                 "screenSeconds": (formed.get("screened") or {}).get("chipSeconds"),
-                "partRMS": middle([part["rmsToSoftware"] for part in quality.get("parts") or []]),
-                "partSpread": middle([part["radiusStd"] / quality["software"]["radiusStd"] for part in quality.get("parts") or []]),
-                "writeSeconds": program["chipSeconds"], "inTolerance": program["inTolerance"],
                 "calibrationChipSeconds": (calibration["chipSeconds"] if calibration else 0) + sum(x["chipSeconds"] for x in updates),
                 "calibrationHostSeconds": (calibration["hostSeconds"] if calibration else 0) + sum(x["hostSeconds"] for x in updates),
                 "movementPercent": sample["calibration"]["movementPercent"] if calibration else None,
@@ -133,9 +135,11 @@ def chip(options, case, seed, folder):
                 "radiusMean": quality["radiusMean"] - quality["software"]["radiusMean"],
                 "radiusStd": quality["radiusStd"] / quality["software"]["radiusStd"],
                 "letters": 100 * (quality["letters"]["mean"] - quality["softwareLetters"]["mean"]) if "letters" in quality else None,
+                "partRMS": middle([part["rmsToSoftware"] for part in quality.get("parts") or []]),
+                "partSpread": middle([part["radiusStd"] / quality["software"]["radiusStd"] for part in quality.get("parts") or []]),
             })
-            if options.keep and seed == options.seeds[0]:
-                destination = Path(options.keep) / (re.sub(r"[^a-z0-9]+", "-", f"{name} {tables or 'own'}".lower()) + ".npz")
+            if options.keep:
+                destination = Path(options.keep) / (re.sub(r"[^a-z0-9]+", "-", f"{name} {tables or 'own'} {seed}".lower()) + ".npz")
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 destination.write_bytes(Path(file).read_bytes())
     return rows
@@ -164,10 +168,12 @@ def interval(values, share, generator, draws=2000):
 def summary(rows):
     """One line a case and table."""
     result = []
-    for key in dict.fromkeys((row["case"], row["tables"]) for row in rows):
-        chips = [row for row in rows if (row["case"], row["tables"]) == key]
+    for key in dict.fromkeys((row["case"], row["tables"], row["n"], row["noiseSeed"]) for row in rows):
+        chips = [row for row in rows if (row["case"], row["tables"], row["n"], row["noiseSeed"]) == key]
         generator = random.Random(1)
-        line = {"case": key[0], "tables": key[1], "chips": len(chips)}
+        line = {"case": key[0], "tables": key[1], "n": key[2], "noiseSeed": key[3], "chips": len(chips),
+                "seeds": ranges(row["seed"] for row in chips), "commits": list(dict.fromkeys(row["commit"] for row in chips)),
+                "tracked": sum(row["tracked"] for row in chips)}
         for name in ["cells", "pulses", "reads", "writeSeconds", "calibrationChipSeconds", "calibrationHostSeconds", "radiusMean",
                      "radiusStd", "letters", "movementPercent", "screenSeconds", "partRMS", "partSpread"]:
             values = [row[name] for row in chips if row[name] is not None]
@@ -181,7 +187,40 @@ def summary(rows):
     return result
 
 
-def markdown(options, lines, seconds):
+def ranges(numbers):
+    """1001–1016, 1020 of some integers."""
+    numbers = sorted(set(numbers))
+    parts = []
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ", ".join(f"{first}–{last}" if last > first else str(first) for first, last in parts)
+
+
+def kept(file):
+    """Rows of a file; none if there is no such file."""
+    if not file.exists():
+        return []
+    texts = {"case", "tables", "commit"}
+    with file.open(newline="") as stream:
+        return [{name: value if name in texts else json.loads(value) if value else None for name, value in row.items()}
+                for row in csv.DictReader(stream, delimiter="\t")]
+
+
+def keep(file, rows):
+    """Adds one chip's rows to a file, in one write."""
+    text = "" if file.exists() else "\t".join(rows[0]) + "\n"
+    for row in rows:
+        values = (f"{value:.6g}" if isinstance(value, float) else "" if value is None else value if isinstance(value, str) else json.dumps(value)
+                  for value in row.values())
+        text += "\t".join(values) + "\n"
+    with file.open("a") as stream:
+        stream.write(text)
+
+
+def markdown(lines):
     def ratio(line, name):
         def part(label):
             low, high = line[f"{name}_{label}_interval"]
@@ -191,12 +230,15 @@ def markdown(options, lines, seconds):
     text = [
         "# Quality over chips",
         "",
-        f"Written by `tools/bench/quality {options.line}`: emulated chips, one run through the commands `form`, `program`, `wait`, `calibrate schedule`, "
-        f"`sample`, `evaluate` a chip. Seeds {options.seeds[0]}–{options.seeds[-1]}, start points and noise of seed {options.noise_seed}. All figures are modelled.",
+        "Written by `tools/bench/quality` of `quality.tsv`, which has every chip's figures: emulated chips, one run through the commands `form`, `program`, `wait`, "
+        "`calibrate schedule`, `sample`, `evaluate` a chip. All figures are modelled. Host times were taken on a machine that did other things as well.",
         "",
         "KL2d and sliced Wasserstein (SWD) are ratios to the same network in software with the same start points and noise: median / 90th "
         "percentile over chips, each with its 95 % bootstrap interval. Below 1 is better than software. Radius: mean less the software's, in units, and "
         "spread over the software's, medians; a ring that only became thicker would show there. The other columns are medians a chip.",
+        "",
+        "*Sparse and screened*: `--replicas most --pairs sparse --scale column`, `form --screen`. *--quality equivalent*: `form --for ring --quality equivalent` and "
+        "`program ring --quality equivalent`, which reads ten minutes later, then calibrated and sampled as the recipe says.",
         "",
         "| chips | tables fitted to | n | KL2d | SWD | radius: mean, spread | letters read, points | cells | pulses | reads | writing, chip s | "
         "screening, chip s | calibrating, chip s / host s | moved since, % of the window | parts of a tracked run: rms to software, units; radius spread |",
@@ -204,8 +246,9 @@ def markdown(options, lines, seconds):
     ]
     for line in lines:
         calibrated = line["calibrationHostSeconds"] > 0
+        tracked = f", {line['tracked']} tracked" if line["tables"] == RECIPE else ""
         text.append("| " + " | ".join([
-            line["case"], line["tables"], str(line["chips"]), ratio(line, "kl2d"), ratio(line, "swd"),
+            line["case"], line["tables"] + tracked, str(line["chips"]), ratio(line, "kl2d"), ratio(line, "swd"),
             f"{line['radiusMean']:+.4f}, {line['radiusStd']:.2f}",
             f"{line['letters']:+.1f}" if line["letters"] is not None else "",
             f"{line['cells']:.0f}", f"{line['pulses']:.0f}", f"{line['reads']:.0f}", f"{line['writeSeconds']:.4f}",
@@ -214,7 +257,10 @@ def markdown(options, lines, seconds):
             f"{line['movementPercent']:.2f}" if line["movementPercent"] is not None else "",
             f"{line['partRMS']:.3f}; {line['partSpread']:.2f}" if line["partRMS"] is not None else "",
         ]) + " |")
-    text += ["", f"{seconds:.0f} s on {os.cpu_count()} processors."]
+    text += ["", "Seeds of the chips, samples of each, seed of start points and noise, and the commits that they were measured with:", ""]
+    for key in dict.fromkeys((line["case"], line["seeds"], line["n"], line["noiseSeed"], tuple(line["commits"])) for line in lines):
+        same = [line["tables"] for line in lines if (line["case"], line["seeds"], line["n"], line["noiseSeed"], tuple(line["commits"])) == key]
+        text.append(f"* {key[0]} ({'; '.join(same)}): seeds {key[1]}, n = {key[2]}, noise {key[3]}, commits {', '.join(key[4])}")
     return "\n".join(text) + "\n"
 
 
@@ -222,39 +268,32 @@ def main():
     parser = argparse.ArgumentParser(prog="tools/bench/quality", description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--rram", help="the command; default: the release build")
-    parser.add_argument("--seeds", default="1001-1016", help="seeds of the chips, first-last (default: %(default)s)")
+    parser.add_argument("--seeds", default="3001-3016", help="seeds of the chips, first-last (default: %(default)s)")
     parser.add_argument("--noise-seed", type=int, default=0, help="seed of start points and noise (default: %(default)s)")
-    parser.add_argument("--samples", "-n", type=int, help="samples a run; default: 20000, letters 12000")
+    parser.add_argument("--samples", "-n", type=int, help="samples a run; default: the case's")
     parser.add_argument("--case", action="append", help="only cases whose name contains this; may be repeated")
     parser.add_argument("--jobs", type=int, default=1, help="chips at a time (default: %(default)s)")
-    parser.add_argument("--output", "-o", help="write the table to this file (markdown)")
-    parser.add_argument("--rows", help="write every chip's row to this file (JSON)")
-    parser.add_argument("--join", action="append", default=[], help="run nothing: make the table of rows that --rows wrote; may be repeated")
-    parser.add_argument("--keep", help="keep the first chip's sample files in this folder")
-    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    parser.add_argument("--rows", type=Path, help="every chip's figures, to which new ones are added (default: quality.tsv beside this tool)")
+    parser.add_argument("--output", "-o", type=Path, help="the table of all rows, markdown (default: quality.md beside this tool)")
+    parser.add_argument("--table", action="store_true", help="measure nothing: make the table of the rows that there are")
+    parser.add_argument("--keep", help="keep the sample files in this folder")
     options = parser.parse_args()
-    words = sys.argv[1:]
-    skipped = {"--root": 2, "--rram": 2, "--join": 2, "--output": 2, "-o": 2, "--rows": 2, "--keep": 2, "--jobs": 2}
-    line = []
-    while words:
-        if words[0] in skipped:
-            words = words[skipped[words[0]]:]
-        else:
-            line.append(words.pop(0))
-    options.line = " ".join(line)
+    here = options.root / "tools/bench"
     options.rram = options.rram or str(options.root / ".build/release/rram")
+    options.rows = options.rows or here / "quality.tsv"
+    options.output = options.output or here / "quality.md"
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", options.seeds)
     if not match:
         parser.error(f"--seeds {options.seeds}: first-last is needed")
     first, last = int(match[1]), int(match[2] or match[1])
     if last < first:
         parser.error(f"--seeds {options.seeds}: the last is below the first")
-    options.seeds = list(range(first, last + 1))
     cases = [case for case in CASES if not options.case or any(part in case.name for part in options.case)]
     if not cases:
         parser.error("no such case; there are: " + "; ".join(case.name for case in CASES))
+    git = ["git", "-C", str(options.root)]
+    options.commit = subprocess.run([*git, "describe", "--always", "--dirty=+", "--abbrev=8"], capture_output=True, text=True, check=True).stdout.strip()
     begin = time.monotonic()
-    rows, failed = [], []
 
     def one(work):
         case, seed = work
@@ -264,30 +303,29 @@ def main():
             except RuntimeError as error:
                 return f"{case.name}, seed {seed}: {error}"
 
-    work = [] if options.join else [(case, seed) for case in cases for seed in options.seeds]
-    for name in options.join:
-        rows += json.loads(Path(name).read_text())
-    if options.join:
-        options.seeds = sorted({row["seed"] for row in rows})
+    known = {(row["case"], row["seed"], row["n"], row["noiseSeed"]) for row in kept(options.rows)}
+    work = [] if options.table else [
+        (case, seed) for case in cases for seed in range(first, last + 1)
+        if (case.name, seed, options.samples or case.samples, options.noise_seed) not in known]
+    failed = []
     with ThreadPoolExecutor(options.jobs) as pool:
         for done, result in enumerate(pool.map(one, work), 1):
             if isinstance(result, str):
                 failed.append(result)
                 print(result, file=sys.stderr)
             else:
-                rows += result
+                keep(options.rows, result)
             print(f"{done} of {len(work)} chips, {time.monotonic() - begin:.0f} s", file=sys.stderr)
+    order = [name for case in CASES for name in (case.name, *(again for again, _ in case.again))]
+    rows = [row for row in kept(options.rows) if row["case"] in order]
     if not rows:
         sys.exit("no chip could be measured")
-    lines = summary(rows)
-    if options.rows:
-        Path(options.rows).write_text(json.dumps(rows, indent=1))
-    text = markdown(options, lines, time.monotonic() - begin)
+    rows.sort(key=lambda row: (order.index(row["case"]), row["seed"]))
+    text = markdown(summary(rows))
     if failed:
         text += "\nNot measured:\n" + "".join(f"* {line}\n" for line in failed)
-    if options.output:
-        Path(options.output).write_text(text)
-    print(json.dumps({"schema": 1, "rows": lines, "failed": failed}) if options.json else text, end="" if not options.json else "\n")
+    options.output.write_text(text)
+    print(text, end="")
     sys.exit(1 if failed else 0)
 
 

@@ -264,8 +264,7 @@ final class RunLoopOperation: Operation {
   private func exposure(of closedLoop: ClosedLoop, _ chip: Chip) throws(RequestFailure) -> LoopExposure {
     try LoopExposure(
       closedLoop, second.isEmpty ? [layers] : [layers, second], tables, integration, heldNoise: heldNoise,
-      unit: loop.unitVoltage.rawValue
-    ) { macro, volts in chip.crossbars[macro].exposure(at: Volts(volts), for: .seconds(1)) }
+      unit: loop.unitVoltage, law: chip.profile.disturb)
   }
 
   // MARK: Samples
