@@ -1,4 +1,3 @@
-
 /// Joins a host and a device endpoint in one process.
 ///
 /// The endpoint hears of the link in the initialiser and of its loss in ``close()`` or ``unplug()``.

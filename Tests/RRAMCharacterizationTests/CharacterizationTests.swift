@@ -292,14 +292,15 @@ import Testing
     #expect(abs(median - log10(300)) < 0.25, "\(median)")
   }
 
-  /// Seed 22: cells are read at both temperatures and at every age of the schedule, and the oven is cold again at the end.
-  @Test func retentionReadsAtEveryTemperature() async throws {
+  /// Seed 22, 400 cells a temperature: cells are read at every temperature and at every age of the schedule, the oven is cold again at the end, and
+  /// the 95 % interval of the activation energy holds the profile's 1.1 eV and is narrower than 1 eV.
+  @Test func retentionReadsAtEveryTemperatureAndFindsTheActivationEnergy() async throws {
     let folder = try scratch()
     defer { try? FileManager.default.removeItem(at: folder) }
     let profile = try ChipProfile.named("hfox-analog")
     let plan = try CharacterizationPlan(
       yaml:
-        "name: r\nsteps:\n  - forming: {cells: 40}\n  - retention: {cells: 32, temperatures: [25 °C, 105 °C], until: 100 s}\n",
+        "name: r\nsteps:\n  - forming: {cells: 1220}\n  - retention: {cells: 1200, temperatures: [25 °C, 65 °C, 105 °C], until: 1000 s}\n",
       file: "r.yaml")
     let run = try directory(folder)
     let celsius = try await withChip(profile, seed: 22) { board in
@@ -308,8 +309,16 @@ import Testing
     }
     #expect(celsius == 25, "the oven is cold again")
     let measured = try Measurement(file: run.file("02-retention.npz").path)
-    #expect(try measured.values("conductance_S").count == 2 * 5 * 32)
-    #expect(try measured.values("temperature_C") == [25, 105])
+    #expect(try measured.values("conductance_S").count == 3 * 7 * 400)
+    #expect(try measured.values("temperature_C") == [25, 65, 105])
+    let energy = try estimate(CharacterizationReport(of: run.folder), "activation energy")
+    let value = try #require(energy.value)
+    let (low, high) = (try #require(energy.low), try #require(energy.high))
+    #expect(low < 1.1 && 1.1 < high && high - low < 1, "\(energy)")
+    let fitted = try ChipFit(of: run.folder, base: profile).coefficients.first {
+      $0.key == "retention.activationEnergy"
+    }
+    #expect(fitted?.values == [value])
   }
 
   /// Board `multiplexed`, seed 23: the calibration takes the amplifiers' 0.1 % and 5 nS out of what is read of a known input, to within

@@ -66,6 +66,7 @@ public struct ChipFit: Sendable, Codable {
       case is Forming: try fitForming(measurement, profile, step)
       case is Switching: try fitPulses(measurement, profile, step)
       case is RelaxationSeries: try fitRelaxation(measurement, profile, step)
+      case is Retention: try fitRetention(measurement, step)
       case is LevelProgramming: try fitProgramming(measurement)
       case is ReadNoiseSeries: try fitReadNoise(measurement)
       default: break
@@ -207,6 +208,17 @@ public struct ChipFit: Sendable, Codable {
           key: "relaxation.components.\(name)", values: found.map(\.value), low: found.map { $0.value - $0.half },
           high: found.map { $0.value + $0.half }, unit: unit, n: least, method: Jackknife.method, step: step))
     }
+  }
+
+  private mutating func fitRetention(_ measurement: Measurement, _ step: String) throws {
+    let (changes, ages, celsius) = try Retention.changes(measurement)
+    guard let found = Arrhenius.estimate(changes, ages: ages, celsius: celsius), let value = found.value,
+      let low = found.low, let high = found.high
+    else { return }
+    coefficients.append(
+      Coefficient(
+        key: "retention.activationEnergy", values: [value], low: [low], high: [high], unit: found.unit, n: found.n,
+        method: found.method, step: step))
   }
 
   // MARK: Noise as simulators take it

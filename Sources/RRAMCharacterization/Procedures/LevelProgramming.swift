@@ -167,6 +167,24 @@ extension Site {
       try await board.writeVerify(writing(part, part.indices.compactMap { targetOf[$0] }), progress: progress)
     }
   }
+
+  /// The deepest RESET of the profile.
+  private func erasing(_ cells: CellSelection) -> Pulse {
+    request(cells, .reset, amplitude: profile.programming.reset.stop)
+  }
+
+  /// Refuses what limits do not permit of ``writeAnew(_:_:as:)``.
+  func checkWritingAnew(_ cells: CellSelection, _ targets: [Float]) throws {
+    try board.check.check(erasing(cells))
+    try board.check.check(writing(cells, targets))
+  }
+
+  /// Writes all cells at once, each after a RESET: a cell that still lies at its target would take no pulse, and what it goes on to lose
+  /// would be that of an old write.
+  func writeAnew(_ cells: CellSelection, _ targets: [Float], as event: String) async throws -> CellReport {
+    try await pulse(cells, .reset, amplitude: profile.programming.reset.stop)
+    return try await write(cells, targets, partSize: cells.count, as: event).report
+  }
 }
 
 extension Cost {
@@ -176,5 +194,14 @@ extension Cost {
     return Cost(
       pulses: usual * cells, pulsesPerCell: site.profile.programming.maximumPulses, reads: (usual + 1) * cells,
       chipSeconds: Double(usual * cells) * (site.pulseSeconds + site.readSeconds))
+  }
+
+  /// The same after a RESET.
+  static func writingAnew(_ cells: Int, at site: Site) -> Cost {
+    var cost = writing(cells, at: site)
+    cost.pulses += cells
+    cost.pulsesPerCell += 1
+    cost.chipSeconds += Double(cells) * site.pulseSeconds
+    return cost
   }
 }

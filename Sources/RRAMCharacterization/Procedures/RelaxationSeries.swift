@@ -37,20 +37,21 @@ public struct RelaxationSeries: PlanStep {
   }
 
   public func cost(at site: Site) -> Cost {
-    var cost = Cost.writing(cells, at: site) + .rounds(ages.count, cells: cells, averages: 4, pulsed: false, at: site)
+    var cost =
+      Cost.writingAnew(cells, at: site) + .rounds(ages.count, cells: cells, averages: 4, pulsed: false, at: site)
     cost.chipSeconds += until
     return cost
   }
 
   public func check(at site: Site) throws {
     let chosen = try site.cells(cells)
-    try site.board.check.check(site.writing(chosen, site.levels(levels, for: chosen)))
+    try site.checkWritingAnew(chosen, site.levels(levels, for: chosen))
   }
 
   public func measure(at site: Site) async throws -> Measurement {
     let chosen = try site.cells(cells)
     let targets = site.levels(levels, for: chosen)
-    let report = try await site.write(chosen, targets, partSize: chosen.count, as: Self.name).report
+    let report = try await site.writeAnew(chosen, targets, as: Self.name)
     let end = try await site.time()
     var (times, values): ([Double], [Float]) = ([], [])
     for age in ages {

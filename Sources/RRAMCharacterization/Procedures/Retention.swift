@@ -9,12 +9,16 @@ internal import RRAMWire
 
 /// Relaxation at several temperatures: levels are written cold, then the chip is brought to each temperature and read on a logarithmic
 /// schedule.
+///
+/// Every temperature has cells of its own: what a cell loses depends on how often it was written before, and would pass for an effect of
+/// the temperature.
 public struct Retention: PlanStep {
   public static let name = "retention"
   public static let title = "Retention"
   static let settings = ["cells", "levels", "temperatures", "from", "until", "perDecade"]
 
-  public var cells = 512
+  /// Shared out among the temperatures.
+  public var cells = 768
   public var levels = 4
   /// °C; the first one is that at which cells are written.
   public var temperatures = [25.0, 65, 105]
@@ -25,7 +29,7 @@ public struct Retention: PlanStep {
   public init() {}
 
   init(_ section: ProfileSection) throws(ProfileError) {
-    cells = try section.whole("cells", in: 8...65536, default: cells)
+    cells = try section.whole("cells", in: 16...65536, default: cells)
     levels = try section.whole("levels", in: 2...64, default: levels)
     temperatures = try section.quantities("temperatures", .celsius) ?? temperatures
     from = try section.quantity("from", .time) ?? from
@@ -35,6 +39,9 @@ public struct Retention: PlanStep {
       temperatures.count >= 2 && zip(temperatures, temperatures.dropFirst()).allSatisfy { $0 < $1 }
         && temperatures.allSatisfy { (-60...200).contains($0) },
       "temperatures", "are not at least two rising temperatures from -60 to 200 °C")
+    try section.require(
+      cells >= 8 * temperatures.count, "cells",
+      "\(cells) are fewer than 8 for each of \(temperatures.count) temperatures")
     try section.require(from > 0, "from", "\(from) s is not greater than 0")
     try section.require(until > from && until <= 1e9, "until", "\(until) s is not between 'from' (\(from) s) and 1e9 s")
   }
@@ -51,33 +58,49 @@ public struct Retention: PlanStep {
 
   public func cost(at site: Site) -> Cost {
     var cost = Cost()
+    let share = cells / temperatures.count
     for _ in temperatures {
       cost =
-        cost + .writing(cells, at: site) + .rounds(ages.count, cells: cells, averages: 4, pulsed: false, at: site)
+        cost + .writingAnew(share, at: site) + .rounds(ages.count, cells: share, averages: 4, pulsed: false, at: site)
       cost.chipSeconds += until
     }
+    cost.pulsesPerCell = Cost.writingAnew(share, at: site).pulsesPerCell
     return cost
+  }
+
+  /// Cells of one temperature each, equally many and all over the macro.
+  private func groups(_ chosen: CellSelection, at site: Site) -> [CellSelection] {
+    let indices = Array(chosen.indices.prefix(chosen.count / temperatures.count * temperatures.count))
+    return temperatures.indices.map { place in
+      site.selection(stride(from: place, to: indices.count, by: temperatures.count).map { indices[$0] })
+    }
   }
 
   public func check(at site: Site) throws {
     let chosen = try site.cells(cells)
-    try site.board.check.check(site.writing(chosen, site.levels(levels, for: chosen)))
+    guard chosen.count >= 8 * temperatures.count else {
+      throw CharacterizationError(
+        .place,
+        "macro \(site.block.macro): \(chosen.count) cells can be used, and \(temperatures.count) temperatures take 8 each"
+      )
+    }
+    try site.checkWritingAnew(chosen, site.levels(levels, for: chosen))
   }
 
   public func measure(at site: Site) async throws -> Measurement {
-    let chosen = try site.cells(cells)
-    let targets = site.levels(levels, for: chosen)
+    let groups = groups(try site.cells(cells), at: site)
+    let targets = site.levels(levels, for: groups[0])
     var (times, values, verify, accepted, found): ([Double], [Float], [Float], [Int], [Double]) = ([], [], [], [], [])
-    for (place, celsius) in temperatures.enumerated() {
+    for ((place, celsius), group) in zip(temperatures.enumerated(), groups) {
       _ = try await site.temperature(temperatures[0])
-      let report = try await site.write(chosen, targets, partSize: chosen.count, as: Self.name).report
+      let report = try await site.writeAnew(group, targets, as: Self.name)
       verify += report.conductance
       accepted += report.reasons.map { $0 == .converged ? 1 : 0 }
       found.append(try await site.temperature(celsius) ?? celsius)
       let end = try await site.time()
       for age in ages {
         try await site.wait(until: end + age)
-        let read = try await site.timedRead(chosen, averages: 4, as: "retained")
+        let read = try await site.timedRead(group, averages: 4, as: "retained")
         values += read.values
         times.append(read.time - end)
         site.progress(times.count, temperatures.count * ages.count)
@@ -86,26 +109,27 @@ public struct Retention: PlanStep {
     }
     let count = ages.count
     var measurement = Measurement()
-    measurement.add(chosen.indices.map { site.block.address(at: $0) })
+    // Rows and columns go through the temperatures' cells one after the other, as the arrays below do.
+    measurement.add(groups.flatMap { $0.indices.map { site.block.address(at: $0) } })
     measurement.add(targets, as: "target_S")
     measurement.add(found, as: "temperature_C")
     measurement.add(times, shape: [temperatures.count, count], as: "age_s")
-    measurement.add(verify, shape: [temperatures.count, chosen.count], as: "verify_S")
-    measurement.add(accepted, shape: [temperatures.count, chosen.count], as: "accepted")
-    measurement.add(values, shape: [temperatures.count, count, chosen.count], as: "conductance_S")
+    measurement.add(verify, shape: [temperatures.count, targets.count], as: "verify_S")
+    measurement.add(accepted, shape: [temperatures.count, targets.count], as: "accepted")
+    measurement.add(values, shape: [temperatures.count, count, targets.count], as: "conductance_S")
     return measurement
   }
 
-  /// Changes of the cells that were accepted at every temperature: by temperature, age and cell, µS.
+  /// Changes of the cells that were accepted: by temperature, age and cell, µS.
   static func changes(_ measurement: Measurement) throws -> (changes: [[[Double]]], ages: [[Double]], celsius: [Double])
   {
     let shape = try measurement.array("conductance_S").shape
     let values = try measurement.values("conductance_S").map { $0 * 1e6 }
     let verify = try measurement.rows("verify_S").map { $0.map { $0 * 1e6 } }
     let accepted = try measurement.rows("accepted")
-    let good = (0..<shape[2]).filter { cell in accepted.allSatisfy { $0[cell] == 1 } }
     let changes = (0..<shape[0]).map { temperature in
-      (0..<shape[1]).map { age in
+      let good = (0..<shape[2]).filter { accepted[temperature][$0] == 1 }
+      return (0..<shape[1]).map { age in
         good.map { values[(temperature * shape[1] + age) * shape[2] + $0] - verify[temperature][$0] }
       }
     }
@@ -114,10 +138,10 @@ public struct Retention: PlanStep {
 
   public static func findings(from measurement: Measurement) throws -> Findings {
     let (changes, ages, celsius) = try changes(measurement)
-    let cells = changes.first?.first?.count ?? 0
+    let cells = changes.map { $0.first?.count ?? 0 }
     var findings = Findings()
-    guard cells >= 8 else {
-      findings.remarks = ["Only \(cells) cells were accepted at every temperature: too few to say more."]
+    guard let least = cells.min(), least >= 8 else {
+      findings.remarks = ["Of a temperature's cells only \(cells.min() ?? 0) were accepted: too few to say more."]
       return findings
     }
     let medians = changes.map { $0.map { cells in median(cells.map { abs($0) }.filter(\.isFinite)) } }
@@ -135,8 +159,21 @@ public struct Retention: PlanStep {
           })
     ]
     findings.remarks = [
-      "Cells were written at \(text(celsius[0])) °C each time and are counted where every write was accepted (\(cells))."
+      "Every temperature has cells of its own (\(cells.map { "\($0)" }.joined(separator: ", ")) that were accepted), all written at \(text(celsius[0])) °C."
     ]
+    let energy = Arrhenius.estimate(changes, ages: ages, celsius: celsius)
+    if let energy, energy.value != nil {
+      findings.estimates = [energy]
+      findings.remarks.append(
+        "Activation energy: the one that lays the mean |ΔG| of all temperatures on one curve of time at \(text(celsius[0])) °C."
+      )
+    } else {
+      findings.remarks.append(
+        celsius.count < Arrhenius.leastTemperatures
+          ? "An activation energy takes \(Arrhenius.leastTemperatures) temperatures; these are \(celsius.count)."
+          : "No activation energy of \(text(Arrhenius.range.lowerBound)) to \(text(Arrhenius.range.upperBound)) eV lays the temperatures on one curve."
+      )
+    }
     let colours = ["#21518c", "#e08030", "#b2182b", "#5ec962", "#440154", "#888888"]
     func colour(_ place: Int) -> String { colours[place % colours.count] }
     findings.pictures = [
@@ -152,6 +189,24 @@ public struct Retention: PlanStep {
             "t\(place)", rows: ages[place].indices.map { [ages[place][$0], medians[place][$0]] })
         })
     ]
+    if let value = energy?.value {
+      let shifts = Arrhenius.shifts(celsius, energy: value)
+      findings.pictures.append(
+        .init(
+          title: "The temperatures on one curve: activation energy \(text(value, digits: 3)) eV",
+          script:
+            "set logscale x\nset format x '10^{%L}'\nset key outside right\nset xlabel 'time at \(text(celsius[0])) °C that does the same (s)'\nset ylabel 'mean |ΔG| (µS)'\nset yrange [0:*]\nplot "
+            + celsius.indices.map {
+              "$t\($0) with points pt 7 ps 0.8 lc rgb '\(colour($0))' title '\(text(celsius[$0])) °C'"
+            }.joined(separator: ", "),
+          tables: celsius.indices.map { place in
+            .init(
+              "t\(place)",
+              rows: ages[place].indices.map {
+                [ages[place][$0] * pow(10, shifts[place]), mean(changes[place][$0].map { abs($0) })]
+              })
+          }))
+    }
     return findings
   }
 }
