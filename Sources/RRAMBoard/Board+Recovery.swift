@@ -102,7 +102,7 @@ extension RequestBody {
   var isIdempotent: Bool {
     switch self {
     case .hello, .getDescription, .getLimits, .safe, .abort, .heartbeat, .getOperation, .getCounters, .getLabel,
-      .setLabel, .readCells, .setDAC, .readADC, .matrixProduct, .configureLoop, .uploadSchedule:
+      .setLabel, .setTrigger, .readCells, .setDAC, .readADC, .matrixProduct, .configureLoop, .uploadSchedule:
       true
     default: false
     }

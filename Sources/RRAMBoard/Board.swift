@@ -125,6 +125,12 @@ public actor Board {
         "calibration \(calibration.id) is not for \(description.macros.count) macros of \(description.macros.shape)",
         address: address)
     }
+    if let trigger = configuration.trigger {
+      guard info.capabilities.contains(.triggerOutput) else {
+        throw BoardError(.unsupported, "the board has no trigger output", address: address)
+      }
+      _ = try await answer(trigger, link, limit)
+    }
     logger.debug("open", metadata: ["serial": "\(info.serial)", "firmware": "\(info.firmwareVersion)"])
     return Board(
       info: info, boardDescription: description, check: check, limitRecords: records, events: events,

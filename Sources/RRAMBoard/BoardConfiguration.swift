@@ -36,6 +36,9 @@ public struct BoardConfiguration: Sendable {
   /// What a run that goes on knows of a cell with this target: it is not written again.
   public var writtenBefore: (@Sendable (_ cell: CellAddress, _ target: Float) -> WrittenCell?)?
 
+  /// What raises the board's trigger output during the session; `nil`: nothing. A board without one cannot be opened with it.
+  public var trigger: SetTrigger?
+
   /// Told of every operation that pulsed cells, once it has ended, well or not.
   public var pulsed: (@Sendable (PulsesGiven) -> Void)?
 

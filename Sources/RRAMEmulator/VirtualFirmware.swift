@@ -20,6 +20,7 @@ final class VirtualFirmware {
   private var queue = OperationQueue()
   private var log = OperationLog()
   private var counters = Counters()
+  private var trigger = SetTrigger()
   private var reportedBadFrames = 0
   private(set) var eventCount: UInt32 = 0
   private var rungEvents: UInt32 = 0
@@ -222,6 +223,9 @@ final class VirtualFirmware {
     case .getCounters:
       counters.faults = faults
       respond(sequence, .counters(counters))
+    case .setTrigger(let set):
+      trigger = set
+      respond(sequence, .setTrigger(SetTriggerResult()))
     case .getLabel(let get): respond(sequence, .label(try chip.label(macro: get.macro)))
     case .advanceTime, .setLabel, .form, .pulse, .cycleCells, .readCells, .writeVerify, .setDAC, .readADC,
       .matrixProduct,
@@ -242,6 +246,7 @@ final class VirtualFirmware {
     if hello.sessionID != session {
       makeSafe(.newSession, answering: false)
       session = hello.sessionID
+      trigger = SetTrigger()
       loop?.forget()
     }
     respond(sequence, .hello(greeting(level: min(hello.protocolLevel, ProtocolLevel.current))))
@@ -250,6 +255,7 @@ final class VirtualFirmware {
   private func greeting(level: Int) -> HelloResult {
     var capabilities: Set<Capability> = [
       .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies, .cycleCells,
+      .triggerOutput,
     ]
     if loop != nil { capabilities.formUnion([.closedLoop, .loopNoise, .loopTrajectory, .loopStart]) }
     return HelloResult(
@@ -391,6 +397,8 @@ final class VirtualFirmware {
     counters.resetPulses += books.resetPulses - before.resetPulses
     counters.formingPulses += books.formingPulses - before.formingPulses
     counters.loopRuns += books.loopRuns - before.loopRuns
+    if trigger.pulses { counters.triggers += books.pulses - before.pulses }
+    if trigger.runs { counters.triggers += books.loopRuns - before.loopRuns }
     counters.busy += .nanoseconds(Int64(nanoseconds))
   }
 

@@ -83,12 +83,28 @@ struct LinkOptions: ParsableArguments {
   }
 }
 
+/// Options of verbs that give pulses or run the loop.
+struct TriggerOptions: ParsableArguments {
+  @Option(
+    help:
+      "Raise the board's trigger output for a microsecond at the start of: pulses (those of write-verify included), runs (of the closed loop) or all."
+  )
+  var trigger: Trigger?
+
+  enum Trigger: String, ExpressibleByArgument, CaseIterable {
+    case pulses, runs, all
+
+    var request: SetTrigger { SetTrigger(pulses: self != .runs, runs: self != .pulses) }
+  }
+}
+
 /// Options of verbs that change or measure something.
 struct RunOptions: ParsableArguments {
   @Option(name: .long, help: "Folder of this run's record. Default: a new one below $RRAM_HOME/runs.")
   var runDir: String?
 
   @OptionGroup var link: LinkOptions
+  @OptionGroup var trigger: TriggerOptions
 
   /// Opens the run's folder.
   func open(settings: [String: String]) throws -> RunDirectory {

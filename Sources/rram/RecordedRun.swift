@@ -10,18 +10,20 @@ func withRecordedBoard<Result: CommandOutput & Sendable>(
   _ body: (Board, RunDirectory) async throws -> Result
 ) async throws -> Result {
   try await withRecordedBoard(
-    options, runOptions.link, allowance: allowance, open: { try runOptions.open(settings: settings) }, body)
+    options, runOptions.link, runOptions.trigger, allowance: allowance,
+    open: { try runOptions.open(settings: settings) }, body)
 }
 
 /// The same with a record that `open` makes or finds.
 func withRecordedBoard<Result: CommandOutput & Sendable>(
-  _ options: BoardOptions, _ link: LinkOptions, allowance: LimitAllowance = LimitAllowance(),
+  _ options: BoardOptions, _ link: LinkOptions, _ trigger: TriggerOptions, allowance: LimitAllowance = LimitAllowance(),
   journal: CellJournal? = nil, open: () throws -> RunDirectory,
   _ body: (Board, RunDirectory) async throws -> Result
 ) async throws -> Result {
   let address = try options.address()
   var configuration = BoardConfiguration()
   configuration.allowance = allowance
+  configuration.trigger = trigger.trigger?.request
   if let journal {
     configuration.cellsWritten = { try journal.append($0) }
     configuration.writtenBefore = { journal.known($0, target: $1) }

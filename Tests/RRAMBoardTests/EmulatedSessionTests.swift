@@ -74,6 +74,39 @@ import Testing
     }
   }
 
+  @Test func theTriggerIsRaisedByWhatWasAskedFor() async throws {
+    let device = try emulated("ideal")
+    let profile = try ChipProfile.named("ideal")
+    let cells = CellSelection(block: CellBlock(macro: 0, shape: MacroShape(rows: 2, columns: 3)))
+    func edges(_ trigger: SetTrigger?) async throws -> Int {
+      var configuration = BoardConfiguration()
+      configuration.trigger = trigger
+      return try await withBoard(InMemoryLink(to: device), configuration: configuration) { board in
+        let before = try await board.counters().triggers
+        let set = profile.programming.set
+        _ = try await board.pulse(
+          Pulse(cells: cells, kind: .set, wordLine: set.wordLine, bitLine: set.start, width: set.width, count: 4))
+        return try await board.counters().triggers - before
+      }
+    }
+    #expect(try await edges(SetTrigger(pulses: true)) == 24)
+    // What the last session asked for is forgotten.
+    #expect(try await edges(nil) == 0)
+    #expect(try await edges(SetTrigger(runs: true)) == 0)
+  }
+
+  @Test func aBoardWithoutTriggerOutputIsNotOpenedWithOne() async throws {
+    var configuration = configuration()
+    configuration.trigger = SetTrigger(pulses: true)
+    let device = try ScriptedDevice()
+    do {
+      _ = try await Board.open(InMemoryLink(to: device), clock: TestClock(), configuration: configuration)
+      Issue.record("the board was opened")
+    } catch let error as BoardError {
+      #expect(error.code == .unsupported && "\(error)".contains("no trigger output"), "\(error)")
+    }
+  }
+
   /// A lifetime of 1 000 pulses, of which cell (0, 3) has had 900.
   @Test func pulsesBeyondACellsLifetimeAreRefused() async throws {
     var configuration = BoardConfiguration()

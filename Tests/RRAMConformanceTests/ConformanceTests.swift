@@ -98,7 +98,7 @@ import Testing
     #expect(
       Set(skipped.map(\.check)) == [
         "limits.word-line", "limits.bit-line", "limits.source-line", "limits.pulse-width", "limits.pulse-count",
-        "counters.pulses", "loop.stream", "loop.abort",
+        "counters.pulses", "counters.triggers", "loop.stream", "loop.abort",
       ])
     // A new link to the same board: its counters are of this boot.
     let after = try await Conformance.run(options: .init(limit: .seconds(20), only: ["counters.reads"])) {

@@ -34,7 +34,7 @@ import Testing
       }
     }
     let kinds = Dictionary(grouping: names) { $0.prefix(while: { $0 != " " }) }.mapValues(\.count)
-    #expect(kinds == ["request": 23, "response": 18, "event": 3])
+    #expect(kinds == ["request": 24, "response": 19, "event": 3])
   }
 
   @Test(arguments: Vector.all) func decodesToItsFields(_ vector: Vector) throws {

@@ -75,6 +75,7 @@ import Testing
       ("advance-time-hot", AdvanceTime(duration: .zero, celsius: 85).body),
       ("get-label", GetLabel(macro: 1).body),
       ("set-label", SetLabel(macro: 1, label: Array(16..<32)).body),
+      ("set-trigger", SetTrigger(pulses: true).body),
       (
         "form",
         Form(
@@ -215,9 +216,10 @@ import Testing
         Counters(
           pulses: 1, reads: 2, setPulses: 3, resetPulses: 4, formingPulses: 5, failures: 6, loopRuns: 7,
           busy: .seconds(8), badFrames: 9, framesReceived: 10, framesSent: 11, watchdogTrips: 12,
-          faults: [.overCurrent, .supply]))
+          faults: [.overCurrent, .supply], triggers: 13))
     ),
     ("advance-time", ok(AdvanceTimeResult())),
+    ("set-trigger", ok(SetTriggerResult())),
     ("label", ok(MacroLabel(macro: 1, label: Array(16..<32), writeCounter: 41))),
     ("cell-results", ok(results)),
     (
@@ -312,8 +314,8 @@ import Testing
   }
 
   @Test func everyBodyIsWrittenDownHere() {
-    #expect(Set(Self.requests.map(\.1.body.name)).count == 23)
-    #expect(Set(Self.responses.compactMap(\.1.body?.name)).count == 18)
+    #expect(Set(Self.requests.map(\.1.body.name)).count == 24)
+    #expect(Set(Self.responses.compactMap(\.1.body?.name)).count == 19)
   }
 
   @Test(arguments: Vector.all.filter { $0.kind == .response })

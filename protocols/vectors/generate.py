@@ -135,6 +135,7 @@ def requests():
             block=block(6, 8), column_gain=words([100, 200, 300, 400]), row_source=bytes([2, 3, 1, 0, 3, 2]),
             row_attenuation=bytes([0, 0, 0, 0, 1, 2])),
     ]))
+    yield "set-trigger", 0, s.Request(set_trigger=s.SetTrigger(pulses=True))
 
 
 def responses():
@@ -162,7 +163,8 @@ def responses():
             operation_id=OPERATION, state=s.OperationState.RUNNING, finished=12, total=4096, pulses=2**40, reads=7),
         "counters": s.Counters(
             pulses=1, reads=2, set_pulses=3, reset_pulses=4, forming_pulses=5, failures=6, loop_runs=7,
-            busy_us=8_000_000, bad_frames=9, frames_received=10, frames_sent=11, watchdog_trips=12, faults=0b00110),
+            busy_us=8_000_000, bad_frames=9, frames_received=10, frames_sent=11, watchdog_trips=12, faults=0b00110,
+            triggers=13),
         "advance-time": s.AdvanceTimeResult(),
         "label": s.Label(macro=1, label=bytes(range(16, 32)), write_counter=41),
         "cell-results": s.CellResults(
@@ -229,6 +231,7 @@ def responses():
     yield "run-results-start", 0, s.Response(**head, status=s.OK, run_results=s.RunResults(
         first_index=7, count=2, x=words([5, 6, 7, 8]), over_range=bytes([0b100000, 0]), preset_ns=1_000, loop_ns=40_000,
         conversion_ns=2_000, start=words([65535, 32768, 0, 1])))
+    yield "set-trigger", 0, s.Response(**head, status=s.OK, set_trigger=s.SetTriggerResult())
 
 
 def events():

@@ -8,7 +8,7 @@
 
 local enums = {
   ["AdcKind"] = { [0] = "ADC_KIND_UNSPECIFIED", [1] = "COLUMN_ADC", [2] = "INTEGRATOR_ADC", [3] = "TEMPERATURE_ADC", [4] = "REFERENCE_ADC" },
-  ["Capability"] = { [0] = "CAPABILITY_UNSPECIFIED", [1] = "ADVANCE_TIME", [2] = "FORM", [3] = "WRITE_VERIFY", [4] = "MATRIX_PRODUCT", [5] = "CLOSED_LOOP", [6] = "LOOP_NOISE", [7] = "LOOP_TRAJECTORY", [8] = "RAW_CONVERTERS", [9] = "WRITE_STRATEGIES", [10] = "LOOP_START", [11] = "CYCLE_CELLS" },
+  ["Capability"] = { [0] = "CAPABILITY_UNSPECIFIED", [1] = "ADVANCE_TIME", [2] = "FORM", [3] = "WRITE_VERIFY", [4] = "MATRIX_PRODUCT", [5] = "CLOSED_LOOP", [6] = "LOOP_NOISE", [7] = "LOOP_TRAJECTORY", [8] = "RAW_CONVERTERS", [9] = "WRITE_STRATEGIES", [10] = "LOOP_START", [11] = "CYCLE_CELLS", [12] = "TRIGGER_OUTPUT" },
   ["CellReason"] = { [0] = "CELL_REASON_UNSPECIFIED", [1] = "CONVERGED", [2] = "STUCK_LOW", [3] = "STUCK_HIGH", [4] = "OSCILLATING", [5] = "PULSE_LIMIT", [6] = "MASKED", [7] = "LIMIT", [8] = "NOT_FORMED", [9] = "NOT_REACHED" },
   ["DacKind"] = { [0] = "DAC_KIND_UNSPECIFIED", [1] = "WORD_LINE_DAC", [2] = "BIT_LINE_DAC", [3] = "SOURCE_LINE_DAC", [4] = "EMBEDDING_DAC", [5] = "COEFFICIENT_DAC", [6] = "OFFSET_DAC", [7] = "PRESET_DAC" },
   ["OperationState.State"] = { [0] = "STATE_UNSPECIFIED", [1] = "UNKNOWN", [2] = "QUEUED", [3] = "RUNNING", [4] = "DONE", [5] = "ABORTED_STATE", [6] = "FAILED_STATE" },
@@ -95,6 +95,7 @@ local messages = {
     [11] = { name = "frames_sent", kind = "uint64" },
     [12] = { name = "watchdog_trips", kind = "uint64" },
     [13] = { name = "faults", kind = "uint32" },
+    [14] = { name = "triggers", kind = "uint64" },
   } },
   Credit = { filter = "credit", fields = {
     [1] = { name = "sequence", kind = "uint32" },
@@ -308,6 +309,7 @@ local messages = {
     [19] = { name = "advance_time", kind = "message", message = "AdvanceTime", body = true },
     [20] = { name = "get_label", kind = "message", message = "GetLabel", body = true },
     [21] = { name = "set_label", kind = "message", message = "SetLabel", body = true },
+    [22] = { name = "set_trigger", kind = "message", message = "SetTrigger", body = true },
     [30] = { name = "form", kind = "message", message = "Form", body = true },
     [31] = { name = "pulse", kind = "message", message = "Pulse", body = true },
     [32] = { name = "read_cells", kind = "message", message = "ReadCells", body = true },
@@ -336,6 +338,7 @@ local messages = {
     [18] = { name = "counters", kind = "message", message = "Counters", body = true },
     [19] = { name = "advance_time", kind = "message", message = "AdvanceTimeResult", body = true },
     [20] = { name = "label", kind = "message", message = "Label", body = true },
+    [22] = { name = "set_trigger", kind = "message", message = "SetTriggerResult", body = true },
     [30] = { name = "cell_results", kind = "message", message = "CellResults", body = true },
     [32] = { name = "conductances", kind = "message", message = "Conductances", body = true },
     [40] = { name = "set_dac", kind = "message", message = "SetDacResult", body = true },
@@ -384,6 +387,12 @@ local messages = {
   SetLabel = { filter = "set_label", fields = {
     [1] = { name = "macro", kind = "uint32" },
     [2] = { name = "label", kind = "bytes" },
+  } },
+  SetTrigger = { filter = "set_trigger", fields = {
+    [1] = { name = "pulses", kind = "bool" },
+    [2] = { name = "runs", kind = "bool" },
+  } },
+  SetTriggerResult = { filter = "set_trigger_result", fields = {
   } },
   UploadSchedule = { filter = "upload_schedule", fields = {
     [1] = { name = "schedule_id", kind = "uint32" },

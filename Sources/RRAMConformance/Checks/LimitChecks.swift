@@ -92,6 +92,23 @@ extension Check {
       try board.expect(
         again.writeCounter > label.writeCounter, "the write counter stayed at \(again.writeCounter)")
     },
+    Check("counters.triggers", "6", "The trigger output is raised at every pulse while that is asked for") { board in
+      guard board.hello.capabilities.contains(.triggerOutput) else {
+        throw CheckEnd.skipped("the board has no trigger output")
+      }
+      var pulse = try pulse(on: board)
+      pulse.count = 3
+      for (isAsked, edges) in [(true, 3), (false, 0)] {
+        _ = try await board.request(SetTrigger(pulses: isAsked))
+        let before = try await board.counters()
+        let answer = try await board.exchange(.pulse(pulse))
+        try board.expect(answer.status == .ok, "Pulse is answered \(answer.status): \(answer.detail)")
+        let after = try await board.counters()
+        try board.expect(
+          after.triggers == before.triggers + edges,
+          "3 pulses raised it \(after.triggers - before.triggers) times where \(edges) belong")
+      }
+    },
   ]
 
   /// One SET pulse of 0 V at one cell of the spare row.

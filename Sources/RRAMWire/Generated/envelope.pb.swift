@@ -231,6 +231,14 @@ nonisolated struct Rram_Board_V1_Request: @unchecked Sendable {
     set {_uniqueStorage()._body = .setLabel(newValue)}
   }
 
+  var setTrigger: Rram_Board_V1_SetTrigger {
+    get {
+      if case .setTrigger(let v)? = _storage._body {return v}
+      return Rram_Board_V1_SetTrigger()
+    }
+    set {_uniqueStorage()._body = .setTrigger(newValue)}
+  }
+
   var form: Rram_Board_V1_Form {
     get {
       if case .form(let v)? = _storage._body {return v}
@@ -334,6 +342,7 @@ nonisolated struct Rram_Board_V1_Request: @unchecked Sendable {
     case advanceTime(Rram_Board_V1_AdvanceTime)
     case getLabel(Rram_Board_V1_GetLabel)
     case setLabel(Rram_Board_V1_SetLabel)
+    case setTrigger(Rram_Board_V1_SetTrigger)
     case form(Rram_Board_V1_Form)
     case pulse(Rram_Board_V1_Pulse)
     case readCells(Rram_Board_V1_ReadCells)
@@ -477,6 +486,14 @@ nonisolated struct Rram_Board_V1_Response: @unchecked Sendable {
     set {_uniqueStorage()._body = .label(newValue)}
   }
 
+  var setTrigger: Rram_Board_V1_SetTriggerResult {
+    get {
+      if case .setTrigger(let v)? = _storage._body {return v}
+      return Rram_Board_V1_SetTriggerResult()
+    }
+    set {_uniqueStorage()._body = .setTrigger(newValue)}
+  }
+
   var cellResults: Rram_Board_V1_CellResults {
     get {
       if case .cellResults(let v)? = _storage._body {return v}
@@ -554,6 +571,7 @@ nonisolated struct Rram_Board_V1_Response: @unchecked Sendable {
     case counters(Rram_Board_V1_Counters)
     case advanceTime(Rram_Board_V1_AdvanceTimeResult)
     case label(Rram_Board_V1_Label)
+    case setTrigger(Rram_Board_V1_SetTriggerResult)
     case cellResults(Rram_Board_V1_CellResults)
     case conductances(Rram_Board_V1_Conductances)
     case setDac(Rram_Board_V1_SetDacResult)
@@ -801,7 +819,7 @@ nonisolated extension Rram_Board_V1_Status: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension Rram_Board_V1_Request: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Request"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}operation_id\0\u{2}\u{9}hello\0\u{3}get_description\0\u{3}get_limits\0\u{1}safe\0\u{1}abort\0\u{1}heartbeat\0\u{1}credit\0\u{3}get_operation\0\u{3}get_counters\0\u{3}advance_time\0\u{3}get_label\0\u{3}set_label\0\u{2}\u{9}form\0\u{1}pulse\0\u{3}read_cells\0\u{3}write_verify\0\u{3}cycle_cells\0\u{4}\u{6}set_dac\0\u{3}read_adc\0\u{3}matrix_product\0\u{4}\u{8}configure_loop\0\u{3}upload_schedule\0\u{3}run_loop\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}operation_id\0\u{2}\u{9}hello\0\u{3}get_description\0\u{3}get_limits\0\u{1}safe\0\u{1}abort\0\u{1}heartbeat\0\u{1}credit\0\u{3}get_operation\0\u{3}get_counters\0\u{3}advance_time\0\u{3}get_label\0\u{3}set_label\0\u{3}set_trigger\0\u{2}\u{8}form\0\u{1}pulse\0\u{3}read_cells\0\u{3}write_verify\0\u{3}cycle_cells\0\u{4}\u{6}set_dac\0\u{3}read_adc\0\u{3}matrix_product\0\u{4}\u{8}configure_loop\0\u{3}upload_schedule\0\u{3}run_loop\0")
 
   fileprivate class _StorageClass {
     var _operationID: UInt64 = 0
@@ -991,6 +1009,19 @@ nonisolated extension Rram_Board_V1_Request: SwiftProtobuf.Message, SwiftProtobu
           if let v = v {
             if hadOneofValue {try decoder.handleConflictingOneOf()}
             _storage._body = .setLabel(v)
+          }
+        }()
+        case 22: try {
+          var v: Rram_Board_V1_SetTrigger?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .setTrigger(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .setTrigger(v)
           }
         }()
         case 30: try {
@@ -1200,6 +1231,10 @@ nonisolated extension Rram_Board_V1_Request: SwiftProtobuf.Message, SwiftProtobu
         guard case .setLabel(let v)? = _storage._body else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
       }()
+      case .setTrigger?: try {
+        guard case .setTrigger(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+      }()
       case .form?: try {
         guard case .form(let v)? = _storage._body else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
@@ -1268,7 +1303,7 @@ nonisolated extension Rram_Board_V1_Request: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Rram_Board_V1_Response: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Response"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}boot_id\0\u{3}board_time_us\0\u{1}status\0\u{1}detail\0\u{1}refusal\0\u{2}\u{5}hello\0\u{1}description\0\u{1}limits\0\u{1}safe\0\u{1}abort\0\u{1}heartbeat\0\u{2}\u{2}operation\0\u{1}counters\0\u{3}advance_time\0\u{1}label\0\u{4}\u{a}cell_results\0\u{2}\u{2}conductances\0\u{4}\u{8}set_dac\0\u{1}adc\0\u{3}column_currents\0\u{4}\u{8}configure_loop\0\u{3}upload_schedule\0\u{3}run_results\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}boot_id\0\u{3}board_time_us\0\u{1}status\0\u{1}detail\0\u{1}refusal\0\u{2}\u{5}hello\0\u{1}description\0\u{1}limits\0\u{1}safe\0\u{1}abort\0\u{1}heartbeat\0\u{2}\u{2}operation\0\u{1}counters\0\u{3}advance_time\0\u{1}label\0\u{4}\u{2}set_trigger\0\u{4}\u{8}cell_results\0\u{2}\u{2}conductances\0\u{4}\u{8}set_dac\0\u{1}adc\0\u{3}column_currents\0\u{4}\u{8}configure_loop\0\u{3}upload_schedule\0\u{3}run_results\0")
 
   fileprivate class _StorageClass {
     var _bootID: UInt64 = 0
@@ -1446,6 +1481,19 @@ nonisolated extension Rram_Board_V1_Response: SwiftProtobuf.Message, SwiftProtob
             _storage._body = .label(v)
           }
         }()
+        case 22: try {
+          var v: Rram_Board_V1_SetTriggerResult?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .setTrigger(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .setTrigger(v)
+          }
+        }()
         case 30: try {
           var v: Rram_Board_V1_CellResults?
           var hadOneofValue = false
@@ -1617,6 +1665,10 @@ nonisolated extension Rram_Board_V1_Response: SwiftProtobuf.Message, SwiftProtob
       case .label?: try {
         guard case .label(let v)? = _storage._body else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+      }()
+      case .setTrigger?: try {
+        guard case .setTrigger(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
       }()
       case .cellResults?: try {
         guard case .cellResults(let v)? = _storage._body else { preconditionFailure() }

@@ -47,6 +47,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
   /// RunLoop.start_deviation_v.
   case loopStart // = 10
   case cycleCells // = 11
+  case triggerOutput // = 12
   case UNRECOGNIZED(Int)
 
   init() {
@@ -67,6 +68,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     case 9: self = .writeStrategies
     case 10: self = .loopStart
     case 11: self = .cycleCells
+    case 12: self = .triggerOutput
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -85,6 +87,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     case .writeStrategies: return 9
     case .loopStart: return 10
     case .cycleCells: return 11
+    case .triggerOutput: return 12
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -103,6 +106,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     .writeStrategies,
     .loopStart,
     .cycleCells,
+    .triggerOutput,
   ]
 
 }
@@ -685,6 +689,36 @@ nonisolated struct Rram_Board_V1_Counters: Sendable {
   /// Bit 0 over-temperature, 1 over-current, 2 supply, 3 converter, 4 storage.
   var faults: UInt32 = 0
 
+  /// Rising edges of the trigger output.
+  var triggers: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// What raises the board's trigger output for a microsecond, for oscilloscopes and meters. Until the next SetTrigger or session.
+nonisolated struct Rram_Board_V1_SetTrigger: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The start of every pulse, those of write-verify, forming and cycling included.
+  var pulses: Bool = false
+
+  /// The start of every run of the closed loop.
+  var runs: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct Rram_Board_V1_SetTriggerResult: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -776,7 +810,7 @@ nonisolated struct Rram_Board_V1_Label: Sendable {
 fileprivate nonisolated let _protobuf_package = "rram.board.v1"
 
 nonisolated extension Rram_Board_V1_Capability: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CAPABILITY_UNSPECIFIED\0\u{1}ADVANCE_TIME\0\u{1}FORM\0\u{1}WRITE_VERIFY\0\u{1}MATRIX_PRODUCT\0\u{1}CLOSED_LOOP\0\u{1}LOOP_NOISE\0\u{1}LOOP_TRAJECTORY\0\u{1}RAW_CONVERTERS\0\u{1}WRITE_STRATEGIES\0\u{1}LOOP_START\0\u{1}CYCLE_CELLS\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CAPABILITY_UNSPECIFIED\0\u{1}ADVANCE_TIME\0\u{1}FORM\0\u{1}WRITE_VERIFY\0\u{1}MATRIX_PRODUCT\0\u{1}CLOSED_LOOP\0\u{1}LOOP_NOISE\0\u{1}LOOP_TRAJECTORY\0\u{1}RAW_CONVERTERS\0\u{1}WRITE_STRATEGIES\0\u{1}LOOP_START\0\u{1}CYCLE_CELLS\0\u{1}TRIGGER_OUTPUT\0")
 }
 
 nonisolated extension Rram_Board_V1_SafeCause: SwiftProtobuf._ProtoNameProviding {
@@ -1620,7 +1654,7 @@ nonisolated extension Rram_Board_V1_GetCounters: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Rram_Board_V1_Counters: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Counters"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pulses\0\u{1}reads\0\u{3}set_pulses\0\u{3}reset_pulses\0\u{3}forming_pulses\0\u{1}failures\0\u{3}loop_runs\0\u{3}busy_us\0\u{3}bad_frames\0\u{3}frames_received\0\u{3}frames_sent\0\u{3}watchdog_trips\0\u{1}faults\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pulses\0\u{1}reads\0\u{3}set_pulses\0\u{3}reset_pulses\0\u{3}forming_pulses\0\u{1}failures\0\u{3}loop_runs\0\u{3}busy_us\0\u{3}bad_frames\0\u{3}frames_received\0\u{3}frames_sent\0\u{3}watchdog_trips\0\u{1}faults\0\u{1}triggers\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1641,6 +1675,7 @@ nonisolated extension Rram_Board_V1_Counters: SwiftProtobuf.Message, SwiftProtob
       case 11: try { try decoder.decodeSingularUInt64Field(value: &self.framesSent) }()
       case 12: try { try decoder.decodeSingularUInt64Field(value: &self.watchdogTrips) }()
       case 13: try { try decoder.decodeSingularUInt32Field(value: &self.faults) }()
+      case 14: try { try decoder.decodeSingularUInt64Field(value: &self.triggers) }()
       default: break
       }
     }
@@ -1686,6 +1721,9 @@ nonisolated extension Rram_Board_V1_Counters: SwiftProtobuf.Message, SwiftProtob
     if self.faults != 0 {
       try visitor.visitSingularUInt32Field(value: self.faults, fieldNumber: 13)
     }
+    if self.triggers != 0 {
+      try visitor.visitSingularUInt64Field(value: self.triggers, fieldNumber: 14)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1703,6 +1741,61 @@ nonisolated extension Rram_Board_V1_Counters: SwiftProtobuf.Message, SwiftProtob
     if lhs.framesSent != rhs.framesSent {return false}
     if lhs.watchdogTrips != rhs.watchdogTrips {return false}
     if lhs.faults != rhs.faults {return false}
+    if lhs.triggers != rhs.triggers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Rram_Board_V1_SetTrigger: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SetTrigger"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pulses\0\u{1}runs\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.pulses) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.runs) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.pulses != false {
+      try visitor.visitSingularBoolField(value: self.pulses, fieldNumber: 1)
+    }
+    if self.runs != false {
+      try visitor.visitSingularBoolField(value: self.runs, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Rram_Board_V1_SetTrigger, rhs: Rram_Board_V1_SetTrigger) -> Bool {
+    if lhs.pulses != rhs.pulses {return false}
+    if lhs.runs != rhs.runs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Rram_Board_V1_SetTriggerResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SetTriggerResult"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Rram_Board_V1_SetTriggerResult, rhs: Rram_Board_V1_SetTriggerResult) -> Bool {
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

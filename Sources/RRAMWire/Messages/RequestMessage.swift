@@ -14,6 +14,7 @@ public enum RequestBody: Sendable, Hashable {
   case advanceTime(AdvanceTime)
   case getLabel(GetLabel)
   case setLabel(SetLabel)
+  case setTrigger(SetTrigger)
   case form(Form)
   case pulse(Pulse)
   case cycleCells(CycleCells)
@@ -31,7 +32,7 @@ public enum RequestBody: Sendable, Hashable {
     switch self {
     case .form, .pulse, .cycleCells, .readCells, .writeVerify, .matrixProduct, .runLoop: true
     case .hello, .getDescription, .getLimits, .safe, .abort, .heartbeat, .credit, .getOperation, .getCounters,
-      .advanceTime, .getLabel, .setLabel, .setDAC, .readADC, .configureLoop, .uploadSchedule:
+      .advanceTime, .getLabel, .setLabel, .setTrigger, .setDAC, .readADC, .configureLoop, .uploadSchedule:
       false
     }
   }
@@ -51,6 +52,7 @@ public enum RequestBody: Sendable, Hashable {
     case .advanceTime: "advance_time"
     case .getLabel: "get_label"
     case .setLabel: "set_label"
+    case .setTrigger: "set_trigger"
     case .form: "form"
     case .pulse: "pulse"
     case .cycleCells: "cycle_cells"
@@ -111,6 +113,7 @@ extension RequestMessage {
       case .advanceTime(let part): .advanceTime(try AdvanceTime(part))
       case .getLabel(let part): .getLabel(GetLabel(part))
       case .setLabel(let part): .setLabel(try SetLabel(part))
+      case .setTrigger(let part): .setTrigger(SetTrigger(part))
       case .form(let part): .form(try Form(part))
       case .pulse(let part): .pulse(try Pulse(part))
       case .cycleCells(let part): .cycleCells(try CycleCells(part))
@@ -144,6 +147,7 @@ extension RequestMessage {
       case .advanceTime(let part): .advanceTime(try part.message())
       case .getLabel(let part): .getLabel(try part.message())
       case .setLabel(let part): .setLabel(try part.message())
+      case .setTrigger(let part): .setTrigger(part.message)
       case .form(let part): .form(try part.message())
       case .pulse(let part): .pulse(try part.message())
       case .cycleCells(let part): .cycleCells(try part.message())

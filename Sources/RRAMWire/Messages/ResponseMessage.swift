@@ -146,6 +146,7 @@ public enum ResponseBody: Sendable, Hashable {
   case counters(Counters)
   case advanceTime(AdvanceTimeResult)
   case label(MacroLabel)
+  case setTrigger(SetTriggerResult)
   case cellResults(CellResults)
   case conductances(Conductances)
   case setDAC(SetDACResult)
@@ -168,6 +169,7 @@ public enum ResponseBody: Sendable, Hashable {
     case .counters: "counters"
     case .advanceTime: "advance_time"
     case .label: "label"
+    case .setTrigger: "set_trigger"
     case .cellResults: "cell_results"
     case .conductances: "conductances"
     case .setDAC: "set_dac"
@@ -253,6 +255,7 @@ extension ResponseMessage {
       case .counters(let part): .counters(try Counters(part))
       case .advanceTime: .advanceTime(AdvanceTimeResult())
       case .label(let part): .label(try MacroLabel(part))
+      case .setTrigger: .setTrigger(SetTriggerResult())
       case .cellResults(let part): .cellResults(try CellResults(part))
       case .conductances(let part): .conductances(try Conductances(part))
       case .setDac(let part): .setDAC(try SetDACResult(part))
@@ -285,6 +288,7 @@ extension ResponseMessage {
       case .counters(let part): .counters(try part.message())
       case .advanceTime: .advanceTime(Rram_Board_V1_AdvanceTimeResult())
       case .label(let part): .label(try part.message())
+      case .setTrigger: .setTrigger(Rram_Board_V1_SetTriggerResult())
       case .cellResults(let part): .cellResults(try part.message())
       case .conductances(let part): .conductances(try part.message())
       case .setDAC(let part): .setDac(try part.message())

@@ -23,11 +23,13 @@ public struct Counters: WireResponse, Hashable {
   public var framesSent: Int
   public var watchdogTrips: Int
   public var faults: Faults
+  /// Rising edges of the trigger output.
+  public var triggers: Int
 
   public init(
     pulses: Int = 0, reads: Int = 0, setPulses: Int = 0, resetPulses: Int = 0, formingPulses: Int = 0,
     failures: Int = 0, loopRuns: Int = 0, busy: Duration = .zero, badFrames: Int = 0, framesReceived: Int = 0,
-    framesSent: Int = 0, watchdogTrips: Int = 0, faults: Faults = []
+    framesSent: Int = 0, watchdogTrips: Int = 0, faults: Faults = [], triggers: Int = 0
   ) {
     self.pulses = pulses
     self.reads = reads
@@ -42,6 +44,7 @@ public struct Counters: WireResponse, Hashable {
     self.framesSent = framesSent
     self.watchdogTrips = watchdogTrips
     self.faults = faults
+    self.triggers = triggers
   }
 
   public init?(_ body: ResponseBody) {
@@ -67,6 +70,7 @@ extension Counters {
     framesSent = try count(message.framesSent, "counters.frames_sent")
     watchdogTrips = try count(message.watchdogTrips, "counters.watchdog_trips")
     faults = Faults(rawValue: message.faults)
+    triggers = try count(message.triggers, "counters.triggers")
   }
 
   func message() throws(WireError) -> Rram_Board_V1_Counters {
@@ -84,6 +88,7 @@ extension Counters {
     message.framesSent = try wire64(framesSent, "counters.frames_sent")
     message.watchdogTrips = try wire64(watchdogTrips, "counters.watchdog_trips")
     message.faults = faults.rawValue
+    message.triggers = try wire64(triggers, "counters.triggers")
     return message
   }
 }

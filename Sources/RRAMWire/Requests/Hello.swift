@@ -52,6 +52,8 @@ public struct Capability: RawRepresentable, Sendable, Hashable, CustomStringConv
   public static let loopStart = Capability(rawValue: 10)
   /// ``CycleCells``.
   public static let cycleCells = Capability(rawValue: 11)
+  /// ``SetTrigger``.
+  public static let triggerOutput = Capability(rawValue: 12)
 
   public var description: String {
     switch self {
@@ -66,6 +68,7 @@ public struct Capability: RawRepresentable, Sendable, Hashable, CustomStringConv
     case .writeStrategies: "write strategies"
     case .loopStart: "loop start"
     case .cycleCells: "cycle cells"
+    case .triggerOutput: "trigger output"
     default: "capability \(rawValue)"
     }
   }

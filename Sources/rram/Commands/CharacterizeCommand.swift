@@ -43,6 +43,7 @@ struct CharacterizeCommand: AsyncParsableCommand {
   @OptionGroup var chip: ChipOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var link: LinkOptions
+  @OptionGroup var trigger: TriggerOptions
 
   func validate() throws {
     if resume == nil, plan == nil {
@@ -116,7 +117,7 @@ struct CharacterizeCommand: AsyncParsableCommand {
         : RunDirectory(continuing: folder ?? URL(filePath: ""), home: RecordsHome())
     }
     let output = try await withRecordedBoard(
-      options, link, allowance: chip.allowed.allowance(), open: open
+      options, link, trigger, allowance: chip.allowed.allowance(), open: open
     ) { board, record in
       if let before = earlier?.chip, before.id != board.info.chipID {
         throw CharacterizationError(

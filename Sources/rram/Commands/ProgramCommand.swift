@@ -129,7 +129,7 @@ struct ProgramCommand: AsyncParsableCommand {
         ?? runOptions.open(settings: settings)
     }
     let output = try await withRecordedBoard(
-      options, runOptions.link, allowance: chip.allowed.allowance(), journal: journal, open: open
+      options, runOptions.link, runOptions.trigger, allowance: chip.allowed.allowance(), journal: journal, open: open
     ) { board, record in
       if let before = earlier?.manifest.chip, before.id != board.info.chipID {
         throw CommandError(

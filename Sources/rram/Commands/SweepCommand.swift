@@ -38,6 +38,7 @@ struct SweepCommand: AsyncParsableCommand {
   @OptionGroup var surroundings: SurroundingsOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var link: LinkOptions
+  @OptionGroup var trigger: TriggerOptions
 
   func validate() throws {
     for cell in cells where CellPattern(cell) == nil {
@@ -58,6 +59,7 @@ struct SweepCommand: AsyncParsableCommand {
     command.surroundings = surroundings
     command.options = options
     command.link = link
+    command.trigger = trigger
     let address = try options.address()
     try await command.characterize(
       plan, earlier: nil, folder: output.map { URL(filePath: $0, directoryHint: .isDirectory) }, at: address,

@@ -12,7 +12,7 @@ package final class BrokenFirmware: InterruptibleTransport {
     case ignoresAbort, abortsAsDone, ignoresSafe, ignoresResync, forgetsWatchdog, remembersOldStatus
     case ignoresCredit, losesMore, skipsCells, blocksBehindStreams, overtakesStreams
     case executesRepeatedIDs, forgetsOperations, wantsNoOperationIDs
-    case clampsVoltages, clampsCounts, refusesWithoutNumbers, countsNoReads, countsNoPulses
+    case clampsVoltages, clampsCounts, refusesWithoutNumbers, countsNoReads, countsNoPulses, raisesNoTrigger
     case acceptsAnyVersion, servesBeforeHello, acceptsUnknownRequests, acceptsNaN
     case drawsBootIDs, turnsBackTheClock, cutsSequences
     case survivesReset, survivesSuspend, ignoresLoopCredit, skipsSamples, ignoresAbortOfLoops
@@ -39,6 +39,7 @@ package final class BrokenFirmware: InterruptibleTransport {
       case .refusesWithoutNumbers: "limits.read"
       case .countsNoReads: "counters.reads"
       case .countsNoPulses: "counters.pulses"
+      case .raisesNoTrigger: "counters.triggers"
       case .acceptsAnyVersion: "versions.too-new"
       case .servesBeforeHello: "session.hello-first"
       case .acceptsUnknownRequests: "messages.unknown-body"
@@ -276,6 +277,9 @@ package final class BrokenFirmware: InterruptibleTransport {
     case (.refusesWithoutNumbers, _): message.refusal = nil
     case (.countsNoReads, .counters(var counters)):
       counters.reads = 0
+      message.body = .counters(counters)
+    case (.raisesNoTrigger, .counters(var counters)):
+      counters.triggers = 0
       message.body = .counters(counters)
     case (.countsNoPulses, .counters(var counters)):
       (counters.pulses, counters.setPulses) = (0, 0)
