@@ -7,7 +7,23 @@ public struct CharacterizationReport: Sendable, Encodable {
   public var plan: String
   public var planSHA256: String
   public var macro: Int?
+  public var provenance: Provenance
   public var sections: [Section] = []
+
+  /// Where a run's numbers come from.
+  public enum Provenance: String, Sendable, Codable {
+    /// Read from a board's cells.
+    case measured
+    /// Read from the cells of an emulated board: a model's.
+    case modelled
+    /// Measured elsewhere, and read from a file.
+    case imported
+
+    public init(of manifest: RunManifest) {
+      self =
+        manifest.settings["importedFrom"] != nil ? .imported : manifest.board?.emulated == true ? .modelled : .measured
+    }
+  }
 
   public struct Section: Sendable, Encodable {
     public var name: String
@@ -35,7 +51,10 @@ public struct CharacterizationReport: Sendable, Encodable {
     planSHA256 = plan.hash
     let manifest = try RunManifest.read(from: folder)
     macro = manifest.settings["macro"].flatMap { Int($0) }
-    title = "Characterization" + (manifest.chip.map { " of \($0.id)" } ?? "") + (macro.map { ", macro \($0)" } ?? "")
+    provenance = Provenance(of: manifest)
+    title =
+      (provenance == .imported ? "Imported data" : "Characterization") + (manifest.chip.map { " of \($0.id)" } ?? "")
+      + (macro.map { ", macro \($0)" } ?? "")
     for (index, procedure) in plan.steps.enumerated() {
       let kind = type(of: procedure)
       var section = Section(name: kind.name, title: kind.title)
@@ -48,8 +67,11 @@ public struct CharacterizationReport: Sendable, Encodable {
         section.tables = findings.tables
         section.remarks = findings.remarks
         section.pictures = findings.pictures
-        section.chipSeconds = try measurement.value("step_chip_s")
-        section.hostSeconds = try measurement.value("step_host_s")
+        // Nobody knows what imported data took.
+        if provenance != .imported {
+          section.chipSeconds = try measurement.value("step_chip_s")
+          section.hostSeconds = try measurement.value("step_host_s")
+        }
         section.celsius = try? measurement.value("step_temperature_C")
       } else if let reason = FileManager.default.contents(atPath: skipped) {
         section.remarks = [
@@ -65,15 +87,24 @@ public struct CharacterizationReport: Sendable, Encodable {
   /// Standards whose procedures and ways of reporting are followed.
   static let practice =
     "After IEC 62951-9:2022 (read, forming, SET, RESET, endurance and retention of one-transistor one-resistor cells) and Lanza et al., "
-    + "ACS Nano 15, 17214 (2021). Every number is measured on the board; on an emulated board that is a model. Intervals are 95 %; spreads "
-    + "from cycle to cycle, from device to device, of a read and of quantisation are kept apart."
+    + "ACS Nano 15, 17214 (2021). Intervals are 95 %; spreads from cycle to cycle, from device to device, of a read and of quantisation are "
+    + "kept apart."
 
   /// Writes `report.html` with its pictures and the same numbers as `report.json` into `directory`.
   public func write(to directory: RunDirectory) throws {
     var page = Report(title: title)
     let manifest = directory.currentManifest
     var identity: [[String]] = [["", ""]]
-    if let chip = manifest.chip { identity += [["chip", chip.id], ["profile", chip.profile]] }
+    if let chip = manifest.chip {
+      identity += [["chip", chip.id], ["profile", chip.profile.isEmpty ? "–" : chip.profile]]
+    }
+    if provenance == .imported {
+      for (title, setting) in [
+        ("file", "importedFrom"), ("SHA-256 of the file", "importedSHA256"), ("source", "source"),
+      ] {
+        if let value = manifest.settings[setting] { identity.append([title, value]) }
+      }
+    }
     if let board = manifest.board {
       identity += [
         ["board", "\(board.name)\(board.emulated ? " (emulated)" : "")"], ["serial", board.serial],
@@ -87,14 +118,10 @@ public struct CharacterizationReport: Sendable, Encodable {
       ["temperature (°C)", temperatures],
       ["absolute scale", "absoluteScale: \(manifest.settings["absoluteScale"] ?? "uncalibrated")"],
     ]
-    page.sections = [.paragraph(Self.practice), .table(title: "Identity", rows: identity)]
-    page.sections.append(
-      .table(
-        title: "Steps",
-        rows: [["step", "chip time (s)", "host time (s)"]]
-          + sections.map {
-            [$0.title, $0.chipSeconds.map { text($0) } ?? "–", $0.hostSeconds.map { text($0, digits: 2) } ?? "–"]
-          }))
+    page.sections = [
+      .paragraph(provenance.sentence + " " + Self.practice), .table(title: "Identity", rows: identity),
+    ]
+    if provenance != .imported { page.sections.append(steps) }
     for (index, section) in sections.enumerated() {
       page.sections.append(
         .table(
@@ -120,6 +147,15 @@ public struct CharacterizationReport: Sendable, Encodable {
     }
   }
 
+  private var steps: Report.Section {
+    .table(
+      title: "Steps",
+      rows: [["step", "chip time (s)", "host time (s)"]]
+        + sections.map {
+          [$0.title, $0.chipSeconds.map { text($0) } ?? "–", $0.hostSeconds.map { text($0, digits: 2) } ?? "–"]
+        })
+  }
+
   /// The range over the steps.
   private var temperatures: String {
     let found = sections.compactMap(\.celsius)
@@ -133,5 +169,16 @@ public struct CharacterizationReport: Sendable, Encodable {
       estimate.low.flatMap { low in estimate.high.map { "\(text(low)) … \(text($0))" } } ?? "–",
       estimate.unit == "1" ? "" : estimate.unit, "\(estimate.n)",
     ]
+  }
+}
+
+extension CharacterizationReport.Provenance {
+  var sentence: String {
+    switch self {
+    case .measured: "Every number is measured on the board."
+    case .modelled: "Every number was read from an emulated board: it is modelled, not measured."
+    case .imported:
+      "These values were measured elsewhere and read from a file: nothing here was measured by this toolkit."
+    }
   }
 }

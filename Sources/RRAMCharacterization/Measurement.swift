@@ -54,6 +54,11 @@ public struct Measurement: Sendable {
     throw CharacterizationError(.malformedRecord, "'\(name)' of a measurement is \(array.elementType), not numbers")
   }
 
+  /// The same, or nil if there is no such array: records that were imported hold what somebody else took down.
+  func optionalValues(_ name: String) throws -> [Double]? {
+    arrays.contains { $0.name == name } ? try values(name) : nil
+  }
+
   func value(_ name: String) throws -> Double {
     let values = try values(name)
     guard let first = values.first else {

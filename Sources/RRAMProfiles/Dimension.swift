@@ -42,7 +42,7 @@ package enum Dimension {
   }
 
   /// The factor of a unit as people type it: `u` or Greek mu for micro, `Ohm` for Ω.
-  func factor(of unit: String) -> Double? {
+  package func factor(of unit: String) -> Double? {
     var text = String(
       unit.unicodeScalars.map { scalar -> Character in
         switch scalar {

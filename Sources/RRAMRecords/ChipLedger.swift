@@ -170,7 +170,9 @@ public final class ChipLedger: Sendable {
     try write { database in
       let chip = manifest.chip.flatMap { $0.id.isEmpty ? nil : $0 }
       if let chip {
-        try Self.enter(chip: chip.id, profile: chip.profile, at: manifest.startedUTC, database)
+        // A chip whose data were imported has no profile.
+        try Self.enter(
+          chip: chip.id, profile: chip.profile.isEmpty ? nil : chip.profile, at: manifest.startedUTC, database)
       }
       try database.execute(
         sql: """

@@ -1,4 +1,5 @@
 public import Foundation
+internal import RRAMFiles
 public import RRAMUnits
 
 /// The lines of an `events.csv`, as they are read back: what a crash cut off is left out.
@@ -29,52 +30,17 @@ public struct EventTable: Sendable {
     guard let data = FileManager.default.contents(atPath: file.path) else {
       throw RecordsError(.notFound, path: file.path, reason: "no such event log")
     }
-    let bytes = [UInt8](data)
-    var at = 0
-    guard let head = Self.record(bytes, &at), head.joined(separator: ",") == EventLog.header else {
+    var records = CSVRecords([UInt8](data))
+    guard let head = records.next(), head.isEnded, head.fields.joined(separator: ",") == EventLog.header else {
       throw RecordsError(.malformed, path: file.path, reason: "does not begin with the head of an event log")
     }
-    while at < bytes.count {
-      guard let fields = Self.record(bytes, &at) else {
-        damagedLines += 1
-        break
-      }
-      if fields == [""] { continue }
-      guard let row = Row(fields) else {
+    for record in records where !(record.isEmpty && record.isEnded) {
+      guard record.isEnded, let row = Row(record.fields) else {
         damagedLines += 1
         continue
       }
       rows.append(row)
     }
-  }
-
-  /// The fields of the next line (RFC 4180); nil for one that is not ended.
-  private static func record(_ bytes: [UInt8], _ at: inout Int) -> [String]? {
-    var fields: [String] = []
-    var field: [UInt8] = []
-    var isQuoted = false
-    while at < bytes.count {
-      let byte = bytes[at]
-      at += 1
-      switch byte {
-      case UInt8(ascii: "\""):
-        if isQuoted, at < bytes.count, bytes[at] == byte {
-          field.append(byte)
-          at += 1
-        } else {
-          isQuoted.toggle()
-        }
-      case UInt8(ascii: ",") where !isQuoted:
-        fields.append(String(decoding: field, as: UTF8.self))
-        field.removeAll(keepingCapacity: true)
-      case 10 where !isQuoted:
-        if field.last == 13 { field.removeLast() }
-        fields.append(String(decoding: field, as: UTF8.self))
-        return fields
-      default: field.append(byte)
-      }
-    }
-    return nil
   }
 }
 

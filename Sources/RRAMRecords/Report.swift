@@ -27,7 +27,7 @@ public struct Report: Sendable {
       <style>
       body { font: 15px/1.5 sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
       table { border-collapse: collapse; margin: .5rem 0 1.5rem } th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left }
-      .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums } figure { margin: 1rem 0 } svg { max-width: 100%; height: auto }
+      .n { text-align: right; font-variant-numeric: tabular-nums } td.n { white-space: nowrap } figure { margin: 1rem 0 } svg { max-width: 100%; height: auto }
       pre { background: #f6f6f6; padding: 1rem; overflow-x: auto }
       </style></head><body>
       <h1>\(escaped(title))</h1>

@@ -76,6 +76,13 @@ public final class RunDirectory: Sendable {
     try ledger.enter(currentManifest, folder: folder)
   }
 
+  /// Notes the chip alone, of a run whose values were measured without a board of ours.
+  public func note(chip: RunManifest.Chip) throws {
+    manifest.withLock { $0.chip = chip }
+    try save()
+    try ledger.enter(currentManifest, folder: folder)
+  }
+
   /// Notes a setting that became known on the way.
   public func note(setting: String, _ value: String) throws {
     manifest.withLock { $0.settings[setting] = value }

@@ -24,7 +24,7 @@ struct RRAMCommand: AsyncParsableCommand {
       WriteCommand.self,
       VerifyCommand.self,
       WaitCommand.self, ScheduleCommand.self, CalibrateCommand.self, SampleCommand.self, EvaluateCommand.self,
-      ExportCommand.self,
+      ExportCommand.self, ImportCommand.self,
       SafeCommand.self,
       DoctorCommand.self, EmulateCommand.self, DemoCommand.self, ProfileCommand.self, HDPMCommand.self,
       BenchCommand.self, CharacterizeCommand.self, ConformanceCommand.self, ReproduceCommand.self,

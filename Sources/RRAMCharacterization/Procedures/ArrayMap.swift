@@ -43,7 +43,9 @@ public struct ArrayMap: PlanStep {
 
   public static func findings(from measurement: Measurement) throws -> Findings {
     let rows = try measurement.rows("conductance_S").map { $0.map { $0 * 1e6 } }
-    let excluded = try measurement.rows("excluded")
+    // Imported records say nothing of the cells that they leave out.
+    let isKnown = measurement.arrays.contains { $0.name == "excluded" }
+    let excluded = isKnown ? try measurement.rows("excluded") : rows.map { $0.map { $0.isFinite ? 0 : 1 } }
     let columns = rows.first?.count ?? 0
     let good = rows.indices.map { row in (0..<columns).filter { excluded[row][$0] == 0 }.map { rows[row][$0] } }
     let goodColumns = (0..<columns).map { column in
@@ -62,12 +64,13 @@ public struct ArrayMap: PlanStep {
     }
     var findings = Findings()
     let bad = excluded.flatMap { $0 }.count { $0 != 0 }
-    findings.estimates = [
-      proportion("cells left out", bad, of: rows.count * columns), trend("row", good), trend("column", goodColumns),
-    ]
-    if bad > 0 {
+    if isKnown { findings.estimates = [proportion("cells left out", bad, of: rows.count * columns)] }
+    findings.estimates += [trend("row", good), trend("column", goodColumns)]
+    if isKnown, bad > 0 {
       let list = excluded.indices.flatMap { row in
-        (0..<columns).filter { excluded[row][$0] != 0 }.map { "(\(row), \($0)) \(text(rows[row][$0])) µS" }
+        (0..<columns).filter { excluded[row][$0] != 0 }.map {
+          "(\(row), \($0))" + (rows[row][$0].isFinite ? " \(text(rows[row][$0])) µS" : "")
+        }
       }
       findings.remarks = [
         "Left out, as (row, column) and conductance: " + list.prefix(40).joined(separator: "; ")

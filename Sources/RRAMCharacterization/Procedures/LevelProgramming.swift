@@ -1,3 +1,4 @@
+internal import Foundation
 internal import RRAMBoard
 internal import RRAMMapping
 internal import RRAMProfiles
@@ -53,90 +54,135 @@ public struct LevelProgramming: PlanStep {
   }
 
   public static func findings(from measurement: Measurement) throws -> Findings {
+    func microsiemens(_ name: String) throws -> [Double]? { try measurement.optionalValues(name)?.map { $0 * 1e6 } }
     let targets = try measurement.values("target_S").map { $0 * 1e6 }
-    let verify = try measurement.values("verify_S").map { $0 * 1e6 }
-    let later = try measurement.values("later_S").map { $0 * 1e6 }
-    let accepted = try measurement.values("accepted").map { $0 == 1 }
+    let (verify, later) = (try microsiemens("verify_S"), try microsiemens("later_S"))
+    let accepted = try measurement.optionalValues("accepted")?.map { $0 == 1 }
+    let tolerance = try microsiemens("tolerance_S")?.first
+    let laterReads = try measurement.optionalValues("later_reads")?.first
     // Of a cell that was under way when the run was cut off, neither is known.
-    let cutOff = try measurement.values("cut_off").map { $0 == 1 }
-    let counted = targets.indices.filter { !cutOff[$0] }
-    let allPulses = try measurement.values("pulses")
-    let allReads = try measurement.values("reads")
-    let pulses = counted.map { allPulses[$0] }
-    let tolerance = try measurement.value("tolerance_S") * 1e6
-    let good = targets.indices.filter { accepted[$0] }
-    let errors = good.map { later[$0] - targets[$0] }
+    let cutOff = try measurement.optionalValues("cut_off")?.map { $0 == 1 }
+    let counted = targets.indices.filter { cutOff?[$0] != true }
+    let allPulses = try measurement.optionalValues("pulses")
+    let pulses = allPulses.map { all in counted.map { all[$0] } } ?? []
+    let good = targets.indices.filter { accepted?[$0] ?? true }
+    let errors = later.map { later in good.map { later[$0] - targets[$0] } }
     var findings = Findings()
-    findings.estimates = [
-      proportion("accepted within ±\(text(tolerance)) µS", good.count, of: targets.count),
-      proportion(
-        "of these still within, mean of \(Int(try measurement.value("later_reads"))) later reads",
-        errors.count { abs($0) <= tolerance }, of: errors.count),
-      Bootstrap.estimate("error when accepted, σ", of: good.map { verify[$0] - targets[$0] }, unit: "µS", deviation),
-      Bootstrap.estimate("error later, mean", of: errors, unit: "µS", mean),
-      Bootstrap.estimate("error later, σ", of: errors, unit: "µS", deviation),
-    ]
-    if !counted.isEmpty {
+    if let accepted {
+      findings.estimates.append(
+        proportion(
+          "accepted" + (tolerance.map { " within ±\(text($0)) µS" } ?? ""), accepted.count { $0 }, of: targets.count))
+    } else {
+      findings.remarks.append("Which cells were accepted is not on record: all count.")
+    }
+    if let tolerance, let errors {
+      findings.estimates.append(
+        proportion(
+          "of these still within, " + (laterReads.map { "mean of \(Int($0)) later reads" } ?? "later read"),
+          errors.count { abs($0) <= tolerance }, of: errors.count))
+    }
+    if let verify {
+      findings.estimates.append(
+        Bootstrap.estimate("error when accepted, σ", of: good.map { verify[$0] - targets[$0] }, unit: "µS", deviation))
+    }
+    if let errors {
+      findings.estimates += [
+        Bootstrap.estimate("error later, mean", of: errors, unit: "µS", mean),
+        Bootstrap.estimate("error later, σ", of: errors, unit: "µS", deviation),
+      ]
+    }
+    if !pulses.isEmpty {
       findings.estimates += [
         Bootstrap.estimate("pulses a cell, mean", of: pulses, unit: "1", mean),
         Bootstrap.estimate("pulses a cell, median", of: pulses, unit: "1", median),
         Bootstrap.estimate("pulses a cell, 95 % quantile", of: pulses, unit: "1") { quantile($0, 0.95) },
-        Bootstrap.estimate("reads a cell, mean", of: counted.map { allReads[$0] }, unit: "1", mean),
       ]
     }
-    let levels = Array(Set(targets)).sorted()
+    if let reads = try measurement.optionalValues("reads"), !counted.isEmpty {
+      findings.estimates.append(
+        Bootstrap.estimate("reads a cell, mean", of: counted.map { reads[$0] }, unit: "1", mean))
+    }
+    // What the cells held at last: a later read where there is one.
+    guard let held = later ?? verify else {
+      throw CharacterizationError(.malformedRecord, "a measurement has neither 'verify_S' nor 'later_S'")
+    }
+    let moment = later == nil ? "when accepted" : "later"
+    let groups = TargetGroup.groups(of: targets)
     findings.tables = [
       .init(
         title: "By level",
-        rows: [["target (µS)", "cells", "accepted", "pulses, median", "error later: mean (µS)", "σ (µS)"]]
-          + levels.map { level in
-            let all = targets.indices.filter { targets[$0] == level }
-            let errors = all.filter { accepted[$0] }.map { later[$0] - level }
-            let pulses = all.filter { !cutOff[$0] }.map { allPulses[$0] }
+        rows: [["target (µS)", "cells", "accepted", "pulses, median", "error \(moment): mean (µS)", "σ (µS)"]]
+          + groups.map { group in
+            let written = group.cells.filter { accepted?[$0] ?? true }
+            let errors = written.map { held[$0] - targets[$0] }
+            let pulses = allPulses.map { all in group.cells.filter { cutOff?[$0] != true }.map { all[$0] } } ?? []
             return [
-              text(level), "\(all.count)", "\(errors.count)", pulses.isEmpty ? "" : text(median(pulses)),
-              text(mean(errors)),
-              text(deviation(errors)),
+              group.label, "\(group.cells.count)", accepted == nil ? "–" : "\(written.count)",
+              pulses.isEmpty ? "–" : text(median(pulses)), text(mean(errors)), text(deviation(errors)),
             ]
           })
     ]
-    let failed = targets.indices.filter { !accepted[$0] }
+    let failed = targets.indices.filter { accepted?[$0] == false }
     if !failed.isEmpty {
       let (rows, columns) = (try measurement.values("row"), try measurement.values("column"))
-      findings.remarks = [
+      findings.remarks.append(
         "Not accepted: "
           + failed.prefix(20).map {
-            "row \(Int(rows[$0])) column \(Int(columns[$0])) at \(text(later[$0])) µS for \(text(targets[$0])) µS"
-          }.joined(separator: "; ") + (failed.count > 20 ? "; and \(failed.count - 20) more." : ".")
-      ]
+            "row \(Int(rows[$0])) column \(Int(columns[$0])) at \(text(held[$0])) µS for \(text(targets[$0])) µS"
+          }.joined(separator: "; ") + (failed.count > 20 ? "; and \(failed.count - 20) more." : "."))
     }
     if counted.count < targets.count {
       findings.remarks.append(
         "\(targets.count - counted.count) cells were under way when the run was cut off: their pulses and reads are not known and not counted."
       )
     }
+    if let age = try measurement.optionalValues("later_age_s")?.first {
+      findings.remarks.append("'Later' is the read \(text(age)) s after the write.")
+    }
+    let moments = [("later", "#21518c", 0.3, later), ("when accepted", "#e08030", 0.2, verify)].compactMap {
+      name, colour, size, values in values.map { (name: name, colour: colour, size: size, values: $0) }
+    }
     findings.pictures = [
       .init(
         title: "Error of accepted cells against their target",
-        script: """
-          set xlabel 'target (µS)'
-          set ylabel 'error (µS)'
-          set key top left
-          plot $later with points pt 7 ps 0.3 lc rgb '#21518c' title 'later', \
-            $verify with points pt 7 ps 0.2 lc rgb '#e08030' title 'when accepted'
-          """,
-        tables: [
-          .init("later", rows: good.map { [targets[$0], later[$0] - targets[$0]] }),
-          .init("verify", rows: good.map { [targets[$0], verify[$0] - targets[$0]] }),
-        ]),
+        script: "set xlabel 'target (µS)'\nset ylabel 'error (µS)'\nset key top left\nplot "
+          + moments.indices.map {
+            "$moment\($0) with points pt 7 ps \(moments[$0].size) lc rgb '\(moments[$0].colour)' title '\(moments[$0].name)'"
+          }.joined(separator: ", "),
+        tables: moments.enumerated().map { place, moment in
+          .init("moment\(place)", rows: good.map { [targets[$0], moment.values[$0] - targets[$0]] })
+        }),
       .distributions(
         "Conductance by level, cumulative",
-        levels.map { level in ("\(text(level)) µS", targets.indices.filter { targets[$0] == level }.map { later[$0] })
-        },
-        x: "conductance later (µS)"),
-      .distributions("Pulses a cell, cumulative", [("all cells", pulses)], x: "pulses", logarithmic: true),
+        groups.map { group in ("\(group.label) µS", group.cells.map { held[$0] }) }, x: "conductance \(moment) (µS)"),
     ]
+    if !pulses.isEmpty {
+      findings.pictures.append(
+        .distributions("Pulses a cell, cumulative", [("all cells", pulses)], x: "pulses", logarithmic: true))
+    }
     return findings
+  }
+}
+
+/// Cells of which the same was asked, or nearly so.
+struct TargetGroup {
+  /// The level, or the ends of a range of them: `12.5` or `10 to 15`, in the unit of the targets.
+  var label: String
+  /// Places in the list of targets.
+  var cells: [Int]
+
+  /// A group a level, as plans have them; weights, which are all different, come in at most ten ranges of even width.
+  static func groups(of targets: [Double]) -> [TargetGroup] {
+    let levels = Set(targets).sorted()
+    guard levels.count > 64, let low = levels.first, let high = levels.last else {
+      let places = Dictionary(grouping: targets.indices) { targets[$0] }
+      return levels.map { TargetGroup(label: text($0), cells: places[$0] ?? []) }
+    }
+    let rough = (high - low) / 8
+    let decade = pow(10, log10(rough).rounded(.down))
+    let width = decade * ([1, 2, 5].first { $0 * decade >= rough } ?? 10)
+    return Dictionary(grouping: targets.indices) { (targets[$0] / width).rounded(.down) }.sorted { $0.key < $1.key }
+      .map { TargetGroup(label: "\(text($0.key * width)) to \(text(($0.key + 1) * width))", cells: $0.value) }
   }
 }
 

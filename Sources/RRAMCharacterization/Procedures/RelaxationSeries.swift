@@ -73,17 +73,17 @@ public struct RelaxationSeries: PlanStep {
 
   public static func findings(from measurement: Measurement) throws -> Findings {
     let targets = try measurement.values("target_S").map { $0 * 1e6 }
-    let accepted = try measurement.values("accepted").map { $0 == 1 }
+    let accepted = try measurement.optionalValues("accepted")?.map { $0 == 1 }
     let verify = try measurement.values("verify_S").map { $0 * 1e6 }
     let ages = try measurement.values("age_s")
     let values = try measurement.rows("conductance_S").map { $0.map { $0 * 1e6 } }
     let decades = ages.map { log10($0) }
     var findings = Findings()
-    var table = [["target (µS)", "cells"] + ages.map { "\(text($0)) s: mean, σ (µS)" }]
-    var pictures: [Gnuplot.Table] = []
-    let levels = Array(Set(targets)).sorted()
-    for (index, level) in levels.enumerated() {
-      let cells = targets.indices.filter { targets[$0] == level && accepted[$0] }
+    // A line an age: there are more of them than of levels.
+    var table = [["age (s)"]] + ages.map { [text($0)] }
+    var shown: [(label: String, rows: [[Double]])] = []
+    for group in TargetGroup.groups(of: targets) {
+      let cells = group.cells.filter { accepted?[$0] ?? true }
       guard cells.count > 3 else { continue }
       let changes = cells.map { cell in values.map { $0[cell] - verify[cell] } }
       func means(_ pieces: [Int]) -> [Double] { ages.indices.map { age in mean(pieces.map { changes[$0][age] }) } }
@@ -92,57 +92,63 @@ public struct RelaxationSeries: PlanStep {
       }
       let all = Array(cells.indices)
       let (shift, sigma) = (means(all), spreads(all))
-      table.append(
-        [text(level), "\(cells.count)"]
-          + ages.indices.map { "\(text(shift[$0], digits: 2)), \(text(sigma[$0], digits: 2))" })
+      table[0].append("\(group.label) µS, \(cells.count) cells")
+      for age in ages.indices {
+        table[age + 1].append("\(text(shift[age], digits: 2)), \(text(sigma[age], digits: 2))")
+      }
       let last = ages.count - 1
       let intervals = ages.indices.map { age in
         Bootstrap.interval(cells.count) { deviation($0.map { changes[$0][age] }) }
       }
       findings.estimates += [
         Estimate(
-          "\(text(level)) µS: σ of the change after \(text(ages[last])) s", sigma[last], intervals[last], unit: "µS",
+          "\(group.label) µS: σ of the change after \(text(ages[last])) s", sigma[last], intervals[last], unit: "µS",
           n: cells.count,
           method: Bootstrap.method),
         Estimate(
-          "\(text(level)) µS: mean shift a decade", line(decades, shift).slope,
+          "\(group.label) µS: mean shift a decade", line(decades, shift).slope,
           Bootstrap.interval(cells.count) { line(decades, means($0)).slope }, unit: "µS", n: cells.count,
           method: Bootstrap.method),
         Estimate(
-          "\(text(level)) µS: variance of the change a decade", line(decades, sigma.map { $0 * $0 }).slope,
+          "\(group.label) µS: variance of the change a decade", line(decades, sigma.map { $0 * $0 }).slope,
           Bootstrap.interval(cells.count) { line(decades, spreads($0).map { $0 * $0 }).slope }, unit: "µS²",
           n: cells.count,
           method: Bootstrap.method),
       ]
-      pictures.append(
-        .init(
-          "level\(index)",
-          rows: ages.indices.map {
+      shown.append(
+        (
+          group.label,
+          ages.indices.map {
             [ages[$0], shift[$0], sigma[$0], intervals[$0]?.lowerBound ?? .nan, intervals[$0]?.upperBound ?? .nan]
-          }))
+          }
+        ))
     }
-    findings.tables = [.init(title: "Change since the accepted read", rows: table)]
+    let reference =
+      try measurement.optionalValues("verify_age_s")?.first.map { "the first read, \(text($0)) s after the write" }
+      ?? "the read that accepted them"
+    findings.tables = [.init(title: "Change since \(reference), by target: mean, σ (µS)", rows: table)]
     findings.remarks = [
-      "Only accepted cells count; the change is that against the read that accepted them, whose noise is in it. Mean and variance are "
-        + "fitted by straight lines in log10 of time."
+      (accepted == nil
+        ? "Which cells were accepted is not on record: all count. The" : "Only accepted cells count; the")
+        + " change is that against \(reference), whose noise is in it. Mean and variance are fitted by straight lines in log10 of time."
     ]
+    guard !shown.isEmpty else { return findings }
+    let tables = shown.enumerated().map { Gnuplot.Table("level\($0)", rows: $1.rows) }
     func plot(_ columns: String, _ style: String) -> String {
-      pictures.enumerated().map { index, table in
-        "$\(table.name) \(columns) \(style) lc \(index + 1) title '\(table.name.replacing("level", with: "").isEmpty ? "" : text(levels[Int(table.name.dropFirst(5)) ?? 0])) µS'"
-      }.joined(separator: ", ")
+      shown.indices.map { "$level\($0) \(columns) \(style) lc \($0 + 1) title '\(shown[$0].label) µS'" }.joined(
+        separator: ", ")
     }
-    guard !pictures.isEmpty else { return findings }
     let axis = "set logscale x\nset xlabel 'time since the write (s)'\nset key outside right\n"
     findings.pictures = [
       .init(
         title: "Spread of the change, with 95 % intervals",
         script: axis + "set ylabel 'σ of ΔG (µS)'\nset yrange [0:*]\nplot "
           + plot("using 1:3:4:5", "with yerrorlines pt 7 ps 0.5"),
-        tables: pictures),
+        tables: tables),
       .init(
         title: "Mean shift",
         script: axis + "set ylabel 'mean ΔG (µS)'\nplot " + plot("using 1:2", "with linespoints pt 7 ps 0.5"),
-        tables: pictures),
+        tables: tables),
     ]
     return findings
   }

@@ -103,6 +103,35 @@ func writeSeeds(to folder: URL) throws {
   tensors.add([1, 2, 3, 4], shape: [2, 2], as: "w")
   try tensors.write(to: scratch)
   try write("safetensors", "small", Array(try Data(contentsOf: URL(filePath: scratch))))
+  // Cells that were measured elsewhere: with and without targets and times, in every unit, and with one thing wrong each.
+  var die = NPZWriter()
+  for (name, values) in [("G", [1e-5, 2e-5]), ("G_program", [1.1e-5, 1.9e-5]), ("num_pulses", [3, 4])] {
+    die.add(NPYArray(values, shape: [1, 2]), as: name)
+  }
+  die.add(NPYArray([true, false], shape: [1, 2]), as: "program_sucess")
+  die.add(NPYArray([Int64(7)]), as: "rows")
+  die.add(NPYArray([Int64(0), 3]), as: "cols")
+  die.add(NPYArray([1e-6]), as: "g_tol")
+  try die.write(to: scratch)
+  try write("cells", "archive", Array(try Data(contentsOf: URL(filePath: scratch))))
+  var reads = NPZWriter()
+  for name in ["row", "column", "reads"] { reads.add(NPYArray([Int64(1), 2]), as: name) }
+  reads.add(NPYArray([1e-5, 2e-5, 1.1e-5, 2.1e-5, 1.2e-5, 2.2e-5], shape: [3, 2]), as: "conductance_S")
+  reads.add(NPYArray([0.0, 1, 10]), as: "time_s")
+  try reads.write(to: scratch)
+  try write("cells", "archive-times", Array(try Data(contentsOf: URL(filePath: scratch))))
+  for (name, text) in [
+    (
+      "cells",
+      "macro,row,column,target_uS,verify_kOhm,pulses,reads,accepted\n0,0,1,10,100,3,4,true\n0,2,0,20,50,1,2,0\n"
+    ),
+    ("times", "row,column,target_uS,conductance_uS,time_min\n0,1,10,11,1\n0,1,10,12,10\n0,1,10,13,99\n"),
+    ("noise", "row,column,resistance_kOhm,time_s\n" + (1...16).map { "1,1,\(90 + $0 % 3),\($0)\n" }.joined()),
+    ("quoted", "\"row\",\"column\",verify_S\r\n\"1\",2,1e-5\r\n"), ("unit", "row,column,verify_V\n1,1,1\n"),
+    ("nan", "row,column,verify_S\n1,1,nan\n"), ("twice", "row,column,conductance_uS\n1,1,5\n1,1,6\n"),
+    ("macros", "macro,row,column,verify_uS\n0,1,1,5\n1,1,1,5\n"), ("short", "row,column,verify_uS\n1,1\n"),
+    ("order", "row,column,conductance_uS,time_s\n1,1,5,1\n1,1,5,2\n1,2,5,3\n1,2,5,4\n"),
+  ] { try write("cells", "table-" + name, Array(text.utf8)) }
   let stored = try Data(contentsOf: URL(filePath: folder.appending(path: "npz/stored").path)).dropFirst()
   try FileManager.default.removeItem(atPath: scratch)
   for (name, bytes) in badArchives(Array(stored)) { try write("npz", "bad-archive-" + name, [1] + bytes) }

@@ -1,13 +1,13 @@
 import Foundation
 import Glibc
 import Logging
-import RRAMCharacterization
 import RRAMFiles
 import RRAMProfiles
 import RRAMUnits
 import RRAMWire
 
 @testable import HDPMBoard
+@testable import RRAMCharacterization
 @testable import RRAMEmulator
 @testable import RRAMEmulatorUSB
 @testable import RRAMTransport
@@ -25,6 +25,7 @@ nonisolated(unsafe) let fuzzTargets: [FuzzTarget] = [
   FuzzTarget(name: "firmware", make: firmware),
   FuzzTarget(name: "safetensors", make: { safetensors }),
   FuzzTarget(name: "npz", make: { npz }),
+  FuzzTarget(name: "cells", make: { cells }),
   FuzzTarget(name: "yaml", make: { yaml }),
   FuzzTarget(name: "hdpm", make: { hdpm }),
   FuzzTarget(name: "packets", make: { packets }),
@@ -144,6 +145,17 @@ private func npz(_ input: [UInt8]) {
       _ = try? archive.integers(key, shape: [1])
       _ = try? archive.string(key)
     }
+  }
+}
+
+/// Tables and archives of cells that were measured elsewhere: what is taken has a finite value for every cell, and findings can be made of it.
+private func cells(_ input: [UInt8]) {
+  guard let records = try? CellRecords(bytes: input, file: "f") else { return }
+  let values = records.later + [records.target, records.verify].compactMap(\.self)
+  precondition(values.allSatisfy { $0.count == records.cells.count && $0.allSatisfy(\.isFinite) })
+  precondition(Set(records.cells).count == records.cells.count, "a cell comes twice")
+  for (step, measurement) in records.measurements() where records.cells.count <= 64 {
+    _ = try? step.findings(from: measurement)
   }
 }
 
