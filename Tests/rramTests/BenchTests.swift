@@ -17,7 +17,7 @@ import Testing
     }
   }
 
-  @Test(arguments: ["writeVerify", "readOneCell", "safe", "unplug", "interrupt"])
+  @Test(arguments: ["writeVerify", "readOneCell", "safe", "unplug", "interrupt", "ledgerOpenAndList"])
   func latenciesAndCostsHaveTheirKeysAndCanBeAskedForAlone(name: String) async throws {
     let bench = try Workbench()
     let result = try await bench.rram("bench", "--only", name, "--rounds", "1", "--json")

@@ -20,6 +20,9 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Measure only rows whose name contains this.")
   var only = ""
 
+  @Option(help: "Keep the log that the row 'eventLog' writes (10 million lines) in this file.")
+  var eventLog: String?
+
   @Option(help: "Measurements of a row, of which the median is taken; 1 for a rough look.")
   var rounds = 5
 
@@ -31,8 +34,9 @@ struct BenchCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    try checkWritable(eventLog)
     let progress = ProgressLine(quiet: common.quiet)
-    var bench = try Bench(threads: threads, only: only, rounds: rounds) {
+    var bench = try Bench(threads: threads, only: only, rounds: rounds, keepingLogAs: eventLog) {
       progress.show($0, finished: $1, total: Bench.rowCount)
     }
     try await bench.run(logger: common.logger)
@@ -83,6 +87,18 @@ struct BenchReport: CommandOutput {
     }
   }
 
+  /// A run's event log.
+  struct Log: Encodable {
+    var name: String
+    var rows: Int
+    var bytes: Int
+    /// Until the kernel has them: what is on record after a `kill -9`.
+    var rowsPerSecond: Double
+    var rowsPerCPUSecond: Double
+    /// Until the disk has them as well.
+    var rowsPerSecondSynced: Double
+  }
+
   /// Bytes of whole frames that are made or read in a CPU second.
   struct Codec: Encodable {
     var name: String
@@ -111,9 +127,12 @@ struct BenchReport: CommandOutput {
   var codec: [Codec] = []
   var costs: [Cost] = []
   var latencies: [Latency] = []
+  var logs: [Log] = []
   var sampling: [Sampling] = []
 
-  var isEmpty: Bool { rows.isEmpty && sampling.isEmpty && costs.isEmpty && latencies.isEmpty && codec.isEmpty }
+  var isEmpty: Bool {
+    rows.isEmpty && sampling.isEmpty && costs.isEmpty && latencies.isEmpty && codec.isEmpty && logs.isEmpty
+  }
 
   var text: String {
     var blocks = ["closed loop on \(isa), \(threads) thread\(threads == 1 ? "" : "s"); million network evaluations"]
@@ -149,6 +168,18 @@ struct BenchReport: CommandOutput {
           [["", "frame", "GB per CPU s"]]
             + codec.map { [$0.name, "\($0.frameBytes) B", ($0.bytesPerCPUSecond / 1e9).formatted(digits: 3)] }))
     }
+    if !logs.isEmpty {
+      blocks.append(
+        table(
+          [["", "rows", "MB", "million rows per s", "per CPU s", "per s, on disk"]]
+            + logs.map {
+              [
+                $0.name, "\($0.rows)", (Double($0.bytes) / 1e6).formatted(digits: 4),
+                ($0.rowsPerSecond / 1e6).formatted(digits: 3), ($0.rowsPerCPUSecond / 1e6).formatted(digits: 3),
+                ($0.rowsPerSecondSynced / 1e6).formatted(digits: 3),
+              ]
+            }))
+    }
     if !costs.isEmpty {
       blocks.append(
         table([["", "CPU s", "per"]] + costs.map { [$0.name, $0.cpuSeconds.formatted(digits: 3), $0.per] }))
@@ -174,6 +205,8 @@ private struct Bench {
   private let threads: Int
   private let only: String
   private let rounds: Int
+  /// Where the event log goes that is written; nil: nowhere.
+  private let logFile: String?
   private var begun = 0
   private let progress: (String, Int) -> Void
   private let ring: LoopNetwork
@@ -184,7 +217,11 @@ private struct Bench {
   /// Variance of a weight's read noise: that of two cells with 1 % of the largest weight each.
   private static let noise: Float = 0.01
 
-  init(threads: Int, only: String, rounds: Int, progress: @escaping (String, Int) -> Void) throws {
+  init(
+    threads: Int, only: String, rounds: Int, keepingLogAs logFile: String?,
+    progress: @escaping (String, Int) -> Void
+  ) throws {
+    self.logFile = logFile
     self.threads = threads
     self.only = only
     self.rounds = rounds
@@ -237,6 +274,8 @@ private struct Bench {
     try metrics()
     try wires()
     try codec()
+    try eventLog()
+    try ledger()
     try await emulator(logger)
     try await exits()
     try await sampling(logger)
@@ -260,7 +299,7 @@ private struct Bench {
   }()
 
   /// What ``run()`` measures, for its progress.
-  static let rowCount = 24
+  static let rowCount = 29
 
   /// Names of all rows met so far.
   private(set) var names: [String] = []
@@ -415,6 +454,88 @@ private struct Bench {
       }
       report.codec.append(.init(name: "frameDecode", frameBytes: bytes.count, bytesPerCPUSecond: found))
     }
+  }
+
+  /// Runs `body` with a home for records that is gone afterwards.
+  private func withScratchHome<R>(_ body: (RecordsHome) throws -> R) throws -> R {
+    let scratch = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: scratch) }
+    return try body(RecordsHome(root: scratch))
+  }
+
+  /// Ten million lines of a run's log, as reads of a macro of 4096 cells hand them over: float32 conductances and one board time a read.
+  private mutating func eventLog() throws {
+    guard isAsked("eventLog") else { return }
+    let (rows, cells) = (10_000_000, 4096)
+    report.logs.append(
+      try withScratchHome { home in
+        let record = try RunDirectory(home: home, toolkit: toolkitVersion, command: ["rram", "bench"], settings: [:])
+        var stream = PhiloxStream(seed: 3, stream: (0, 0, 0))
+        var events = (0..<cells).map {
+          EventLog.Event(
+            "read", cell: CellAddress(macro: 0, row: $0 / 64, column: $0 % 64),
+            conductance: Siemens(Double(Float(1e-5 + 8e-5 * stream.uniform()))), reads: 1)
+        }
+        let begin = Clocks()
+        var written = 0
+        while written < rows {
+          let count = min(cells, rows - written)
+          let time = Duration.microseconds(written)
+          for index in 0..<count { events[index].boardTime = time }
+          try record.events.append(count == cells ? events : Array(events.prefix(count)))
+          written += count
+        }
+        try record.events.flush()
+        let end = Clocks()
+        try record.events.sync()
+        let synced = Clocks()
+        let file = record.file("events.csv")
+        let bytes = try FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int ?? 0
+        if let logFile {
+          try? FileManager.default.removeItem(atPath: logFile)
+          try FileManager.default.moveItem(atPath: file.path, toPath: logFile)
+        }
+        return .init(
+          name: "eventLog", rows: rows, bytes: bytes, rowsPerSecond: Double(rows) / (end.wall - begin.wall),
+          rowsPerCPUSecond: Double(rows) / (end.cpu - begin.cpu),
+          rowsPerSecondSynced: Double(rows) / (synced.wall - begin.wall))
+      })
+  }
+
+  /// Questions to a ledger that holds 1 000 runs on 20 chips: with the file opened first, as a command does, and in an open one.
+  private mutating func ledger() throws {
+    let asked = ["ledgerOpenAndList", "ledgerRuns", "ledgerRunsOfChip", "ledgerRunByName"].filter { isAsked($0) }
+    guard !asked.isEmpty else { return }
+    let rows = try withScratchHome { home in
+      let record = try RunDirectory(home: home, toolkit: toolkitVersion, command: ["rram", "bench"], settings: [:])
+      let ledger = try ChipLedger(home: home)
+      for run in 1..<1000 {
+        var manifest = record.currentManifest
+        manifest.chip = .init(id: "chip-\(run % 20)", profile: "cmo-hfox")
+        manifest.startedUTC += Double(run)
+        manifest.exitStatus = 0
+        try ledger.enter(manifest, folder: home.runs.appending(path: "run-\(run)"))
+      }
+      // One in twenty is on each chip; the run of the record itself is on none.
+      let expected = ["ledgerOpenAndList": 20, "ledgerRuns": 1000, "ledgerRunsOfChip": 50]
+      return try asked.map { name in
+        var seconds: [Double] = []
+        for index in 0..<200 {
+          let begin = Clocks()
+          let found =
+            switch name {
+            case "ledgerOpenAndList": try ChipLedger(home: home).runs(limit: 20).count
+            case "ledgerRuns": try ledger.runs().count
+            case "ledgerRunsOfChip": try ledger.runs(chip: "chip-\(1 + index % 19)").count
+            default: try ledger.runs(named: "run-\(500 + index)").count
+            }
+          seconds.append(Clocks().wall - begin.wall)
+          precondition(found == expected[name, default: 1], "\(name): \(found) runs")
+        }
+        return Self.latency(name, seconds)
+      }
+    }
+    report.latencies += rows
   }
 
   /// An emulated chip in memory behind the wire protocol.
