@@ -139,7 +139,7 @@ public struct Characterization: Sendable {
   ) throws -> Site {
     let macros = board.boardDescription.macros
     guard (0..<macros.count).contains(macro) else {
-      throw CharacterizationError(.place, "there is no macro \(macro); the board has \(macros.count), from 0")
+      throw CharacterizationError(.noMacro, "there is no macro \(macro); the board has \(macros.count), from 0")
     }
     return Site(
       board: board, profile: profile, block: CellBlock(macro: macro, shape: macros.shape),

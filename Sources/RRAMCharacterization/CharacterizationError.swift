@@ -2,7 +2,9 @@
 public struct CharacterizationError: Error, Sendable, CustomStringConvertible {
   public struct Code: Sendable, Hashable {
     let name: String
-    /// The board has no such macro, or too few cells that can be used.
+    /// The board has no such macro.
+    public static let noMacro = Code(name: "noMacro")
+    /// Too few cells can be used.
     public static let place = Code(name: "place")
     /// A step asks for more than the limits of the chip or the wear left on it permit.
     public static let limit = Code(name: "limit")

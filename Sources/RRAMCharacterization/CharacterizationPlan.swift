@@ -41,7 +41,7 @@ public struct CharacterizationPlan: Sendable {
     name = try root.text("name")
     summary = root.has("summary") ? try root.text("summary") : ""
     var keys: [String: [String]] = [:]
-    for procedure in Self.procedures { keys[procedure.name] = procedure.settings }
+    for procedure in Self.procedures { keys[procedure.name] = procedure.settingNames }
     steps = []
     lines = []
     self.file = file
@@ -94,6 +94,11 @@ public struct CharacterizationPlan: Sendable {
 
   /// Keys that name a step of a plan.
   public static var procedureNames: [String] { procedures.map { $0.name } }
+
+  /// The steps that a plan can have, and the settings of each: what plans are read by.
+  public static var describedSteps: [(name: String, title: String, settings: [StepSetting])] {
+    procedures.map { ($0.name, $0.title, $0.describedSettings) }
+  }
 
   public static var shippedNames: [String] {
     Bundle.module.paths(forResourcesOfType: "yaml", inDirectory: "plans")

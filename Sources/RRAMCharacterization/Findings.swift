@@ -20,6 +20,11 @@ public struct Findings: Sendable {
     public var title: String
     public var script: String
     public var tables: [Gnuplot.Table]
+    /// Of a picture that is series over axes: two such can be drawn over each other.
+    var axes = ""
+    var curves: [Curve] = []
+    /// Of a heat map, by row and column.
+    var map: [[Double]]?
     public var width = 720
     public var height = 400
   }

@@ -30,10 +30,12 @@ public protocol Procedure: Sendable {
 
 /// A procedure that plans can name.
 protocol PlanStep: Procedure {
-  /// Keys that may stand below its name.
-  static var settings: [String] { get }
-
-  init(_ section: ProfileSection) throws(ProfileError)
+  /// With every setting at its standard.
+  init()
+  /// What may stand below its name.
+  static var settings: [Setting<Self>] { get }
+  /// Refuses settings that do not go together.
+  func require(_ section: ProfileSection) throws(ProfileError)
 }
 
 extension Procedure {

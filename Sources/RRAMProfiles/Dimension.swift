@@ -5,7 +5,7 @@ package enum Dimension {
   case slew, current, pulseEnergy, power, celsius
 
   /// Unit symbols and their factors to the SI unit, the usual one first.
-  var units: [(symbol: String, factor: Double)] {
+  package var units: [(symbol: String, factor: Double)] {
     switch self {
     case .conductance: [("µS", 1e-6), ("S", 1), ("mS", 1e-3), ("nS", 1e-9)]
     case .voltage: [("V", 1), ("mV", 1e-3), ("µV", 1e-6)]
@@ -31,6 +31,12 @@ package enum Dimension {
     case .power: [("mW", 1e-3), ("W", 1)]
     case .celsius: [("°C", 1)]
     }
+  }
+
+  /// The symbols as one reads them: `s, ms or µs`.
+  package var symbols: String {
+    let all = units.map(\.symbol)
+    return all.count == 1 ? all[0] : all.dropLast().joined(separator: ", ") + " or " + all[all.count - 1]
   }
 
   /// True where only whole numbers make sense.

@@ -6,6 +6,8 @@ public struct RecordsError: Error, CustomStringConvertible, Sendable {
     let name: String
     /// The file or folder cannot be written or read.
     public static let io = Code(name: "io")
+    /// The folder that a run shall have holds something already.
+    public static let occupied = Code(name: "occupied")
     /// The record was written by a newer version.
     public static let newerVersion = Code(name: "newerVersion")
     /// The record's text cannot be understood.

@@ -13,6 +13,8 @@ public struct Report: Sendable {
     case subtable(title: String, rows: [[String]])
     /// An SVG file, put into the page.
     case picture(title: String, svg: URL)
+    /// Several beside each other, each with a caption of its own.
+    case pictures(title: String, [(caption: String, svg: URL)])
   }
 
   public init(title: String) {
@@ -21,6 +23,11 @@ public struct Report: Sendable {
 
   /// Writes the page, ended by everything the manifest says.
   public func write(to file: URL, manifest: RunManifest) throws {
+    try write(to: file, manifests: [("Manifest", manifest)])
+  }
+
+  /// Writes the page, ended by everything the manifests of its runs say.
+  public func write(to file: URL, manifests: [(title: String, manifest: RunManifest)]) throws {
     var page = """
       <!DOCTYPE html>
       <html lang="en"><head><meta charset="utf-8"><title>\(escaped(title))</title>
@@ -28,7 +35,8 @@ public struct Report: Sendable {
       body { font: 15px/1.5 sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
       table { border-collapse: collapse; margin: .5rem 0 1.5rem } th, td { padding: .25rem .75rem; border-bottom: 1px solid #ddd; text-align: left }
       .n { text-align: right; font-variant-numeric: tabular-nums } td.n { white-space: nowrap } figure { margin: 1rem 0 } svg { max-width: 100%; height: auto }
-      pre { background: #f6f6f6; padding: 1rem; overflow-x: auto }
+      .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem } .side figure { margin: 0 }
+      .wide { overflow-x: auto } pre { background: #f6f6f6; padding: 1rem; overflow-x: auto }
       </style></head><body>
       <h1>\(escaped(title))</h1>
 
@@ -42,18 +50,29 @@ public struct Report: Sendable {
       case .subtable(let title, let rows):
         page += (title.isEmpty ? "" : "<h3>\(escaped(title))</h3>\n") + Self.table(rows)
       case .picture(let title, let svg):
-        guard let data = FileManager.default.contents(atPath: svg.path) else {
-          throw RecordsError(.notFound, path: svg.path, reason: "no such picture")
-        }
-        // Only the element: an XML declaration may not stand inside a page.
-        let text = String(decoding: data, as: UTF8.self)
-        let element = text.range(of: "<svg").map { text[$0.lowerBound...] } ?? ""
-        page += "<figure><figcaption>\(escaped(title))</figcaption>\(element)</figure>\n"
+        page += try Self.figure(title, svg)
+      case .pictures(let title, let pictures):
+        page += "<p>\(escaped(title))</p>\n<div class=\"side\">\n"
+        for picture in pictures { page += try Self.figure(picture.caption, picture.svg) }
+        page += "</div>\n"
       }
     }
-    let record = String(decoding: try RunManifest.encoder.encode(manifest), as: UTF8.self)
-    page += "<h2>Manifest</h2>\n<pre>\(escaped(record))</pre>\n</body></html>\n"
+    for (title, manifest) in manifests {
+      let record = String(decoding: try RunManifest.encoder.encode(manifest), as: UTF8.self)
+      page += "<h2>\(escaped(title))</h2>\n<pre>\(escaped(record))</pre>\n"
+    }
+    page += "</body></html>\n"
     try RRAMRecords.write(Data(page.utf8), to: file)
+  }
+
+  private static func figure(_ title: String, _ svg: URL) throws -> String {
+    guard let data = FileManager.default.contents(atPath: svg.path) else {
+      throw RecordsError(.notFound, path: svg.path, reason: "no such picture")
+    }
+    // Only the element: an XML declaration may not stand inside a page.
+    let text = String(decoding: data, as: UTF8.self)
+    let element = text.range(of: "<svg").map { text[$0.lowerBound...] } ?? ""
+    return "<figure><figcaption>\(escaped(title))</figcaption>\(element)</figure>\n"
   }
 
   private static func table(_ rows: [[String]]) -> String {
@@ -66,7 +85,8 @@ public struct Report: Sendable {
           cell.count <= 24 && cell.first.map { $0.isNumber || "+-−±<≤>≥∞–.".contains($0) } == true
         }
     }
-    var table = "<table>\n"
+    // A table of many columns is scrolled by itself, not the page with it.
+    var table = "<div class=\"wide\"><table>\n"
     for (index, row) in rows.enumerated() {
       let tag = index == 0 ? "th" : "td"
       table +=
@@ -75,7 +95,7 @@ public struct Report: Sendable {
           "<\(tag)\(column < isNumeric.count && isNumeric[column] ? " class=\"n\"" : "")>\(escaped(cell))</\(tag)>"
         }.joined() + "</tr>\n"
     }
-    return table + "</table>\n"
+    return table + "</table></div>\n"
   }
 }
 

@@ -25,7 +25,7 @@ public final class RunDirectory: Sendable {
     self.folder = folder ?? home.runs.appending(path: Self.name(verb: verb, at: now))
     if let entries = try? FileManager.default.contentsOfDirectory(atPath: self.folder.path), !entries.isEmpty {
       throw RecordsError(
-        .io, path: self.folder.path, reason: "already holds \(entries.count) files; a run needs its own folder")
+        .occupied, path: self.folder.path, reason: "already holds \(entries.count) files; a run needs its own folder")
     }
     ledger = try ChipLedger(home: home)
     try makeFolder(self.folder)

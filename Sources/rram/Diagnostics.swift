@@ -55,7 +55,8 @@ func diagnose(_ error: any Error) -> Diagnosis {
       message: "\(error)",
       hint: error.code == .limit
         ? "'rram chip show ID' tells a chip's wear and its lifetime limit, 'rram info' its other limits" : nil,
-      exitCode: error.code == .malformedRecord ? ExitStatus.badInput : ExitStatus.failure)
+      exitCode: error.code == .malformedRecord
+        ? ExitStatus.badInput : error.code == .noMacro ? ExitStatus.usage : ExitStatus.failure)
   case let error as ScheduleError:
     Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
   case let error as SessionError:
@@ -80,6 +81,7 @@ private func records(_ error: RecordsError) -> Diagnosis {
   switch error.code {
   case .newerVersion: Diagnosis(message: "\(error)", hint: "update the toolkit", exitCode: ExitStatus.badInput)
   case .malformed, .notFound: Diagnosis(message: "\(error)", exitCode: ExitStatus.badInput)
+  case .occupied: Diagnosis(message: "\(error)", hint: "name another folder", exitCode: ExitStatus.usage)
   case .tool: Diagnosis(message: "\(error)", hint: "'tools/setup run' installs gnuplot", exitCode: ExitStatus.failure)
   default: Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
   }
@@ -126,6 +128,7 @@ private func board(_ error: BoardError) -> Diagnosis {
     }
     return Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
   case .busy, .timedOut, .replyLost: return Diagnosis(message: "\(error)", exitCode: ExitStatus.busy)
+  case .badArgument: return Diagnosis(message: "\(error)", exitCode: ExitStatus.usage)
   case .versionMismatch:
     return Diagnosis(
       message: "\(error)", hint: "update the side with the lower level: the firmware, or this toolkit",

@@ -58,6 +58,12 @@ func checkWritable(_ path: String?) throws {
   }
 }
 
+/// Refuses an ending that says another form than the one that is written.
+func checkEnding(_ path: String?, of option: String, _ endings: String...) throws {
+  guard let path, !endings.contains(where: { path.hasSuffix($0) }) else { return }
+  throw ValidationError("\(option) \(path): this file is written as \(endings.joined(separator: " or "))")
+}
+
 /// Options of verbs that talk to a board by frames.
 struct LinkOptions: ParsableArguments {
   @Option(help: "Write what crosses the link as USB packets (pcapng), for Wireshark with protocols/wireshark/rram.lua.")

@@ -26,12 +26,17 @@ private struct Document<Content: Encodable>: Encodable {
   }
 }
 
+/// The JSON document of an answer.
+func document(_ output: some CommandOutput) throws -> Data {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  return try encoder.encode(Document(content: output))
+}
+
 /// Writes the answer to stdout, and ends the command with the answer's exit status.
 func answer(_ output: some CommandOutput, json: Bool) throws {
   if json {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    write(String(decoding: try encoder.encode(Document(content: output)), as: UTF8.self), to: .standardOutput)
+    write(String(decoding: try document(output), as: UTF8.self), to: .standardOutput)
   } else {
     write(output.text, to: .standardOutput)
   }

@@ -52,4 +52,24 @@ import Testing
     let error = #expect(throws: ProfileError.self) { try CharacterizationPlan(yaml: yaml, file: "mine.yaml") }
     #expect("\(error.map { "\($0)" } ?? "")".contains(message), "\(String(describing: error))")
   }
+
+  /// What help says of a setting holds: a plan that writes every standard out is the plan that writes none, and no key is missing.
+  @Test func helpSaysWhatHolds() throws {
+    for step in CharacterizationPlan.describedSteps {
+      #expect(!step.settings.isEmpty && step.settings.allSatisfy { !$0.meaning.isEmpty && !$0.values.isEmpty })
+      // Words stand where a step has no value.
+      let written = step.settings.filter { $0.standard.first.map { $0.isNumber || $0 == "[" } == true }
+      let plan = try CharacterizationPlan.step(
+        step.name, settings: written.map { (key: $0.name, value: $0.standard) })
+      let standard = try CharacterizationPlan.step(step.name)
+      #expect("\(plan.steps[0])" == "\(standard.steps[0])")
+      let error = #expect(throws: ProfileError.self) {
+        try CharacterizationPlan.step(step.name, settings: [(key: "nothing", value: "1")])
+      }
+      let keys = step.settings.map(\.name).joined(separator: ", ")
+      #expect("\(error.map { "\($0)" } ?? "")".contains("unknown key 'nothing' (valid: \(keys))"), "\(step.name)")
+    }
+    let retention = try #require(CharacterizationPlan.describedSteps.first { $0.name == "retention" })
+    #expect(retention.settings.map(\.standard) == ["768", "4", "[25 °C, 65 °C, 105 °C]", "1 s", "1000 s", "2"])
+  }
 }

@@ -31,7 +31,7 @@ import Testing
     defer { try? FileManager.default.removeItem(at: home.root) }
     let first = try run()
     #expect { try run(folder: first.folder) } throws: { error in
-      "\(error)".contains(first.folder.path) && (error as? RecordsError)?.code == .io
+      "\(error)".contains(first.folder.path) && (error as? RecordsError)?.code == .occupied
     }
     #expect(try RunManifest.read(from: first.folder).exitStatus == nil)
   }

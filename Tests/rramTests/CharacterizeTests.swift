@@ -90,6 +90,9 @@ import Testing
     #expect(try await bench.rram("export", "--run", "report").status == 64)
     #expect(try await bench.rram("export", "--run", "nothing", "-o", "out").status == 65)
 
+    let occupied = try await bench.rram("--board", Self.chip, "characterize", "./short.yaml", "-o", "report")
+    #expect(occupied.status == 64 && occupied.stderr.contains("a run needs its own folder"), "\(occupied.stderr)")
+
     // Nothing is left to do: the report is drawn again from what is there.
     let again = try await bench.rram("--board", Self.chip, "characterize", "--resume", "report")
     #expect(again.status == 0 && again.stderr.contains("3/3 Read noise: done before"), "\(again.stderr)")
@@ -113,7 +116,7 @@ import Testing
 
   /// The page as a browser shows it: every picture has something drawn in it, and nothing is fetched. Chromium is a package of
   /// 'tools/setup test'; without it the test says so and ends.
-  @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/chromium"), "chromium is not installed"))
+  @Test(.enabled(if: Browser.isInstalled, "chromium is not installed"))
   func aBrowserShowsEveryPicture() async throws {
     let bench = try Workbench()
     try """
@@ -131,29 +134,8 @@ import Testing
     #expect(made.status == 0, "\(made.stderr)")
     #expect(made.stderr.contains("absoluteScale: uncalibrated"))
     let page = try String(contentsOfFile: bench.path("report/report.html"), encoding: .utf8)
-    #expect(
-      !page.contains("http://www.w3.org/1999/xlink\" href=\"http") && !page.contains("<script")
-        && !page.contains("src="))
-    // What is drawn in an SVG element has an extent; frame and background alone are few elements.
-    let probe = page.replacing(
-      "</body>",
-      with: """
-        <script>document.title = Array.from(document.querySelectorAll('figure svg')).map(s => {
-          const b = s.getBBox(); const drawn = s.querySelectorAll('path, use, circle, image, polygon, rect').length;
-          return (b.width > 100 && b.height > 100) ? drawn : 0; }).join(' ')</script></body>
-        """)
-    try probe.write(toFile: bench.path("probe.html"), atomically: true, encoding: .utf8)
-    let shown = try await Subprocess.run(
-      .path("/usr/bin/chromium"),
-      arguments: [
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--virtual-time-budget=5000",
-        "--dump-dom",
-        "--user-data-dir=\(bench.path("browser"))", "file://\(bench.path("probe.html"))",
-      ], output: .string(limit: 1 << 24), error: .string(limit: 1 << 20))
-    let dom = shown.standardOutput
-    let title = try #require(
-      dom.firstMatch(of: /<title>([0-9 ]+)<\/title>/)?.1, "the page's own count of what is drawn")
-    let counts = title.split(separator: " ").compactMap { Int($0) }
+    #expect(Browser.isSelfContained(page))
+    let counts = try await Browser.drawn(in: page, folder: bench.path("browser"))
     #expect(counts.count == page.components(separatedBy: "<figure>").count - 1 && counts.count >= 11, "\(counts)")
     #expect(counts.allSatisfy { $0 > 12 }, "\(counts)")
 
@@ -244,7 +226,11 @@ import Testing
       (["characterize", "quickly"], 64, "there is no 'quickly' (valid: full, quick, converters, bringUp, contact"),
       (["characterize", "./bad.yaml"], 65, "./bad.yaml:3: steps[1].forming: unknown key 'cels' (valid: cells)"),
       (["characterize", "--resume", "nowhere"], 65, "no run is called 'nowhere'"),
-      (["characterize", "quick", "--macro", "9"], 1, "there is no macro 9; the board has 4, from 0"),
+      (["characterize", "quick", "--macro", "9"], 64, "there is no macro 9; the board has 4, from 0"),
+      (["read", "--macro", "7"], 64, "no macro 7 on a board with 4"),
+      (["read", "-o", "a.csv"], 64, "-o a.csv: this file is written as .npy"),
+      (["sample", "ring", "-o", "a.csv"], 64, "-o a.csv: this file is written as .npz"),
+      (["characterize", "nothing", "--steps"], 64, "'nothing' is no step: converters, "),
       (["characterize", "quick", "--exclude", "3"], 64, "--exclude 3: expected ROW:COLUMN, ROW: or :COLUMN"),
     ] {
       let result = try await bench.rram(["--board", Self.chip] + arguments)

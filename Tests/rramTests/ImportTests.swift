@@ -40,4 +40,71 @@ import Testing
     let exported = try String(contentsOfFile: bench.path("out/01-programming.240.csv"), encoding: .utf8)
     #expect(exported.hasPrefix("index0,row,column,target_S,verify_S,pulses,accepted\r\n0,0,20,"))
   }
+
+  /// Two chips of our own and one from elsewhere, set beside each other: figures with their difference, pictures of both in one.
+  @Test(.enabled(if: Browser.isInstalled, "chromium is not installed"))
+  func aComparisonShowsBoth() async throws {
+    let bench = try Workbench()
+    try """
+    name: short
+    steps:
+      - forming: {cells: 400}
+      - programming: {cells: 64, levels: 4, laterReads: 4}
+      - relaxation: {cells: 64, levels: 4, until: 10 s, perDecade: 2}
+      - readNoise: {cells: 4, reads: 32}
+      - matrixProduct: {rows: 8, columns: 8, vectors: 8}
+      - arrayMap:
+    """.write(toFile: bench.path("short.yaml"), atomically: true, encoding: .utf8)
+    for seed in [3, 4] {
+      let board = "emu:profile=hfox-analog,seed=\(seed),state=die\(seed).npz"
+      let made = try await bench.rram("--board", board, "characterize", "./short.yaml", "-o", "\(seed)/report")
+      #expect(made.status == 0, "\(made.stderr)")
+    }
+    // Relaxation at the same levels, far less than those chips have: the intervals cannot but exclude each other.
+    var table = "row,column,target_uS,verify_uS,conductance_uS,time_s\n"
+    for (level, target) in [1.0, 14, 27, 40].enumerated() {
+      for cell in 0..<20 {
+        for (age, change) in [(1.0, 0.001), (3.16227766, 0.0015), (10, 0.002)] {
+          table += "\(cell),\(level),\(target),\(target),\(target + change * Double(cell % 5 - 2)),\(age)\n"
+        }
+      }
+    }
+    try table.write(toFile: bench.path("calm.csv"), atomically: true, encoding: .utf8)
+    let imported = try await bench.rram("import", "calm.csv", "-o", "calm")
+    #expect(imported.status == 0, "\(imported.stderr)")
+
+    // Both folders are called 'report': the name alone does not say which.
+    let which = try await bench.rram("runs", "show", "report")
+    #expect(which.status == 64 && which.stderr.contains("2 runs are called 'report': "), "\(which.stderr)")
+    #expect(try await bench.rram("runs", "list").stdout.contains("/4/report "))
+    let chips = try await bench.rram(
+      "chip", "compare", "EMU-hfox-analog-3", "EMU-hfox-analog-4", "--report", "chips", "--json")
+    #expect(chips.status == 0, "\(chips.stderr)")
+    let runs = try #require(try chips.json()["runs"] as? [String: Any])
+    #expect((runs["second"] as? [String: Any])?["folder"] as? String == bench.path("4/report"))
+    #expect((runs["figures"] as? [[String: Any]])?.count ?? 0 > 20 && (runs["onlyFirst"] as? [String]) == [])
+    let page = try String(contentsOfFile: bench.path("chips/comparison.html"), encoding: .utf8)
+    #expect(Browser.isSelfContained(page) && page.contains("it is modelled, not measured"))
+    let counts = try await Browser.drawn(in: page, folder: bench.path("browser"))
+    #expect(counts.count == page.components(separatedBy: "<figure>").count - 1 && counts.count >= 13, "\(counts)")
+    #expect(counts.allSatisfy { $0 > 12 }, "\(counts)")
+    // The same figures as JSON, file and answer.
+    let file = try JSONSerialization.jsonObject(
+      with: Data(contentsOf: URL(filePath: bench.path("chips/comparison.json"))))
+    #expect(
+      NSDictionary(dictionary: try #require(file as? [String: Any])) == NSDictionary(dictionary: try chips.json()))
+
+    let both = try await bench.rram("runs", "compare", "3/report", "calm", "--report", "one.html", "--json")
+    #expect(both.status == 0, "\(both.stderr)")
+    let figures = try #require(try both.json()["figures"] as? [[String: Any]])
+    let spread = try #require(
+      figures.first { $0["name"] as? String == "Relaxation: 27 µS: σ of the change after 10 s" }, "\(figures)")
+    let difference = try #require(spread["difference"] as? Double)
+    #expect(spread["differs"] as? Bool == true && difference < -0.5)
+    let calm = try #require((spread["second"] as? [String: Any])?["value"] as? Double)
+    #expect(abs(calm - 0.00290) < 1e-4)
+    let one = try String(contentsOfFile: bench.path("one.html"), encoding: .utf8)
+    #expect(one.contains("B: These values were measured elsewhere"))
+    #expect(try await Browser.drawn(in: one, folder: bench.path("browser")).allSatisfy { $0 > 12 })
+  }
 }

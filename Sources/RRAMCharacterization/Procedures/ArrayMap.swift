@@ -10,16 +10,14 @@ public struct ArrayMap: PlanStep {
   public static let title = "Array"
   public static let needsFormedCells = false
   public static let wears = false
-  static let settings = ["averages"]
+  static let settings: [Setting<Self>] = [
+    .whole("averages", \.averages, in: 1...256, "conversions averaged per cell")
+  ]
 
   /// Conversions averaged per cell.
   public var averages = 4
 
   public init() {}
-
-  init(_ section: ProfileSection) throws(ProfileError) {
-    averages = try section.whole("averages", in: 1...256, default: averages)
-  }
 
   public func cost(at site: Site) -> Cost {
     .rounds(1, cells: site.block.cellCount, averages: averages, pulsed: false, at: site)

@@ -10,7 +10,15 @@ public struct BringUp: PlanStep {
   public static let title = "Bring-up on a board of resistors"
   public static let needsFormedCells = false
   public static let wears = false
-  static let settings = ["resistance", "tolerance", "averages"]
+  static let settings: [Setting<Self>] = [
+    .quantity(
+      "resistance", .resistance, "what stands in every place of the macro", get: { $0.resistance.rawValue },
+      set: { $0.resistance = Ohms($1) }),
+    .quantity(
+      "tolerance", .ratio, "how far a reading may be off: the resistors' tolerance and that of the read",
+      get: { $0.tolerance }, set: { $0.tolerance = $1 }),
+    .whole("averages", \.averages, in: 1...4096, "conversions averaged per cell"),
+  ]
 
   /// What stands in every place of the macro.
   public var resistance = Ohms(100e3)
@@ -20,13 +28,10 @@ public struct BringUp: PlanStep {
 
   public init() {}
 
-  init(_ section: ProfileSection) throws(ProfileError) {
-    if let value = try section.quantity("resistance", .resistance) { resistance = Ohms(value) }
+  func require(_ section: ProfileSection) throws(ProfileError) {
     try section.require(resistance > .zero, "resistance", "\(resistance) is not greater than 0")
-    tolerance = try section.quantity("tolerance", .ratio) ?? tolerance
     try section.require(
       (1e-6...0.5).contains(tolerance), "tolerance", "\(tolerance * 100) % is not between 0.0001 and 50 %")
-    averages = try section.whole("averages", in: 1...4096, default: averages)
   }
 
   public func cost(at site: Site) -> Cost {

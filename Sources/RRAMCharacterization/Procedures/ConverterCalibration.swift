@@ -15,7 +15,23 @@ public struct ConverterCalibration: PlanStep {
   public static let title = "Converters and amplifiers"
   public static let needsFormedCells = false
   public static let wears = false
-  static let settings = ["averages", "measured", "instrument", "meter"]
+  static let settings: [Setting<Self>] = [
+    .whole("averages", \.averages, in: 1...4096, "conversions averaged per input and column"),
+    .quantities(
+      "measured", .resistance, "what an instrument measured of the board's resistors, in their order",
+      none: "their nominal values", get: { $0.measured?.map(\.rawValue) }, set: { $0.measured = $1.map { Ohms($0) } }),
+    .other(
+      "instrument", "which instrument that was", values: "text",
+      text: { $0.instrument.isEmpty ? "none" : $0.instrument },
+      read: { section, step throws(ProfileError) in step.instrument = try section.text("instrument") }),
+    .other(
+      "meter", "a source-meter that is asked for the resistors", values: "HOST:PORT", text: { _ in "none" },
+      read: { section, step throws(ProfileError) in
+        step.meter = SourceMeter.Address(try section.text("meter"))
+        let isAddress = step.meter != nil
+        try section.require(isAddress, "meter", "is not HOST:PORT of an instrument")
+      }),
+  ]
 
   /// Conversions averaged per input and column.
   public var averages = 16
@@ -28,19 +44,14 @@ public struct ConverterCalibration: PlanStep {
 
   public init() {}
 
-  init(_ section: ProfileSection) throws(ProfileError) {
-    averages = try section.whole("averages", in: 1...4096, default: averages)
-    measured = try section.quantities("measured", .resistance)?.map { Ohms($0) }
-    if section.has("instrument") { instrument = try section.text("instrument") }
+  func require(_ section: ProfileSection) throws(ProfileError) {
     try section.require(
       (measured == nil) == instrument.isEmpty, "measured", "needs 'instrument' beside it, and the other way round")
     try section.require(
       measured?.allSatisfy { $0 > .zero } ?? true, "measured", "holds a resistance that is not greater than 0")
-    if section.has("meter") {
-      meter = SourceMeter.Address(try section.text("meter"))
-      try section.require(meter != nil, "meter", "is not HOST:PORT of an instrument")
-      try section.require(measured == nil, "meter", "stands beside 'measured': one of them says what the resistors are")
-    }
+    try section.require(
+      meter == nil || measured == nil, "meter",
+      "stands beside 'measured': one of them says what the resistors are")
   }
 
   public func obstacle(at site: Site) -> String? {

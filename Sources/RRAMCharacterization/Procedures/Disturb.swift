@@ -13,7 +13,12 @@ internal import RRAMWire
 public struct Disturb: PlanStep {
   public static let name = "disturb"
   public static let title = "Disturb"
-  static let settings = ["rows", "pulses", "reads", "perDecade"]
+  static let settings: [Setting<Self>] = [
+    .whole("rows", \.rows, in: 1...512, "rows with an aggressor; as many again wait beside them"),
+    .whole("pulses", \.pulses, in: 1...10_000_000, "SET pulses of an aggressor"),
+    .whole("reads", \.reads, in: 0...10_000_000, "reads of every cell at the largest voltage that reads may have"),
+    .whole("perDecade", \.perDecade, in: 1...20, "looks at the cells a decade of pulses or reads"),
+  ]
 
   /// With an aggressor; as many again wait beside them.
   public var rows = 8
@@ -24,13 +29,6 @@ public struct Disturb: PlanStep {
   public var perDecade = 2
 
   public init() {}
-
-  init(_ section: ProfileSection) throws(ProfileError) {
-    rows = try section.whole("rows", in: 1...512, default: rows)
-    pulses = try section.whole("pulses", in: 1...10_000_000, default: pulses)
-    reads = try section.whole("reads", in: 0...10_000_000, default: reads)
-    perDecade = try section.whole("perDecade", in: 1...20, default: perDecade)
-  }
 
   private func schedule(_ total: Int) -> [Int] {
     let decades = log10(Double(max(1, total)))
@@ -169,47 +167,38 @@ public struct Disturb: PlanStep {
       "\(victims.count) cells shared the row of a pulsed one, \(waiting.count) waited in other rows; what relaxation does to both drops out of the "
         + "difference. In the shift by reads it is included."
     ]
+    func band(_ title: String, _ rows: [[Double]], _ place: Int) -> [Findings.Picture.Curve] {
+      let colour = Findings.Picture.colour(place)
+      return [
+        .init(rows: rows, using: "1:2:4", style: "filledcurves", colour: colour, isBackground: true),
+        .init(title: title, rows: rows, using: "1:3", style: "linespoints lw 2 pt 7 ps 0.5", colour: colour),
+      ]
+    }
+    func axes(_ x: String) -> String {
+      "set logscale x\nset xlabel '\(x)'\nset ylabel 'ΔG (µS)'\nset style fill transparent solid 0.25 noborder"
+    }
     findings.pictures = [
-      .init(
-        title: "Change against pulses of a cell in the row: 10 %, median and 90 %",
-        script: """
-          set logscale x
-          set key top left
-          set xlabel 'pulses'
-          set ylabel 'ΔG (µS)'
-          set style fill transparent solid 0.25 noborder
-          plot $struck using 1:2:4 with filledcurves lc rgb '#b2182b' notitle, $struck using 1:3 with linespoints lw 2 pt 7 ps 0.5 lc rgb '#b2182b' title 'row pulsed', \
-            $waiting using 1:2:4 with filledcurves lc rgb '#21518c' notitle, $waiting using 1:3 with linespoints lw 2 pt 7 ps 0.5 lc rgb '#21518c' title 'row waited'
-          """,
-        tables: [("struck", victims), ("waiting", waiting)].map { name, cells in
-          .init(
-            name,
-            rows: pulses.indices.dropFirst().map { point in
+      .plot(
+        "Change against pulses of a cell in the row: 10 %, median and 90 %", axes: axes("pulses"),
+        [("row pulsed", victims, 1), ("row waited", waiting, 0)].flatMap { title, cells, place in
+          band(
+            title,
+            pulses.indices.dropFirst().map { point in
               let changes = cells.map { change(point, $0) }
               return [pulses[point], quantile(changes, 0.1), median(changes), quantile(changes, 0.9)]
-            })
-        })
+            }, place)
+        }, key: "top left")
     ]
     if reads.count > 1 {
       findings.pictures.append(
-        .init(
-          title: "Change against reads: 10 %, median and 90 %",
-          script: """
-            set logscale x
-            set key off
-            set xlabel 'reads'
-            set ylabel 'ΔG (µS)'
-            set style fill transparent solid 0.25 noborder
-            plot $reads using 1:2:4 with filledcurves lc rgb '#21518c', $reads using 1:3 with linespoints lw 2 pt 7 ps 0.5 lc rgb '#21518c'
-            """,
-          tables: [
-            .init(
-              "reads",
-              rows: reads.indices.dropFirst().map { point in
-                let changes = good.map { readRows[point][$0] - readRows[0][$0] }
-                return [reads[point], quantile(changes, 0.1), median(changes), quantile(changes, 0.9)]
-              })
-          ]))
+        .plot(
+          "Change against reads: 10 %, median and 90 %", axes: axes("reads"),
+          band(
+            "",
+            reads.indices.dropFirst().map { point in
+              let changes = good.map { readRows[point][$0] - readRows[0][$0] }
+              return [reads[point], quantile(changes, 0.1), median(changes), quantile(changes, 0.9)]
+            }, 0)))
     }
     return findings
   }

@@ -12,7 +12,12 @@ internal import RRAMWire
 public struct Endurance: PlanStep {
   public static let name = "endurance"
   public static let title = "Endurance"
-  static let settings = ["cells", "cycles", "perDecade", "window"]
+  static let settings: [Setting<Self>] = [
+    .whole("cells", \.cells, in: 1...4096, "cells that are cycled"),
+    .whole("cycles", \.cycles, in: 1...1_000_000_000, "SET and RESET cycles of each"),
+    .whole("perDecade", \.perDecade, in: 1...20, "reads of both states a decade of cycles"),
+    .plain("window", \.window, in: 1.01...1e6, "least ratio of a working cell's two conductances"),
+  ]
 
   public var cells = 16
   public var cycles = 100_000
@@ -21,13 +26,6 @@ public struct Endurance: PlanStep {
   public var window = 10.0
 
   public init() {}
-
-  init(_ section: ProfileSection) throws(ProfileError) {
-    cells = try section.whole("cells", in: 1...4096, default: cells)
-    cycles = try section.whole("cycles", in: 1...1_000_000_000, default: cycles)
-    perDecade = try section.whole("perDecade", in: 1...20, default: perDecade)
-    window = try section.plain("window", in: 1.01...1e6, default: window)
-  }
 
   /// Cycles after which both states are read: 1, then even on a logarithmic scale, the last one included.
   var schedule: [Int] {
@@ -155,30 +153,26 @@ public struct Endurance: PlanStep {
         schedule.indices.map { [schedule[$0], 1e-3 / max(rows[$0][cell], 1e-12)] } + [[]]
       }
     }
+    func middle(_ rows: [[Double]]) -> [[Double]] {
+      schedule.indices.map { [schedule[$0], median(rows[$0].map { 1e-3 / max($0, 1e-12) })] }
+    }
     findings.pictures = [
-      .init(
-        title: "Resistance of both states against cycles: cells and medians",
-        script: """
+      .plot(
+        "Resistance of both states against cycles: cells and medians",
+        axes: """
           set logscale xy
-          set key outside right
           set xlabel 'cycles'
           set ylabel 'resistance (kΩ)'
           set format x '10^{%L}'
-          plot $high with lines lw 0.4 lc rgb '#e6a3a8' notitle, $low with lines lw 0.4 lc rgb '#b0c4de' notitle, \
-            $median using 1:2 with linespoints lw 2 pt 7 ps 0.5 lc rgb '#b2182b' title 'HRS', \
-            $median using 1:3 with linespoints lw 2 pt 7 ps 0.5 lc rgb '#21518c' title 'LRS'
           """,
-        tables: [
-          .init("high", rows: curves(high)), .init("low", rows: curves(low)),
+        [
+          .init(rows: curves(high), style: "lines lw 0.4", colour: "#e6a3a8", isBackground: true),
+          .init(rows: curves(low), style: "lines lw 0.4", colour: Findings.Picture.pale, isBackground: true),
           .init(
-            "median",
-            rows: schedule.indices.map {
-              [
-                schedule[$0], median(high[$0].map { 1e-3 / max($0, 1e-12) }),
-                median(low[$0].map { 1e-3 / max($0, 1e-12) }),
-              ]
-            }),
-        ])
+            title: "HRS", rows: middle(high), style: "linespoints lw 2 pt 7 ps 0.5", colour: Findings.Picture.colour(1)),
+          .init(
+            title: "LRS", rows: middle(low), style: "linespoints lw 2 pt 7 ps 0.5", colour: Findings.Picture.colour(0)),
+        ], key: "outside right")
     ]
     return findings
   }

@@ -11,16 +11,14 @@ public struct Forming: PlanStep {
   public static let title = "Forming"
   public static let needsFormedCells = false
   public static let wears = false
-  static let settings: [String] = ["cells"]
+  static let settings: [Setting<Self>] = [
+    .whole("cells", \.cells, in: 1...1_000_000, "at most so many cells, spread over the macro")
+  ]
 
   /// At most so many cells, spread over the macro.
   public var cells = 1_000_000
 
   public init() {}
-
-  init(_ section: ProfileSection) throws(ProfileError) {
-    cells = try section.whole("cells", in: 1...1_000_000, default: cells)
-  }
 
   private func request(_ cells: CellSelection, at site: Site) -> Form {
     let options = FormOptions(site.profile)

@@ -11,7 +11,18 @@ internal import RRAMWire
 public struct IVSweep: PlanStep {
   public static let name = "ivSweep"
   public static let title = "I–V sweeps"
-  static let settings = ["cells", "cycles", "points", "until", "averages", "compliance"]
+  static let settings: [Setting<Self>] = [
+    .whole("cells", \.cells, in: 1...65536, "cells that are swept"),
+    .whole("cycles", \.cycles, in: 0...100_000, "pulsed sweeps of each: RESET, then SET"),
+    .whole("points", \.points, in: 2...1000, "voltages of the staircase, even up to 'until'"),
+    .quantity(
+      "until", .voltage, "end of the staircase", none: "as far as reads may go", get: { $0.until?.rawValue },
+      set: { $0.until = Volts($1) }),
+    .whole("averages", \.averages, in: 1...4096, "conversions averaged at each voltage of the staircase"),
+    .quantity(
+      "compliance", .current, "a cell whose current would exceed it gets no further SET pulse", none: "none",
+      get: { $0.compliance?.rawValue }, set: { $0.compliance = Amperes($1) }),
+  ]
 
   public var cells = 16
   /// Pulsed sweeps of each cell: RESET, then SET.
@@ -27,14 +38,8 @@ public struct IVSweep: PlanStep {
 
   public init() {}
 
-  init(_ section: ProfileSection) throws(ProfileError) {
-    cells = try section.whole("cells", in: 1...65536, default: cells)
-    cycles = try section.whole("cycles", in: 0...100_000, default: cycles)
-    points = try section.whole("points", in: 2...1000, default: points)
-    until = try section.quantity("until", .voltage).map { Volts($0) }
+  func require(_ section: ProfileSection) throws(ProfileError) {
     try section.require(until ?? Volts(1) > .zero, "until", "is not greater than 0 V")
-    averages = try section.whole("averages", in: 1...4096, default: averages)
-    compliance = try section.quantity("compliance", .current).map { Amperes($0) }
     try section.require(compliance ?? Amperes(1) > .zero, "compliance", "is not greater than 0 A")
   }
 
@@ -136,29 +141,24 @@ public struct IVSweep: PlanStep {
       Bootstrap.estimate(
         "curvature 1/V₀² of I = G V₀ sinh(V/V₀), median", of: conducting.map { curvature[$0] }, unit: "1/V²", median),
     ]
-    var tables: [Gnuplot.Table] = [
-      .init(
-        "stairs",
-        rows: (0..<min(cells, 100)).flatMap { cell in
-          voltages.indices.map { [voltages[$0], abs(currents[$0][cell]) * 1e6] } + [[]]
-        }),
-      .init("stairsmedian", rows: voltages.indices.map { [voltages[$0], median(currents[$0]) * 1e6] }),
-    ]
     findings.pictures = [
-      .init(
-        title: "Staircase below the limit of reads: cells and their median",
-        script: """
-          set key off
-          set xlabel 'voltage (V)'
-          set ylabel '|I| (µA)'
-          set logscale y
-          plot $stairs with lines lw 0.4 lc rgb '#b0c4de', $stairsmedian with linespoints lw 2 pt 7 ps 0.5 lc rgb '#21518c'
-          """, tables: tables)
+      .plot(
+        "Staircase below the limit of reads: cells and their median",
+        axes: "set xlabel 'voltage (V)'\nset ylabel '|I| (µA)'\nset logscale y",
+        [
+          .init(
+            rows: (0..<min(cells, 100)).flatMap { cell in
+              voltages.indices.map { [voltages[$0], abs(currents[$0][cell]) * 1e6] } + [[]]
+            }, style: "lines lw 0.4", colour: Findings.Picture.pale, isBackground: true),
+          .init(
+            rows: voltages.indices.map { [voltages[$0], median(currents[$0]) * 1e6] },
+            style: "linespoints lw 2 pt 7 ps 0.5", colour: Findings.Picture.colour(0)),
+        ])
     ]
     let shape = try measurement.array("set_curve_S").shape
     let cycles = shape[0]
     guard cycles > 0 else { return findings }
-    tables = []
+    var (each, medians): ([Findings.Picture.Curve], [Findings.Picture.Curve]) = ([], [])
     let read = try measurement.value("read_V")
     for (name, sign) in [("reset", -1.0), ("set", 1.0)] {
       let amplitudes = try measurement.values("\(name)_V")
@@ -167,21 +167,20 @@ public struct IVSweep: PlanStep {
         abs(values[(cycle * amplitudes.count + step) * cells + cell]) * read * 1e6
       }
       let shown = min(200, cells * cycles)
-      tables.append(
+      each.append(
         .init(
-          name,
           rows: (0..<shown).flatMap { index in
             amplitudes.indices.map { [sign * amplitudes[$0], current(index / cells, $0, index % cells)] } + [[]]
-          }))
-      tables.append(
+          }, style: "lines lw 0.4", colour: Findings.Picture.pale, isBackground: true))
+      medians.append(
         .init(
-          "\(name)median",
+          title: name.uppercased(),
           rows: amplitudes.indices.map { step in
             [
               sign * amplitudes[step],
               median((0..<cycles).flatMap { cycle in (0..<cells).map { current(cycle, step, $0) } }),
             ]
-          }))
+          }, style: "linespoints lw 2 pt 7 ps 0.5", colour: Findings.Picture.colour(sign > 0 ? 0 : 1)))
     }
     let compliance = try measurement.value("compliance_A")
     findings.remarks = [
@@ -191,16 +190,13 @@ public struct IVSweep: PlanStep {
           : " No compliance was set.")
     ]
     findings.pictures.append(
-      .init(
-        title: "Pulsed sweeps: |I| at the read voltage after each pulse, and the median",
-        script: """
+      .plot(
+        "Pulsed sweeps: |I| at the read voltage after each pulse, and the median",
+        axes: """
           set logscale y
-          set key off
           set xlabel 'amplitude (V): RESET to the left, SET to the right'
           set ylabel '|I| (µA)'
-          plot $set with lines lw 0.4 lc rgb '#b0c4de', $reset with lines lw 0.4 lc rgb '#b0c4de', \
-            $setmedian with linespoints lw 2 pt 7 ps 0.5 lc rgb '#21518c', $resetmedian with linespoints lw 2 pt 7 ps 0.5 lc rgb '#b2182b'
-          """, tables: tables))
+          """, each + medians))
     return findings
   }
 }

@@ -10,7 +10,11 @@ internal import RRAMWire
 public struct LevelProgramming: PlanStep {
   public static let name = "programming"
   public static let title = "Multi-level programming"
-  static let settings = ["cells", "levels", "laterReads"]
+  static let settings: [Setting<Self>] = [
+    .whole("cells", \.cells, in: 4...65536, "cells that are written"),
+    .whole("levels", \.levels, in: 2...64, "levels, even over the window"),
+    .whole("laterReads", \.laterReads, in: 1...4096, "reads averaged after the write"),
+  ]
 
   public var cells = 512
   public var levels = 8
@@ -18,12 +22,6 @@ public struct LevelProgramming: PlanStep {
   public var laterReads = 64
 
   public init() {}
-
-  init(_ section: ProfileSection) throws(ProfileError) {
-    cells = try section.whole("cells", in: 4...65536, default: cells)
-    levels = try section.whole("levels", in: 2...64, default: levels)
-    laterReads = try section.whole("laterReads", in: 1...4096, default: laterReads)
-  }
 
   public func cost(at site: Site) -> Cost {
     .writing(cells, at: site) + .rounds(1, cells: cells, averages: laterReads, pulsed: false, at: site)
@@ -139,19 +137,21 @@ public struct LevelProgramming: PlanStep {
     if let age = try measurement.optionalValues("later_age_s")?.first {
       findings.remarks.append("'Later' is the read \(text(age)) s after the write.")
     }
-    let moments = [("later", "#21518c", 0.3, later), ("when accepted", "#e08030", 0.2, verify)].compactMap {
-      name, colour, size, values in values.map { (name: name, colour: colour, size: size, values: $0) }
+    // A later read says more than the one that ended the write; in a comparison it stands alone.
+    let moments = [
+      ("later", Findings.Picture.colour(0), 0.3, later), ("when accepted", Findings.Picture.colour(3), 0.2, verify),
+    ]
+    .compactMap { name, colour, size, values in
+      values.map { values in
+        Findings.Picture.Curve(
+          title: name, rows: good.map { [targets[$0], values[$0] - targets[$0]] }, style: "points pt 7 ps \(size)",
+          colour: colour, isBackground: name != moment)
+      }
     }
     findings.pictures = [
-      .init(
-        title: "Error of accepted cells against their target",
-        script: "set xlabel 'target (µS)'\nset ylabel 'error (µS)'\nset key top left\nplot "
-          + moments.indices.map {
-            "$moment\($0) with points pt 7 ps \(moments[$0].size) lc rgb '\(moments[$0].colour)' title '\(moments[$0].name)'"
-          }.joined(separator: ", "),
-        tables: moments.enumerated().map { place, moment in
-          .init("moment\(place)", rows: good.map { [targets[$0], moment.values[$0] - targets[$0]] })
-        }),
+      .plot(
+        "Error of accepted cells against their target",
+        axes: "set xlabel 'target (µS)'\nset ylabel 'error (µS)'", moments, key: "top left"),
       .distributions(
         "Conductance by level, cumulative",
         groups.map { group in ("\(group.label) µS", group.cells.map { held[$0] }) }, x: "conductance \(moment) (µS)"),

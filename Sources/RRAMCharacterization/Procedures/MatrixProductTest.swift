@@ -9,7 +9,14 @@ public struct MatrixProductTest: PlanStep {
   public static let name = "matrixProduct"
   public static let title = "Matrix product"
   public static let wears = false
-  static let settings = ["rows", "columns", "vectors", "amplitude"]
+  static let settings: [Setting<Self>] = [
+    .whole("rows", \.rows, in: 1...65536, "rows that are driven"),
+    .whole("columns", \.columns, in: 1...65536, "columns that are sensed"),
+    .whole("vectors", \.vectors, in: 4...100_000, "products that are measured"),
+    .quantity(
+      "amplitude", .voltage, "row voltages are even over ± this", none: "half of what a read may use",
+      get: { $0.amplitude?.rawValue }, set: { $0.amplitude = Volts($1) }),
+  ]
 
   public var rows = 32
   public var columns = 32
@@ -18,13 +25,6 @@ public struct MatrixProductTest: PlanStep {
   public var amplitude: Volts?
 
   public init() {}
-
-  init(_ section: ProfileSection) throws(ProfileError) {
-    rows = try section.whole("rows", in: 1...65536, default: rows)
-    columns = try section.whole("columns", in: 1...65536, default: columns)
-    vectors = try section.whole("vectors", in: 4...100_000, default: vectors)
-    amplitude = try section.quantity("amplitude", .voltage).map { Volts($0) }
-  }
 
   private func block(at site: Site) -> CellBlock {
     let shape = site.block.shape

@@ -9,7 +9,16 @@ internal import RRAMWire
 public struct PulseResponse: PlanStep {
   public static let name = "pulseResponse"
   public static let title = "Pulse response"
-  static let settings = ["cells", "pulses", "set", "reset"]
+  static let settings: [Setting<Self>] = [
+    .whole("cells", \.cells, in: 1...65536, "cells that are pulsed"),
+    .whole("pulses", \.pulses, in: 1...100_000, "pulses of each kind"),
+    .quantity(
+      "set", .voltage, "amplitude of SET pulses", none: "a third of the way up the profile's ramp",
+      get: { $0.set?.rawValue }, set: { $0.set = Volts($1) }),
+    .quantity(
+      "reset", .voltage, "amplitude of RESET pulses", none: "a third of the way up the profile's ramp",
+      get: { $0.reset?.rawValue }, set: { $0.reset = Volts($1) }),
+  ]
 
   public var cells = 64
   /// Of each kind.
@@ -19,13 +28,6 @@ public struct PulseResponse: PlanStep {
   public var reset: Volts?
 
   public init() {}
-
-  init(_ section: ProfileSection) throws(ProfileError) {
-    cells = try section.whole("cells", in: 1...65536, default: cells)
-    pulses = try section.whole("pulses", in: 1...100_000, default: pulses)
-    set = try section.quantity("set", .voltage).map { Volts($0) }
-    reset = try section.quantity("reset", .voltage).map { Volts($0) }
-  }
 
   private func amplitude(_ kind: PulseKind, at site: Site) -> Volts {
     let bias = kind == .set ? site.profile.programming.set : site.profile.programming.reset
@@ -66,13 +68,17 @@ public struct PulseResponse: PlanStep {
 
   public static func findings(from measurement: Measurement) throws -> Findings {
     var findings = Findings()
-    var tables: [Gnuplot.Table] = []
+    var (responses, jumps): ([Findings.Picture.Curve], [Findings.Picture.Curve]) = ([], [])
     for name in ["set", "reset"] {
       let rows = try measurement.rows("\(name)_S").map { $0.map { $0 * 1e6 } }
       let volts = try measurement.value("\(name)_V")
       let cells = rows.first?.count ?? 0
-      tables.append(
-        .init(name, rows: rows.enumerated().map { [Double($0), quantile($1, 0.1), median($1), quantile($1, 0.9)] }))
+      let quantiles = rows.enumerated().map { [Double($0), quantile($1, 0.1), median($1), quantile($1, 0.9)] }
+      let colour = Findings.Picture.colour(name == "set" ? 0 : 1)
+      responses += [
+        .init(rows: quantiles, using: "1:2:4", style: "filledcurves", colour: colour, isBackground: true),
+        .init(title: name.uppercased(), rows: quantiles, using: "1:3", style: "lines lw 2", colour: colour),
+      ]
       let moves = (0..<cells).map { cell in (rows.last ?? [])[cell] - rows[0][cell] }
       findings.estimates.append(
         Bootstrap.estimate(
@@ -97,29 +103,22 @@ public struct PulseResponse: PlanStep {
                 "\(moves.count)",
               ]
             }))
-      tables.append(.init("\(name)jumps", rows: pairs.prefix(20_000).map { [$0, $1] }))
+      jumps.append(
+        .init(
+          title: name.uppercased(), rows: pairs.prefix(20_000).map { [$0, $1] }, style: "points pt 7 ps 0.15",
+          colour: colour))
     }
-    let style = "using 1:3 with lines lw 2 lc rgb"
     findings.pictures = [
-      .init(
-        title: "Conductance against pulse number: median, and 10 to 90 % of the cells",
-        script: """
+      .plot(
+        "Conductance against pulse number: median, and 10 to 90 % of the cells",
+        axes: """
           set xlabel 'pulses'
           set ylabel 'conductance (µS)'
-          set key top right
           set style fill transparent solid 0.25 noborder
-          plot $set using 1:2:4 with filledcurves lc rgb '#21518c' notitle, $set \(style) '#21518c' title 'SET', \
-            $reset using 1:2:4 with filledcurves lc rgb '#b2182b' notitle, $reset \(style) '#b2182b' title 'RESET'
-          """, tables: tables.filter { !$0.name.hasSuffix("jumps") }),
-      .init(
-        title: "Move of a pulse against the conductance before it",
-        script: """
-          set xlabel 'conductance before (µS)'
-          set ylabel 'move (µS)'
-          set key top right
-          plot $setjumps with points pt 7 ps 0.15 lc rgb '#21518c' title 'SET', \
-            $resetjumps with points pt 7 ps 0.15 lc rgb '#b2182b' title 'RESET'
-          """, tables: tables.filter { $0.name.hasSuffix("jumps") }),
+          """, responses, key: "top right"),
+      .plot(
+        "Move of a pulse against the conductance before it",
+        axes: "set xlabel 'conductance before (µS)'\nset ylabel 'move (µS)'", jumps, key: "top right"),
     ]
     return findings
   }

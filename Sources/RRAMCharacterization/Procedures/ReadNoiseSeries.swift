@@ -10,17 +10,15 @@ public struct ReadNoiseSeries: PlanStep {
   public static let name = "readNoise"
   public static let title = "Read noise"
   public static let wears = false
-  static let settings = ["cells", "reads"]
+  static let settings: [Setting<Self>] = [
+    .whole("cells", \.cells, in: 1...65536, "cells that are read"),
+    .whole("reads", \.reads, in: 16...1_000_000, "reads of each"),
+  ]
 
   public var cells = 64
   public var reads = 1024
 
   public init() {}
-
-  init(_ section: ProfileSection) throws(ProfileError) {
-    cells = try section.whole("cells", in: 1...65536, default: cells)
-    reads = try section.whole("reads", in: 16...1_000_000, default: reads)
-  }
 
   public func cost(at site: Site) -> Cost { .rounds(reads, cells: cells, pulsed: false, at: site) }
 
@@ -111,24 +109,28 @@ public struct ReadNoiseSeries: PlanStep {
     ]
     let shown = cells.indices.sorted { sigmas[$0] > sigmas[$1] }.prefix(4)
     findings.pictures = [
-      .init(
-        title: "σ of one read against conductance",
-        script:
-          "set key off\nset logscale y\nset xlabel 'conductance (µS)'\nset ylabel 'σ (µS)'\nplot $cells with points pt 7 ps 0.5 lc rgb '#21518c'",
-        tables: [.init("cells", rows: zip(means, sigmas).map { [$0, $1] })]),
-      .init(
-        title: "Spectrum: cells and their mean",
-        script: """
+      .plot(
+        "σ of one read against conductance",
+        axes: "set logscale y\nset xlabel 'conductance (µS)'\nset ylabel 'σ (µS)'",
+        [
+          .init(
+            rows: zip(means, sigmas).map { [$0, $1] }, style: "points pt 7 ps 0.5", colour: Findings.Picture.colour(0))
+        ]),
+      .plot(
+        "Spectrum: cells and their mean",
+        axes: """
           set logscale xy
-          set key off
           set xlabel 'frequency (Hz)'
           set ylabel 'S (µS²/Hz)'
           set format y '10^{%L}'
-          plot $cells with lines lw 0.4 lc rgb '#b0c4de', $mean with linespoints lw 2 pt 7 ps 0.5 lc rgb '#21518c'
           """,
-        tables: [
-          .init("cells", rows: spectra.prefix(64).flatMap { $0.map { [$0.0, $0.1] } + [[]] }),
-          .init("mean", rows: frequencies.indices.map { bin in [frequencies[bin], mean(spectra.map { $0[bin].1 })] }),
+        [
+          .init(
+            rows: spectra.prefix(64).flatMap { $0.map { [$0.0, $0.1] } + [[]] }, style: "lines lw 0.4",
+            colour: Findings.Picture.pale, isBackground: true),
+          .init(
+            rows: frequencies.indices.map { bin in [frequencies[bin], mean(spectra.map { $0[bin].1 })] },
+            style: "linespoints lw 2 pt 7 ps 0.5", colour: Findings.Picture.colour(0)),
         ]),
       .init(
         title: "The four noisiest cells, less their means",

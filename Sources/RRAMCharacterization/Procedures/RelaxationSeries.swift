@@ -10,7 +10,14 @@ internal import RRAMWire
 public struct RelaxationSeries: PlanStep {
   public static let name = "relaxation"
   public static let title = "Relaxation"
-  static let settings = ["cells", "levels", "from", "until", "perDecade"]
+  static let settings: [Setting<Self>] = [
+    .whole("cells", \.cells, in: 8...65536, "cells that are written"),
+    .whole("levels", \.levels, in: 2...64, "levels, even over the window"),
+    .quantity(
+      "from", .time, "age of the first read", get: { $0.from }, set: { $0.from = $1 }),
+    .quantity("until", .time, "age of the last read", get: { $0.until }, set: { $0.until = $1 }),
+    .whole("perDecade", \.perDecade, in: 1...100, "reads a decade of time"),
+  ]
 
   public var cells = 512
   public var levels = 5
@@ -21,12 +28,7 @@ public struct RelaxationSeries: PlanStep {
 
   public init() {}
 
-  init(_ section: ProfileSection) throws(ProfileError) {
-    cells = try section.whole("cells", in: 8...65536, default: cells)
-    levels = try section.whole("levels", in: 2...64, default: levels)
-    from = try section.quantity("from", .time) ?? from
-    until = try section.quantity("until", .time) ?? until
-    perDecade = try section.whole("perDecade", in: 1...100, default: perDecade)
+  func require(_ section: ProfileSection) throws(ProfileError) {
     try section.require(from > 0, "from", "\(from) s is not greater than 0")
     try section.require(until > from && until <= 1e9, "until", "\(until) s is not between 'from' (\(from) s) and 1e9 s")
   }
@@ -133,22 +135,21 @@ public struct RelaxationSeries: PlanStep {
         + " change is that against \(reference), whose noise is in it. Mean and variance are fitted by straight lines in log10 of time."
     ]
     guard !shown.isEmpty else { return findings }
-    let tables = shown.enumerated().map { Gnuplot.Table("level\($0)", rows: $1.rows) }
-    func plot(_ columns: String, _ style: String) -> String {
-      shown.indices.map { "$level\($0) \(columns) \(style) lc \($0 + 1) title '\(shown[$0].label) µS'" }.joined(
-        separator: ", ")
+    func curves(_ using: String, _ style: String) -> [Findings.Picture.Curve] {
+      shown.enumerated().map { place, level in
+        .init(
+          title: "\(level.label) µS", rows: level.rows, using: using, style: style,
+          colour: Findings.Picture.colour(place))
+      }
     }
-    let axis = "set logscale x\nset xlabel 'time since the write (s)'\nset key outside right\n"
+    let axis = "set logscale x\nset xlabel 'time since the write (s)'\n"
     findings.pictures = [
-      .init(
-        title: "Spread of the change, with 95 % intervals",
-        script: axis + "set ylabel 'σ of ΔG (µS)'\nset yrange [0:*]\nplot "
-          + plot("using 1:3:4:5", "with yerrorlines pt 7 ps 0.5"),
-        tables: tables),
-      .init(
-        title: "Mean shift",
-        script: axis + "set ylabel 'mean ΔG (µS)'\nplot " + plot("using 1:2", "with linespoints pt 7 ps 0.5"),
-        tables: tables),
+      .plot(
+        "Spread of the change, with 95 % intervals", axes: axis + "set ylabel 'σ of ΔG (µS)'\nset yrange [0:*]",
+        curves("1:3:4:5", "yerrorlines pt 7 ps 0.5"), key: "outside right"),
+      .plot(
+        "Mean shift", axes: axis + "set ylabel 'mean ΔG (µS)'", curves("1:2", "linespoints pt 7 ps 0.5"),
+        key: "outside right"),
     ]
     return findings
   }

@@ -15,7 +15,17 @@ internal import RRAMWire
 public struct Retention: PlanStep {
   public static let name = "retention"
   public static let title = "Retention"
-  static let settings = ["cells", "levels", "temperatures", "from", "until", "perDecade"]
+  static let settings: [Setting<Self>] = [
+    .whole("cells", \.cells, in: 16...65536, "cells that are written, shared out among the temperatures"),
+    .whole("levels", \.levels, in: 2...64, "levels, even over the window"),
+    .quantities(
+      "temperatures", .celsius, "rising; cells are written at the first", get: { $0.temperatures },
+      set: { $0.temperatures = $1 }),
+    .quantity(
+      "from", .time, "age of the first read", get: { $0.from }, set: { $0.from = $1 }),
+    .quantity("until", .time, "age of the last read", get: { $0.until }, set: { $0.until = $1 }),
+    .whole("perDecade", \.perDecade, in: 1...100, "reads a decade of time"),
+  ]
 
   /// Shared out among the temperatures.
   public var cells = 768
@@ -28,13 +38,7 @@ public struct Retention: PlanStep {
 
   public init() {}
 
-  init(_ section: ProfileSection) throws(ProfileError) {
-    cells = try section.whole("cells", in: 16...65536, default: cells)
-    levels = try section.whole("levels", in: 2...64, default: levels)
-    temperatures = try section.quantities("temperatures", .celsius) ?? temperatures
-    from = try section.quantity("from", .time) ?? from
-    until = try section.quantity("until", .time) ?? until
-    perDecade = try section.whole("perDecade", in: 1...100, default: perDecade)
+  func require(_ section: ProfileSection) throws(ProfileError) {
     try section.require(
       temperatures.count >= 2 && zip(temperatures, temperatures.dropFirst()).allSatisfy { $0 < $1 }
         && temperatures.allSatisfy { (-60...200).contains($0) },
@@ -42,6 +46,7 @@ public struct Retention: PlanStep {
     try section.require(
       cells >= 8 * temperatures.count, "cells",
       "\(cells) are fewer than 8 for each of \(temperatures.count) temperatures")
+
     try section.require(from > 0, "from", "\(from) s is not greater than 0")
     try section.require(until > from && until <= 1e9, "until", "\(until) s is not between 'from' (\(from) s) and 1e9 s")
   }
@@ -174,38 +179,31 @@ public struct Retention: PlanStep {
           : "No activation energy of \(text(Arrhenius.range.lowerBound)) to \(text(Arrhenius.range.upperBound)) eV lays the temperatures on one curve."
       )
     }
-    let colours = ["#21518c", "#e08030", "#b2182b", "#5ec962", "#440154", "#888888"]
-    func colour(_ place: Int) -> String { colours[place % colours.count] }
     findings.pictures = [
-      .init(
-        title: "Median change by temperature",
-        script:
-          "set logscale x\nset key outside right\nset xlabel 'time since the write (s)'\nset ylabel 'median |ΔG| (µS)'\nset yrange [0:*]\nplot "
-          + celsius.indices.map {
-            "$t\($0) with linespoints pt 7 ps 0.6 lc rgb '\(colour($0))' title '\(text(celsius[$0])) °C'"
-          }.joined(separator: ", "),
-        tables: celsius.indices.map { place in
+      .plot(
+        "Median change by temperature",
+        axes: "set logscale x\nset xlabel 'time since the write (s)'\nset ylabel 'median |ΔG| (µS)'\nset yrange [0:*]",
+        celsius.indices.map { place in
           .init(
-            "t\(place)", rows: ages[place].indices.map { [ages[place][$0], medians[place][$0]] })
-        })
+            title: "\(text(celsius[place])) °C",
+            rows: ages[place].indices.map { [ages[place][$0], medians[place][$0]] },
+            style: "linespoints pt 7 ps 0.6", colour: Findings.Picture.colour(place))
+        }, key: "outside right")
     ]
     if let value = energy?.value {
       let shifts = Arrhenius.shifts(celsius, energy: value)
       findings.pictures.append(
-        .init(
-          title: "The temperatures on one curve: activation energy \(text(value, digits: 3)) eV",
-          script:
-            "set logscale x\nset format x '10^{%L}'\nset key outside right\nset xlabel 'time at \(text(celsius[0])) °C that does the same (s)'\nset ylabel 'mean |ΔG| (µS)'\nset yrange [0:*]\nplot "
-            + celsius.indices.map {
-              "$t\($0) with points pt 7 ps 0.8 lc rgb '\(colour($0))' title '\(text(celsius[$0])) °C'"
-            }.joined(separator: ", "),
-          tables: celsius.indices.map { place in
+        .plot(
+          "The temperatures on one curve, by the activation energy",
+          axes:
+            "set logscale x\nset format x '10^{%L}'\nset xlabel 'time at \(text(celsius[0])) °C that does the same (s)'\nset ylabel 'mean |ΔG| (µS)'\nset yrange [0:*]",
+          celsius.indices.map { place in
             .init(
-              "t\(place)",
+              title: "\(text(celsius[place])) °C",
               rows: ages[place].indices.map {
                 [ages[place][$0] * pow(10, shifts[place]), mean(changes[place][$0].map { abs($0) })]
-              })
-          }))
+              }, style: "points pt 7 ps 0.8", colour: Findings.Picture.colour(place))
+          }, key: "outside right"))
     }
     return findings
   }

@@ -10,17 +10,15 @@ internal import RRAMWire
 public struct Switching: PlanStep {
   public static let name = "switching"
   public static let title = "SET and RESET"
-  static let settings = ["cells", "cycles"]
+  static let settings: [Setting<Self>] = [
+    .whole("cells", \.cells, in: 2...65536, "cells that are cycled"),
+    .whole("cycles", \.cycles, in: 2...100_000, "cycles of each, both voltages ramped"),
+  ]
 
   public var cells = 64
   public var cycles = 10
 
   public init() {}
-
-  init(_ section: ProfileSection) throws(ProfileError) {
-    cells = try section.whole("cells", in: 2...65536, default: cells)
-    cycles = try section.whole("cycles", in: 2...100_000, default: cycles)
-  }
 
   public func cost(at site: Site) -> Cost {
     let steps = site.ramp(.set).count + site.ramp(.reset).count
@@ -165,7 +163,7 @@ public struct Switching: PlanStep {
     let (set, reset) = (try measurement.values("set_V"), try measurement.values("reset_V"))
     let cells = try measurement.array("lrs_S").shape[1]
     let cycles = try measurement.array("lrs_S").shape[0]
-    var tables: [Gnuplot.Table] = []
+    var (each, medians): ([Findings.Picture.Curve], [Findings.Picture.Curve]) = ([], [])
     for (name, amplitudes, sign) in [("set", set, 1.0), ("reset", reset, -1.0)] {
       let values = try measurement.values("\(name)_curve_S").map { $0 * 1e6 }
       func value(_ cycle: Int, _ step: Int, _ cell: Int) -> Double {
@@ -178,26 +176,24 @@ public struct Switching: PlanStep {
         let (cycle, cell) = (index % cycles, (index / cycles) * cells / max(1, (shown + cycles - 1) / cycles))
         rows += amplitudes.indices.map { [sign * amplitudes[$0], value(cycle, $0, min(cell, cells - 1))] } + [[]]
       }
-      tables.append(.init(name, rows: rows))
-      tables.append(
+      each.append(
+        .init(rows: rows, style: "lines lw 0.4", colour: Findings.Picture.pale, isBackground: true))
+      medians.append(
         .init(
-          "\(name)median",
+          title: name.uppercased(),
           rows: amplitudes.indices.map { step in
             [
               sign * amplitudes[step],
               median((0..<cycles).flatMap { cycle in (0..<cells).map { value(cycle, step, $0) } }),
             ]
-          }))
+          }, style: "linespoints lw 2 pt 7 ps 0.5", colour: Findings.Picture.colour(sign > 0 ? 0 : 1)))
     }
-    return .init(
-      title: "Pulsed sweep: conductance after each pulse, and its median",
-      script: """
+    return .plot(
+      "Pulsed sweep: conductance after each pulse, and its median",
+      axes: """
         set logscale y
-        set key off
         set xlabel 'amplitude (V): RESET to the left, SET to the right'
         set ylabel 'conductance (µS)'
-        plot $set with lines lw 0.4 lc rgb '#b0c4de', $reset with lines lw 0.4 lc rgb '#b0c4de', \
-          $setmedian with linespoints lw 2 pt 7 ps 0.5 lc rgb '#21518c', $resetmedian with linespoints lw 2 pt 7 ps 0.5 lc rgb '#b2182b'
-        """, tables: tables)
+        """, each + medians)
   }
 }

@@ -9,7 +9,8 @@ struct CharacterizeCommand: AsyncParsableCommand {
       PLAN is \(CharacterizationPlan.shippedNames.joined(separator: ", ")), a YAML file, or the name of one step: \
       \(CharacterizationPlan.procedureNames.joined(separator: ", ")). What every step takes is said before the first pulse, and a plan that \
       exceeds a limit or the wear left on the chip is refused then. Pristine cells are formed if the plan has the step 'forming': the plan \
-      is itself the permission. A run that was cut off goes on with --resume DIR, behind the last answer of the board that it holds.
+      is itself the permission. A run that was cut off goes on with --resume DIR, behind the last answer of the board that it holds. What may \
+      be set of each step, and what holds otherwise: --steps, or STEP --steps.
       """)
 
   @Argument(help: "Shipped plan or file. With --resume the run's own plan is used.")
@@ -35,6 +36,9 @@ struct CharacterizeCommand: AsyncParsableCommand {
   @Option(parsing: .upToNextOption, help: "Settings of a single step, as KEY=VALUE: cycles=1000, until='100 s'.")
   var set: [String] = []
 
+  @Flag(help: "List the settings of the step that PLAN names, or of all steps, with what holds without them, and stop.")
+  var steps = false
+
   @Flag(help: "Say what each step would take, and stop.")
   var dryRun = false
 
@@ -46,6 +50,11 @@ struct CharacterizeCommand: AsyncParsableCommand {
   @OptionGroup var trigger: TriggerOptions
 
   func validate() throws {
+    if steps {
+      guard let plan, !CharacterizationPlan.procedureNames.contains(plan) else { return }
+      throw ValidationError(
+        "--steps: '\(plan)' is no step: \(CharacterizationPlan.procedureNames.joined(separator: ", "))")
+    }
     if resume == nil, plan == nil {
       throw ValidationError(
         "name a plan (\(CharacterizationPlan.shippedNames.joined(separator: ", ")) or a file) or a run: --resume DIR")
@@ -69,6 +78,13 @@ struct CharacterizeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    if steps {
+      return try answer(
+        StepsOutput(
+          steps: CharacterizationPlan.describedSteps.filter { self.plan == nil || self.plan == $0.name }.map {
+            .init(name: $0.name, title: $0.title, settings: $0.settings)
+          }), json: options.common.json)
+    }
     let address = try options.address()
     let named = try chip.namedProfile(at: address)
     let folder = try resume.map { try runFolder($0) } ?? output.map { URL(filePath: $0, directoryHint: .isDirectory) }
@@ -292,5 +308,32 @@ struct CharacterizeOutput: CommandOutput {
         }
     }
     return table(rows) + "\n\n95 % intervals. absoluteScale: \(absoluteScale ?? "uncalibrated"). Report: \(report)"
+  }
+}
+
+/// Steps of plans and their settings.
+private struct StepsOutput: CommandOutput {
+  struct Step: Encodable {
+    var name: String
+    var title: String
+    var settings: [StepSetting]
+  }
+
+  var steps: [Step]
+
+  var text: String {
+    // Words stand left: a table of numbers would not.
+    func padded(_ rows: [[String]]) -> [String] {
+      let widths = (0..<2).map { column in rows.map { $0[column].count }.max() ?? 0 }
+      return rows.map { row in
+        "  "
+          + (0..<2).map { row[$0].padding(toLength: widths[$0], withPad: " ", startingAt: 0) + "  " }.joined() + row[2]
+      }
+    }
+    return steps.map { step in
+      ([step.name + ": \(step.title)"]
+        + padded(step.settings.map { [$0.name, $0.standard, "\($0.meaning) (\($0.values))"] }))
+        .joined(separator: "\n")
+    }.joined(separator: "\n\n")
   }
 }

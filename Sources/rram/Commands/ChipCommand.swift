@@ -5,7 +5,8 @@ import RRAMKit
 struct ChipCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "chip", abstract: "What is on record of a chip: origin, wear, bad cells, runs.",
-    subcommands: [Show.self, History.self, Map.self, Describe.self, Exclude.self], defaultSubcommand: Show.self)
+    subcommands: [Show.self, History.self, Map.self, Compare.self, Describe.self, Exclude.self],
+    defaultSubcommand: Show.self)
 
   struct Exclude: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -93,6 +94,50 @@ struct ChipCommand: AsyncParsableCommand {
       let ledger = try ChipLedger(home: RecordsHome())
       try answer(
         HistoryOutput(chip: find(id, in: ledger).id, runs: ledger.runs(chip: id).reversed()), json: common.json)
+    }
+  }
+
+  struct Compare: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract:
+        "Two chips: where they come from, their wear and bad cells, and their newest characterizations side by side.",
+      discussion: "'rram runs compare' takes two runs by name, of one chip as well.")
+
+    @Argument(help: "Id of a chip.")
+    var first: String
+
+    @Argument(help: "The other one.")
+    var second: String
+
+    @Option(help: ComparisonFiles.help)
+    var report: String?
+
+    @OptionGroup var common: CommonOptions
+
+    func run() async throws {
+      let ledger = try ChipLedger(home: RecordsHome())
+      let chips = try [first, second].map { try ChipOutput(find($0, in: ledger), ledger) }
+      let folders = try chips.map { try newestCharacterization(of: $0.chip.id, in: ledger) }
+      let files = try ComparisonFiles(report)
+      var runs = CompareOutput(comparison: try Comparison(folders[0], folders[1]))
+      runs.files = files.names
+      let output = ChipCompareOutput(first: chips[0], second: chips[1], runs: runs)
+      try files.write(output, runs.comparison, tables: [("Chips", output.rows)])
+      try answer(output, json: common.json)
+    }
+
+    /// The newest run of a chip that has at least one finished step of a characterization; one that was cut off counts.
+    private func newestCharacterization(of chip: String, in ledger: ChipLedger) throws -> URL {
+      for run in try ledger.runs(chip: chip) {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: run.folder)) ?? []
+        if files.contains("plan.yaml"), files.contains(where: { $0.hasSuffix(".npz") }) {
+          return URL(filePath: run.folder, directoryHint: .isDirectory)
+        }
+      }
+      throw CommandError(
+        message: "no characterization of chip \(chip) is on record",
+        hint: "'rram characterize quick' makes one, 'rram import' takes one from elsewhere",
+        exitCode: ExitStatus.failure)
     }
   }
 
@@ -262,6 +307,31 @@ private struct ChipOutput: CommandOutput {
     }
     return lines.joined(separator: "\n") + (badCells.isEmpty ? "\nno bad cells are known" : failureList(badCells))
   }
+}
+
+private struct ChipCompareOutput: CommandOutput {
+  var first: ChipOutput
+  var second: ChipOutput
+  var runs: CompareOutput
+
+  /// First row is the head.
+  var rows: [[String]] {
+    let lines: [(String, (ChipOutput) -> String?)] = [
+      ("chip", { $0.chip.id }), ("profile", { $0.chip.profile }), ("wafer", { $0.chip.wafer }),
+      ("die", { $0.chip.die }), ("package", { $0.chip.package }), ("note", { $0.chip.note }),
+      ("first seen (UTC)", { $0.chip.firstSeen.formatted(.iso8601) }), ("runs", { "\($0.runs)" }),
+      ("pulses of a cell, most", { $0.wear.map(\.pulsesMax).max().map { "\($0)" } }),
+      ("forming pulses of a cell, most", { $0.wear.map(\.formingPulsesMax).max().map { "\($0)" } }),
+      ("bad cells known", { "\($0.badCells.count)" }), ("cells left alone", { "\($0.exclusions.count)" }),
+    ]
+    return [["", "A", "B"]]
+      + lines.compactMap { name, value in
+        let (a, b) = (value(first), value(second))
+        return a == nil && b == nil ? nil : [name, a ?? "–", b ?? "–"]
+      }
+  }
+
+  var text: String { table(rows) + "\n\n" + runs.text }
 }
 
 private struct HistoryOutput: CommandOutput {

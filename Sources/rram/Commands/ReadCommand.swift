@@ -20,6 +20,7 @@ struct ReadCommand: AsyncParsableCommand {
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
+    try checkEnding(output, of: "-o", ".npy")
     guard macro >= 0 else { throw ValidationError("--macro \(macro): macros count from 0") }
     guard (1...4096).contains(averages) else {
       throw ValidationError("--averages \(averages): 1 to 4096 are possible")

@@ -43,7 +43,11 @@ struct RunsCommand: AsyncParsableCommand {
 
   struct Compare: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Two runs: settings that differ, and the figures of two characterizations side by side.")
+      abstract: "Two runs: settings that differ, and the figures of two characterizations side by side.",
+      discussion: """
+        A difference is second less first; 'differs' says that the 95 % intervals exclude each other. Runs that 'rram import' made compare like \
+        others. --report adds the pictures of both, over each other where they share axes.
+        """)
 
     @Argument(help: "Name of a run, the beginning of it, or its folder.")
     var first: String
@@ -51,11 +55,17 @@ struct RunsCommand: AsyncParsableCommand {
     @Argument(help: "The other one.")
     var second: String
 
+    @Option(help: ComparisonFiles.help)
+    var report: String?
+
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
-      try answer(
-        CompareOutput(RunOutput(folder: runFolder(first)), RunOutput(folder: runFolder(second))), json: common.json)
+      let files = try ComparisonFiles(report)
+      var output = CompareOutput(comparison: try Comparison(runFolder(first), runFolder(second)))
+      output.files = files.names
+      try files.write(output, output.comparison)
+      try answer(output, json: common.json)
     }
   }
 }
@@ -64,12 +74,20 @@ struct RunsCommand: AsyncParsableCommand {
 func runFolder(_ text: String) throws -> URL {
   let folder = URL(filePath: text, directoryHint: .isDirectory)
   if FileManager.default.fileExists(atPath: folder.appending(path: "manifest.json").path) { return folder }
-  let found = try ChipLedger(home: RecordsHome()).runs(named: text)
+  let begun = try ChipLedger(home: RecordsHome()).runs(named: text)
+  // Folders of one name may lie anywhere.
+  let called = begun.filter { $0.name == text }
+  if called.count > 1 {
+    throw CommandError(
+      message: "\(called.count) runs are called '\(text)': " + called.prefix(4).map(\.folder).joined(separator: ", ")
+        + (called.count > 4 ? ", …" : ""), hint: "name the folder", exitCode: ExitStatus.usage)
+  }
+  let found = called.isEmpty ? begun : called
   guard let run = found.first else {
     throw CommandError(
       message: "no run is called '\(text)'", hint: "'rram runs list' shows them", exitCode: ExitStatus.badInput)
   }
-  guard found.count == 1 || run.name == text else {
+  guard found.count == 1 else {
     throw CommandError(
       message: "\(found.count) runs begin with '\(text)': " + found.prefix(4).map(\.name).joined(separator: ", ")
         + (found.count > 4 ? ", …" : ""), exitCode: ExitStatus.usage)
@@ -82,11 +100,14 @@ private struct RunListOutput: CommandOutput {
 
   var text: String {
     guard !runs.isEmpty else { return "no runs are on record" }
+    let names = Dictionary(grouping: runs, by: \.name)
     return table(
       [["run", "verb", "chip", "begun (UTC)", "took (s)", "exit"]]
         + runs.map { run in
           [
-            run.name, run.verb, run.chip ?? "–", run.started.formatted(.iso8601),
+            // Where several are called the same, what tells them apart.
+            names[run.name]?.count == 1 ? run.name : run.folder, run.verb, run.chip ?? "–",
+            run.started.formatted(.iso8601),
             run.stopped.map { $0.timeIntervalSince(run.started).formatted(digits: 3) } ?? "–",
             run.exitStatus.map { "\($0)" } ?? "cut off",
           ]
@@ -123,7 +144,7 @@ private struct RunOutput: CommandOutput {
     if let board = manifest.board {
       rows.append(["board", "\(board.address) (\(board.name), firmware \(board.firmware))"])
     }
-    if let chip = manifest.chip { rows.append(["chip", "\(chip.id) (\(chip.profile))"]) }
+    if let chip = manifest.chip { rows.append(["chip", chip.id + (chip.profile.isEmpty ? "" : " (\(chip.profile))")]) }
     rows += manifest.settings.sorted { $0.key < $1.key }.map { ["  \($0.key)", $0.value] }
     rows.append(["files", files.joined(separator: " ")])
     let width = rows.map { $0[0].count }.max() ?? 0
@@ -145,67 +166,86 @@ extension Estimate {
   }
 }
 
-private struct CompareOutput: CommandOutput {
-  struct Setting: Encodable {
-    var name: String
-    var first: String?
-    var second: String?
-  }
+struct CompareOutput: CommandOutput {
+  var comparison: Comparison
+  /// Files of --report.
+  var files: [String] = []
 
-  struct Figure: Encodable {
-    var name: String
-    var unit: String
-    var first: Estimate
-    var second: Estimate
-    /// True where the 95 % intervals share no value; `nil` where one has none.
-    var differs: Bool?
-  }
+  private enum Key: CodingKey { case files }
 
-  var first: String
-  var second: String
-  var settings: [Setting]
-  var figures: [Figure]
-
-  init(_ first: RunOutput, _ second: RunOutput) {
-    (self.first, self.second) = (first.folder, second.folder)
-    func settings(_ run: RunOutput) -> [String: String] {
-      var all = run.manifest.settings
-      all["toolkit"] = run.manifest.toolkit
-      all["chip"] = run.manifest.chip?.id
-      all["profile"] = run.manifest.chip?.profile
-      all["board"] = run.manifest.board?.address
-      return all
-    }
-    let (one, other) = (settings(first), settings(second))
-    self.settings = Set(one.keys).union(other.keys).sorted().filter { one[$0] != other[$0] }
-      .map { Setting(name: $0, first: one[$0], second: other[$0]) }
-    figures = first.estimates.keys.sorted().compactMap { name in
-      guard let a = first.estimates[name], let b = second.estimates[name] else { return nil }
-      var differs: Bool?
-      if let low = a.low, let high = a.high, let otherLow = b.low, let otherHigh = b.high {
-        differs = low > otherHigh || otherLow > high
-      }
-      return Figure(name: name, unit: a.unit, first: a, second: b, differs: differs)
-    }
+  func encode(to encoder: any Encoder) throws {
+    try comparison.encode(to: encoder)
+    var container = encoder.container(keyedBy: Key.self)
+    try container.encode(files, forKey: .files)
   }
 
   var text: String {
+    let settings = comparison.settings
     var text =
       settings.isEmpty
       ? "no setting differs"
-      : table([["setting", "first", "second"]] + settings.map { [$0.name, $0.first ?? "–", $0.second ?? "–"] })
-    if !figures.isEmpty {
+      : table([["setting", "A", "B"]] + settings.map { [$0.name, $0.first ?? "–", $0.second ?? "–"] })
+    if !comparison.figures.isEmpty {
       text +=
         "\n\n"
         + table(
-          [["", "first", "95 % interval", "second", "95 % interval", "unit", ""]]
-            + figures.map {
+          [["", "A", "95 % interval", "B", "95 % interval", "difference", "unit", ""]]
+            + comparison.figures.map {
               [
                 $0.name, $0.first.value.formatted(digits: 3), $0.first.interval, $0.second.value.formatted(digits: 3),
-                $0.second.interval, $0.unit == "1" ? "" : $0.unit, $0.differs == true ? "differs" : "",
+                $0.second.interval, $0.difference.formatted(digits: 3), $0.unit == "1" ? "" : $0.unit,
+                $0.differs == true ? "differs" : "",
               ]
             })
     }
-    return text
+    for (side, names) in [("A", comparison.onlyFirst), ("B", comparison.onlySecond)] where !names.isEmpty {
+      text +=
+        "\n\n\(names.count) figures of \(side) alone: " + names.prefix(3).joined(separator: "; ")
+        + (names.count > 3 ? "; …" : "")
+    }
+    for (side, run) in [("A", comparison.first), ("B", comparison.second)] {
+      text +=
+        (side == "A" ? "\n\n" : "\n")
+        + "\(side): \(run.folder) (\(run.chip.map { "\($0), " } ?? "")\(run.provenance.rawValue))"
+    }
+    return text + files.map { "\n\($0)" }.joined()
+  }
+}
+
+/// Where a comparison goes: page and JSON of it into a folder, or one of them into a file.
+struct ComparisonFiles {
+  static let help: ArgumentHelp =
+    "Write the comparison with the pictures of both as comparison.html, and the same figures as comparison.json, into this folder; or one of them into a .html or .json file."
+
+  private var page: URL?
+  private var json: URL?
+
+  /// - Parameter path: nil: nowhere.
+  init(_ path: String?) throws {
+    guard let path else { return }
+    switch URL(filePath: path).pathExtension {
+    case "html": page = URL(filePath: path)
+    case "json": json = URL(filePath: path)
+    default:
+      let folder = URL(filePath: path, directoryHint: .isDirectory)
+      do {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      } catch {
+        throw CommandError(message: "\(path): the folder cannot be made", exitCode: ExitStatus.badInput)
+      }
+      page = folder.appending(path: "comparison.html")
+      json = folder.appending(path: "comparison.json")
+    }
+    try checkWritable(page?.path)
+    try checkWritable(json?.path)
+  }
+
+  var names: [String] { [page, json].compactMap { $0?.path } }
+
+  func write(
+    _ output: some CommandOutput, _ comparison: Comparison, tables: [(title: String, rows: [[String]])] = []
+  ) throws {
+    if let page { try comparison.write(to: page, tables: tables) }
+    if let json { try AtomicFile.write(Array(try document(output)), to: json.path) }
   }
 }

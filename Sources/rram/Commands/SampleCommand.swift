@@ -94,6 +94,7 @@ struct SampleCommand: AsyncParsableCommand {
   @OptionGroup var runOptions: RunOptions
 
   func validate() throws {
+    try checkEnding(output, of: "-o", ".npz")
     guard count > 0 else { throw ValidationError("-n \(count): at least 1 sample is needed") }
     guard count <= 100_000_000 else { throw ValidationError("-n \(count): at most 100 million samples a run") }
     if let ticks, ticks <= 0 { throw ValidationError("--ticks \(ticks): at least 1 is needed") }
