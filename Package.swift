@@ -90,7 +90,9 @@ let package = Package(
       ]),
     .target(
       name: "RRAMCharacterization",
-      dependencies: ["RRAMUnits", "RRAMFiles", "RRAMWire", "RRAMBoard", "RRAMProfiles", "RRAMMapping", "RRAMRecords"],
+      dependencies: [
+        "RRAMUnits", "RRAMFiles", "RRAMWire", "RRAMBoard", "RRAMPhysics", "RRAMProfiles", "RRAMMapping", "RRAMRecords",
+      ],
       resources: [.copy("Resources/plans")]),
     // The published STM32F407 board and its virtual twin.
     .target(

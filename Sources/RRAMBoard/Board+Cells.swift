@@ -77,6 +77,17 @@ extension Board {
     try await read(CellSelection(block: block), bias: bias)
   }
 
+  /// The cells of a selection that a RESET may still be given: those not last read above `share` of the chip's resistance ceiling.
+  ///
+  /// The board judges by what its converter showed, before any calibration is applied: near the ceiling both may differ.
+  public func resettable(_ cells: CellSelection, share: Double = 1) -> CellSelection {
+    var mask = CellMask(cellCount: cells.block.cellCount)
+    for index in cells.indices {
+      mask[index] = check.mayReset(lastRead: book.lastRead(cells.block.address(at: index)), share: share)
+    }
+    return CellSelection(block: cells.block, mask: mask)
+  }
+
   /// Gives equal pulses to every selected cell; the report holds no conductances unless the board reads after pulsing.
   ///
   /// - Parameter permissions: ``Permissions/forming`` for forming pulses.

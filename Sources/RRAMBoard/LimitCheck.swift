@@ -187,14 +187,19 @@ public struct LimitCheck: Sendable {
     guard let resistance = limits.resistance else { return }
     for index in cells.indices {
       let cell = cells.block.address(at: index)
+      guard !mayReset(lastRead: lastRead(cell)) else { continue }
       let conductance = Double(lastRead(cell))
-      // NaN: not read.
-      guard !conductance.isNaN, !(conductance * resistance.rawValue >= 1) else { continue }
       throw refused(
         .resistance, 1 / max(conductance, 1e-12), 0, resistance.rawValue,
         CellBlock(
           macro: cell.macro, firstRow: cell.row, firstColumn: cell.column, shape: MacroShape(rows: 1, columns: 1)))
     }
+  }
+
+  /// False for a cell last read above `share` of the resistance ceiling; NaN: not read since its last pulse.
+  func mayReset(lastRead conductance: Float, share: Double = 1) -> Bool {
+    guard let resistance = limits.resistance, !conductance.isNaN else { return true }
+    return Double(conductance) * resistance.rawValue * share >= 1
   }
 
   /// The die's temperature while cells are pulsed.

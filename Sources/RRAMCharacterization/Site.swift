@@ -117,10 +117,17 @@ public struct Site: Sendable {
     return (conductance: outcome.values, formed: outcome.numbers.map { $0 == 1 })
   }
 
-  /// Gives every cell one pulse of the kind's own word line and width.
+  /// Share of the chip's resistance ceiling above which a cell gets no further RESET: the board, which refuses the pulse of all for one
+  /// cell above it, reads without the host's calibration.
+  static let ceilingShare = 0.5
+
+  /// Gives every cell one pulse of the kind's own word line and width; a RESET leaves out those that were last read near the chip's
+  /// resistance ceiling.
   func pulse(_ cells: CellSelection, _ kind: PulseKind, amplitude: Volts, count: Int = 1) async throws {
     _ = try await ask("pulse") {
-      var request = request(cells, kind, amplitude: amplitude)
+      let open = kind == .reset ? await board.resettable(cells, share: Self.ceilingShare) : cells
+      guard open.count > 0 else { return .init() }
+      var request = request(open, kind, amplitude: amplitude)
       request.count = count
       _ = try await board.pulse(request)
       return .init()
@@ -129,6 +136,9 @@ public struct Site: Sendable {
 
   func cycle(_ request: CycleCells) async throws {
     _ = try await ask("cycle") {
+      var request = request
+      request.cells = await board.resettable(request.cells, share: Self.ceilingShare)
+      guard request.cells.count > 0 else { return .init() }
       _ = try await board.cycle(request)
       return .init()
     }

@@ -152,6 +152,15 @@ public struct Crossbar: Sendable {
   /// SET–RESET cycles since the cell was made; moves across part of the window count in proportion.
   public func cycleCount(of cell: Int) -> Double { cycles[cell] }
   public func formingVoltage(of cell: Int) -> Volts { Volts(Double(made.formingVoltages[cell])) }
+  /// The cell's own amplitude at which a SET or RESET of the reference width covers the share 1 − 1/e of the way, in the
+  /// median; 0 V for forming.
+  public func switchingVoltage(of cell: Int, _ kind: Pulse.Kind) -> Volts {
+    switch kind {
+    case .set: profile.programming.setVoltage + Volts(Double(made.setShifts[cell]))
+    case .reset: profile.programming.resetVoltage + Volts(Double(made.resetShifts[cell]))
+    case .forming: .zero
+    }
+  }
   /// Pulses and reads since the cell was made.
   public func pulseCount(of cell: Int) -> Int { Int(pulseCounts[cell]) }
   public func readCount(of cell: Int) -> Int { Int(readCounts[cell]) }

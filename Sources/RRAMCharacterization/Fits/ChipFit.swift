@@ -96,80 +96,39 @@ public struct ChipFit: Sendable, Codable {
     // Formed now, and not to the bottom: those are stuck.
     let middle = median(voltages.indices.filter { voltages[$0].isFinite }.map { conductances[$0] })
     let formed = voltages.indices.filter { voltages[$0].isFinite && conductances[$0] > middle / 4 }
-    let overshoot = profile.cells.formedOvershoot * 1e6
-    add(
-      [
-        ("cells.forming.mean", "V"), ("cells.forming.sigma", "V"), ("cells.forming.quantile1", "V"),
-        ("cells.forming.quantile99", "V"), ("cells.formed.conductance", "µS"), ("cells.formed.spread", "1"),
-      ], formed.count, step
-    ) { pieces in
-      let volts = pieces.map { voltages[formed[$0]] }
-      let after = pieces.map { conductances[formed[$0]] }
-      // A cell formed between two pulses of the ramp: the middle, and Sheppard's correction; what the excess over its own voltage
-      // added to the conductance is taken off by the base profile's figure.
-      let centre = mean(after) - overshoot * width / 2
-      let spread = max(0, variance(after) - overshoot * overshoot * width * width / 12).squareRoot()
-      return [
-        mean(volts) - width / 2, max(0, variance(volts) - width * width / 12).squareRoot(),
-        Self.grouped(volts, width, 0.01), Self.grouped(volts, width, 0.99), centre, spread / centre,
-      ]
-    }
-  }
-
-  /// A quantile of values known only to lie in the step that ends at `values`: linear within it.
-  static func grouped(_ values: [Double], _ width: Double, _ p: Double) -> Double {
-    var counts: [Int: Int] = [:]
-    for value in values { counts[Int((value / width).rounded()), default: 0] += 1 }
-    var below = 0.0
-    for bin in counts.keys.sorted() {
-      let share = Double(counts[bin] ?? 0) / Double(values.count)
-      if below + share >= p { return (Double(bin) - 1 + (p - below) / share) * width }
-      below += share
-    }
-    return .nan
-  }
-
-  /// Most pulses of a device that the law is fitted to: more narrow nothing that matters, and cost time.
-  private static let pulsesPerDevice = 200
-
-  private mutating func fitPulses(_ measurement: Measurement, _ profile: ChipProfile, _ step: String) throws {
-    let shape = try measurement.array("set_curve_S").shape
-    let (cycles, cells) = (shape[0], shape[2])
-    let (low, high) = (try measurement.rows("hrs_S"), try measurement.rows("lrs_S"))
-    let again = try measurement.rows("lrs_again_S")
-    let differences = zip(high, again).flatMap { zip($0, $1).map { ($0 - $1) * 1e6 } }.map { abs($0) }
-    // σ of a normal distribution with this median of |difference of two reads|: tails are telegraph cells.
-    let noise = max(0.02, median(differences) / (0.6745 * 2.0.squareRoot()))
-    func points(_ kind: String) throws -> [[PulseLaw.Point]] {
-      let volts = try measurement.values("\(kind)_V")
-      let values = try measurement.values("\(kind)_curve_S").map { $0 * 1e6 }
-      return (0..<cells).map { cell in
-        var found: [PulseLaw.Point] = []
-        // The first RESET starts where nobody knows.
-        for cycle in (kind == "set" ? 0 : 1)..<cycles where found.count < Self.pulsesPerDevice {
-          let curve = volts.indices.map { values[(cycle * volts.count + $0) * cells + cell] }
-          let (off, on) = (low[cycle][cell] * 1e6, high[cycle][cell] * 1e6)
-          found += PulseLaw.points(
-            device: cell, start: kind == "set" ? off : high[cycle - 1][cell] * 1e6, curve: curve,
-            end: kind == "set" ? on : off, volts: volts, noise: noise, deepest: kind == "set" ? 0.15 : 0.3)
-        }
-        return found
+    if let law = FormingLaw(formed.map { voltages[$0] }, step: width) {
+      for (name, found) in [
+        ("mean", law.mean), ("sigma", law.sigma), ("quantile1", law.quantile1), ("quantile99", law.quantile99),
+      ] {
+        coefficients.append(
+          Coefficient(
+            key: "cells.forming.\(name)", values: [found.value], low: [found.value - found.half],
+            high: [found.value + found.half], unit: "V", n: formed.count, method: FormingLaw.method, step: step))
       }
     }
-    let (sets, resets) = (try points("set"), try points("reset"))
-    add(
+    let overshoot = profile.cells.formedOvershoot * 1e6
+    add([("cells.formed.conductance", "µS"), ("cells.formed.spread", "1")], formed.count, step) { pieces in
+      let after = pieces.map { conductances[formed[$0]] }
+      // What the excess over a cell's own voltage, up to a step, added to its conductance is taken off by the base profile's figure.
+      let centre = mean(after) - overshoot * width / 2
+      let spread = max(0, variance(after) - overshoot * overshoot * width * width / 12).squareRoot()
+      return [centre, spread / centre]
+    }
+  }
+
+  private mutating func fitPulses(_ measurement: Measurement, _ profile: ChipProfile, _ step: String) throws {
+    let ramps = try SwitchingRamps(measurement)
+    guard ramps.cells >= 8, let found = try ramps.fit(base: profile) else { return }
+    for ((key, unit), (value, half)) in zip(
       [
-        ("programming.setVoltage", "V"), ("programming.resetVoltage", "V"), ("programming.voltsPerDecade", "V"),
-        ("programming.cycleSpread", "1"), ("programming.deviceSpread", "V"),
-      ], cells, step
-    ) { pieces in
-      let set = PulseLaw(pieces.flatMap { sets[$0] })
-      let reset = PulseLaw(pieces.flatMap { resets[$0] })
-      // A profile has one figure for both kinds: SET ends at a state that is known better.
-      return [
-        set?.voltage ?? .nan, reset?.voltage ?? .nan, set?.voltsPerDecade ?? .nan, set?.cycleSpread ?? .nan,
-        set?.deviceSpread ?? .nan,
-      ]
+        ("setVoltage", "V"), ("resetVoltage", "V"), ("voltsPerDecade", "V"), ("cycleSpread", "1"),
+        ("deviceSpread", "V"),
+      ], found)
+    where value.isFinite && half.isFinite {
+      coefficients.append(
+        Coefficient(
+          key: "programming.\(key)", values: [value], low: [value - half], high: [value + half], unit: unit,
+          n: ramps.cells, method: Jackknife.method + ", bias found on simulated chips", step: step))
     }
   }
 
@@ -179,35 +138,42 @@ public struct ChipFit: Sendable, Codable {
     let verify = try measurement.values("verify_S").map { $0 * 1e6 }
     let ages = try measurement.values("age_s")
     let values = try measurement.rows("conductance_S").map { $0.map { $0 * 1e6 } }
-    guard let components = profile.relaxation.components, ages.count >= 3, let lastAge = ages.last else { return }
-    let first = ages.count / 2
-    let law = RelaxationLaw(components, ages: (ages[first], lastAge))
+    guard let components = profile.relaxation.components, ages.count >= 3 else { return }
     let levels = Array(Set(targets)).sorted()
-    let perDecade = log10(1 + lastAge / components.meanOnset.seconds)
-    var parts: [[(value: Double, half: Double)]] = []
+    let decades = ages.map { log10(1 + $0 / components.meanOnset.seconds) }
+    var laws: [RelaxationLaw] = []
+    var shifts: [RelaxationLaw.Estimate] = []
     var least = Int.max
     for level in levels {
-      let cells = targets.indices.filter { targets[$0] == level && accepted[$0] == 1 }
+      let cells = targets.indices.filter {
+        targets[$0] == level && accepted[$0] == 1 && verify[$0].isFinite
+      }
       guard cells.count >= 20 else { return }
       least = min(least, cells.count)
-      parts.append(
-        Jackknife.estimate(cells.count) { pieces in
-          let written = pieces.map { values[ages.count - 1][cells[$0]] - verify[cells[$0]] }
-          let later = pieces.map { values[ages.count - 1][cells[$0]] - values[first][cells[$0]] }
-          let found = law.parts(
-            written: median(written.map { abs($0) }), later: median(later.map { abs($0) }))
-          return [found.stationary, found.accumulating, median(written) / perDecade]
-        })
+      let changes = values.map { row in cells.map { row[$0] - verify[$0] } }
+      // The common shift of a decade; where it starts from is not known, because an accepted read is one that happened to lie right.
+      let shift = Jackknife.estimate(cells.count) { pieces in
+        let fit = line(decades, changes.map { row in median(pieces.map { row[$0] }) })
+        return [fit.slope, fit.offset]
+      }
+      let series = RelaxationLaw.Series(
+        level: level, ages: ages, verify: cells.map { verify[$0] }, changes: changes,
+        shifts: decades.map { shift[1].value + shift[0].value * $0 })
+      guard let law = RelaxationLaw(series, base: profile) else { return }
+      laws.append(law)
+      shifts.append((shift[0].value, shift[0].value - shift[0].half, shift[0].value + shift[0].half))
     }
     levelsMicrosiemens = levels
-    for (place, name, unit) in [(0, "stationary", "µS²"), (1, "accumulating", "µS²"), (2, "mean", "µS")] {
-      let found = parts.map { $0[place] }
-      guard found.allSatisfy({ $0.value.isFinite && $0.half.isFinite }) else { continue }
+    func add(_ name: String, _ unit: String, _ method: String, _ found: [RelaxationLaw.Estimate]) {
+      guard found.allSatisfy({ $0.value.isFinite && $0.low.isFinite && $0.high.isFinite }) else { return }
       coefficients.append(
         Coefficient(
-          key: "relaxation.components.\(name)", values: found.map(\.value), low: found.map { $0.value - $0.half },
-          high: found.map { $0.value + $0.half }, unit: unit, n: least, method: Jackknife.method, step: step))
+          key: "relaxation.components.\(name)", values: found.map(\.value), low: found.map(\.low),
+          high: found.map(\.high), unit: unit, n: least, method: method, step: step))
     }
+    add("stationary", "µS²", RelaxationLaw.method, laws.map(\.stationary))
+    add("accumulating", "µS²", RelaxationLaw.method, laws.map(\.accumulating))
+    add("mean", "µS", Jackknife.method, shifts)
   }
 
   private mutating func fitRetention(_ measurement: Measurement, _ step: String) throws {

@@ -7,7 +7,7 @@ struct ProfileFitCommand: AsyncParsableCommand {
     commandName: "fit", abstract: "Fit a chip profile to a characterization: emulate that chip.",
     discussion: """
       The steps forming, switching, relaxation and retention give the numbers that they measured, with 95 % intervals; what was not measured \
-      keeps the value of the base profile. 'rram … --board emu:profile=./mychip.yaml' emulates the result.
+      keeps the value of the base profile, whose spreads of end points, traps and fast noise the fits reckon with. 'rram … --board emu:profile=./mychip.yaml' emulates the result.
       """)
 
   @Argument(help: "Name of the run, the beginning of it, or its folder.")
