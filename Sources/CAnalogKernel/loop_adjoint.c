@@ -23,9 +23,9 @@ typedef struct aj_layer {
 /* Tables in the precision of the part that reads them, times the step. */
 typedef struct aj_plan {
   aj_layer layers[AK_MAX_LAYERS];
-  int32_t layer_count, dimensions, ticks, substeps, base_stride, embedding_columns;
+  int32_t layer_count, dimensions, networks, ticks, substeps, base_stride, embedding_columns;
   const void *base;    /* (ticks, base_stride): bias row + embedding of every output */
-  const void *steps;   /* (ticks, 3): a·h, b·amplitude·h, gain·h */
+  const void *steps;   /* (ticks, 4): a·h, b·amplitude·h, gain·h, b₂·amplitude·h */
   const void *offsets; /* (ticks, dimensions): offset·h */
   double row_clamp, amplifier_rail, integrator_rail, softness2;
   int32_t curved;
@@ -82,20 +82,25 @@ static void put(void *to, size_t index, int isDouble, double value) {
     ((float *)to)[index] = (float)value;
 }
 
-static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const ak_batch *batch, const ak_target *target,
-                         int64_t begin, int64_t end, ak_isa isa, int isDouble, double *loss, const ak_gradient *gradient) {
+/* An entry of a table. */
+static double entry(const float *table, const double *exact, size_t index) { return exact ? exact[index] : table[index]; }
+
+static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const ak_exact *given, const ak_batch *batch,
+                         const ak_target *target, int64_t begin, int64_t end, ak_isa isa, int isDouble, double *loss, const ak_gradient *gradient) {
   if (!ak_isa_supported(isa)) return AK_UNSUPPORTED;
   if (!loop || !loop->layers || loop->layer_count < 1 || loop->layer_count > AK_MAX_LAYERS || !schedule || !batch || !target
       || !loss || !gradient || !gradient->a || !gradient->b || !gradient->embedding || !gradient->offset
-      || schedule->ticks < 1 || schedule->substeps < 1 || schedule->euler || !schedule->a || !schedule->b || begin < 0
+      || schedule->ticks < 1 || schedule->substeps < 1 || schedule->euler || !schedule->a || !schedule->b || !schedule->b2 != !gradient->b2 || begin < 0
       || end <= begin || end > batch->count || !batch->x0 || !target->points || target->interval < 1
       || schedule->ticks % target->interval || !(target->scale > 0) || !(target->path_weight >= 0)
       || !(target->state_limit > 0) || schedule->embedding_columns < 0 || loop->amplifier_pole != 0)
     return AK_INVALID;
   if (batch->held_source && (!schedule->held_gain || (batch->held_source == AK_HELD_TABLE && !batch->held))) return AK_INVALID;
+  const ak_exact exact = given ? *given : (ak_exact){0};
   aj_plan plan = {0};
   plan.layer_count = loop->layer_count;
   plan.dimensions = loop->layers[0].inputs;
+  plan.networks = schedule->b2 ? 2 : 1;
   plan.ticks = schedule->ticks;
   plan.substeps = schedule->substeps;
   plan.embedding_columns = schedule->embedding_columns;
@@ -112,7 +117,8 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
   for (int l = 0; l < loop->layer_count; l++) {
     const ak_layer *layer = &loop->layers[l];
     if (layer->inputs < 1 || layer->inputs > AK_MAX_WIDTH || layer->outputs < 1 || layer->outputs > AK_MAX_WIDTH
-        || !layer->weights || layer->inputs != loop->layers[l ? l - 1 : loop->layer_count - 1].outputs)
+        || !layer->weights
+        || (l ? layer->inputs : layer->inputs * plan.networks) != loop->layers[l ? l - 1 : loop->layer_count - 1].outputs)
       return AK_INVALID;
     if (layer->embedding >= 0
         && (!schedule->embedding || layer->embedding + layer->outputs > schedule->embedding_columns))
@@ -125,8 +131,8 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
   plan.base_stride = (int32_t)outputs;
   const size_t ticks = (size_t)schedule->ticks, dimensions = (size_t)plan.dimensions, steps = ticks * (size_t)schedule->substeps;
   const size_t width = isDouble ? sizeof(double) : sizeof(float);
-  const size_t tables = (ticks * (outputs + 3 + dimensions) + 2 * products) * width;
-  const size_t vectors = ((steps + 1) * dimensions + ticks * (2 + dimensions + (size_t)plan.embedding_columns)) * AJ_VECTOR_BYTES;
+  const size_t tables = (ticks * (outputs + 4 + dimensions) + 2 * products) * width;
+  const size_t vectors = ((steps + 1) * dimensions + ticks * (3 + dimensions + (size_t)plan.embedding_columns)) * AJ_VECTOR_BYTES;
   void *memory = NULL;
   if (posix_memalign(&memory, 64, vectors + tables)) return AK_NO_MEMORY;
 
@@ -137,7 +143,7 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
   void *base = next;
   next += ticks * outputs * width;
   void *rates = next;
-  next += 3 * ticks * width;
+  next += 4 * ticks * width;
   void *offsets = next;
   next += ticks * dimensions * width;
   plan.base = base;
@@ -149,15 +155,18 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
       for (int i = 0; i < layer->outputs; i++) {
         double value = layer->weights[i * (layer->inputs + 1) + layer->inputs] * bias;
         if (layer->embedding >= 0)
-          value += schedule->embedding[tick * (size_t)schedule->embedding_columns + (size_t)(layer->embedding + i)];
+          value += entry(schedule->embedding, exact.embedding,
+                         tick * (size_t)schedule->embedding_columns + (size_t)(layer->embedding + i));
         put(base, tick * outputs + (size_t)(plan.layers[l].first + i), isDouble, value);
       }
     }
-    put(rates, 3 * tick, isDouble, schedule->a[tick] * step);
-    put(rates, 3 * tick + 1, isDouble, (double)schedule->b[tick] * loop->amplitude * step);
-    put(rates, 3 * tick + 2, isDouble, schedule->held_gain ? schedule->held_gain[tick] * step : 0);
+    put(rates, 4 * tick, isDouble, entry(schedule->a, exact.a, tick) * step);
+    put(rates, 4 * tick + 1, isDouble, entry(schedule->b, exact.b, tick) * loop->amplitude * step);
+    put(rates, 4 * tick + 2, isDouble, schedule->held_gain ? schedule->held_gain[tick] * step : 0);
+    put(rates, 4 * tick + 3, isDouble, schedule->b2 ? entry(schedule->b2, exact.b2, tick) * loop->amplitude * step : 0);
     for (size_t d = 0; d < dimensions; d++)
-      put(offsets, tick * dimensions + d, isDouble, schedule->offset ? schedule->offset[tick * dimensions + d] * step : 0);
+      put(offsets, tick * dimensions + d, isDouble,
+          schedule->offset ? entry(schedule->offset, exact.offset, tick * dimensions + d) * step : 0);
   }
   for (int l = 0; l < loop->layer_count; l++) {
     const ak_layer *layer = &loop->layers[l];
@@ -178,6 +187,7 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
   const size_t columns = (size_t)plan.embedding_columns;
   memset(gradient->a, 0, ticks * sizeof(double));
   memset(gradient->b, 0, ticks * sizeof(double));
+  if (gradient->b2) memset(gradient->b2, 0, ticks * sizeof(double));
   memset(gradient->embedding, 0, ticks * columns * sizeof(double));
   memset(gradient->offset, 0, ticks * dimensions * sizeof(double));
   *loss = 0;
@@ -200,6 +210,7 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
   for (size_t tick = 0; tick < ticks; tick++) {
     gradient->a[tick] *= step * share;
     gradient->b[tick] *= step * loop->amplitude * share;
+    if (gradient->b2) gradient->b2[tick] *= step * loop->amplitude * share;
     for (size_t d = 0; d < dimensions; d++) gradient->offset[tick * dimensions + d] *= step * share;
     for (size_t k = 0; k < columns; k++) gradient->embedding[tick * columns + k] *= share;
   }
@@ -208,11 +219,11 @@ static ak_status adjoint(const ak_loop *loop, const ak_schedule *schedule, const
 
 ak_status ak_adjoint(const ak_loop *loop, const ak_schedule *schedule, const ak_batch *batch, const ak_target *target,
                      int64_t begin, int64_t end, ak_isa isa, double *loss, const ak_gradient *gradient) {
-  return adjoint(loop, schedule, batch, target, begin, end, isa, 0, loss, gradient);
+  return adjoint(loop, schedule, NULL, batch, target, begin, end, isa, 0, loss, gradient);
 }
 
-ak_status ak_adjoint_double(const ak_loop *loop, const ak_schedule *schedule, const ak_batch *batch,
-                            const ak_target *target, int64_t begin, int64_t end, double *loss,
+ak_status ak_adjoint_double(const ak_loop *loop, const ak_schedule *schedule, const ak_exact *exact,
+                            const ak_batch *batch, const ak_target *target, int64_t begin, int64_t end, double *loss,
                             const ak_gradient *gradient) {
-  return adjoint(loop, schedule, batch, target, begin, end, AK_ISA_PORTABLE, 1, loss, gradient);
+  return adjoint(loop, schedule, exact, batch, target, begin, end, AK_ISA_PORTABLE, 1, loss, gradient);
 }

@@ -32,12 +32,14 @@ public struct LoopGradient: Sendable, Hashable {
   public var loss: Double
   public var a: [Double]
   public var b: [Double]
+  /// By the second network's coefficient; empty for one network.
+  public var secondB: [Double]
   public var embedding: [Double]
   public var offset: [Double]
 
   /// Root of the sum of all squares.
   public var norm: Double {
-    [a, b, embedding, offset].reduce(0) { $0 + $1.reduce(0) { $0 + $1 * $1 } }.squareRoot()
+    [a, b, secondB, embedding, offset].reduce(0) { $0 + $1.reduce(0) { $0 + $1 * $1 } }.squareRoot()
   }
 }
 
@@ -110,6 +112,7 @@ extension ClosedLoop {
 
     var result = LoopGradient(
       loss: 0, a: [Double](repeating: 0, count: ticks), b: [Double](repeating: 0, count: ticks),
+      secondB: [Double](repeating: 0, count: tables.secondB.count),
       embedding: [Double](repeating: 0, count: max(1, tables.embedding.count)),
       offset: [Double](repeating: 0, count: ticks * dimensions))
     let status = withKernelLoop { loop in
@@ -124,18 +127,20 @@ extension ClosedLoop {
                 state_limit: target.adjointLimit, points: points.baseAddress)
               return result.a.withUnsafeMutableBufferPointer { a in
                 result.b.withUnsafeMutableBufferPointer { b in
-                  result.embedding.withUnsafeMutableBufferPointer { embedding in
-                    result.offset.withUnsafeMutableBufferPointer { offset in
-                      var gradient = ak_gradient(
-                        a: a.baseAddress, b: b.baseAddress, embedding: embedding.baseAddress,
-                        offset: offset.baseAddress)
-                      switch precision {
-                      case .single:
-                        return ak_adjoint(
-                          loop, schedule, &batch, &kernelTarget, 0, batch.count, set.code, &result.loss, &gradient)
-                      case .double:
-                        return ak_adjoint_double(
-                          loop, schedule, &batch, &kernelTarget, 0, batch.count, &result.loss, &gradient)
+                  result.secondB.withUnsafeMutableBufferPointer { secondB in
+                    result.embedding.withUnsafeMutableBufferPointer { embedding in
+                      result.offset.withUnsafeMutableBufferPointer { offset in
+                        var gradient = ak_gradient(
+                          a: a.baseAddress, b: b.baseAddress, b2: secondB.isEmpty ? nil : secondB.baseAddress,
+                          embedding: embedding.baseAddress, offset: offset.baseAddress)
+                        switch precision {
+                        case .single:
+                          return ak_adjoint(
+                            loop, schedule, &batch, &kernelTarget, 0, batch.count, set.code, &result.loss, &gradient)
+                        case .double:
+                          return ak_adjoint_double(
+                            loop, schedule, nil, &batch, &kernelTarget, 0, batch.count, &result.loss, &gradient)
+                        }
                       }
                     }
                   }

@@ -8,6 +8,10 @@ public struct CalibrationGoal: Sendable {
   /// The model's process with the β scale of the runs.
   public let process: DiffusionProcess
   public let equation: ReverseEquation
+  /// w of classifier-free guidance; 0 for none.
+  public let guidance: Double
+  /// How guidance is played; nil: at once where the board has two networks, in slots elsewhere.
+  public let guidancePlay: GuidancePlay?
   /// Conditions fitted together; nil is the null condition or no condition.
   public let labels: [Int?]
   /// The data that end points shall go to; nil: to where the network brings them in software.
@@ -25,15 +29,27 @@ public struct CalibrationGoal: Sendable {
   ///   - equation: the model's own by default.
   ///   - scale: factor on β; the model's own by default.
   ///   - labels: of a network with classes; `[nil]` for one without.
+  ///   - guidance: w of the runs; with it the target is what the guided network draws in software, and data are refused: guided samples
+  ///     are not distributed like data, so there is no coupling to aim at.
   ///   - data: a target; nil is the network in software.
   /// - Throws: ``SessionError`` `invalidArgument`, or `targetData` saying what the data lack; the model layer's error for a label that
   ///   the network does not have.
   public init(
     _ model: ScoreModel, equation: ReverseEquation? = nil, scale: Double? = nil, labels: [Int?],
-    data: EvaluationData? = nil
+    guidance: Double = 0, play: GuidancePlay? = nil, data: EvaluationData? = nil
   ) throws {
     precondition(!labels.isEmpty, "at least one condition")
-    let programs = try labels.map { try SamplingProgram(model, equation: equation, scale: scale, classLabel: $0) }
+    let programs = try labels.map {
+      try SamplingProgram(model, equation: equation, scale: scale, classLabel: $0, guidance: guidance)
+    }
+    if let data, guidance != 0 {
+      throw SessionError(
+        .targetData,
+        "\(data.name): guidance \(guidance) draws other points than the data's; tables for it aim at the network in software"
+      )
+    }
+    self.guidance = guidance
+    guidancePlay = play
     self.model = model
     process = programs[0].process
     self.equation = programs[0].equation
@@ -101,20 +117,35 @@ public struct CalibrationGoal: Sendable {
   /// - Throws: ``ScheduleError``.
   public func check(on board: BoardDescription) throws {
     for label in labels {
-      let program = try SamplingProgram(
-        model, equation: equation, scale: process.hasScale ? process.scale : nil, classLabel: label)
+      var program = try SamplingProgram(
+        model, equation: equation, scale: process.hasScale ? process.scale : nil, classLabel: label,
+        guidance: guidance)
+      program.guidancePlay = guidancePlay
       _ = try program.schedule(on: board)
       _ = try LoopFit(program, on: board)
     }
   }
 
+  /// How a board plays the guidance of the runs.
+  func play(on loop: BoardDescription.ClosedLoop) -> GuidancePlay { guidancePlay ?? .suited(to: loop) }
+
   /// The fit for one chip's weights; a chip whose profile is shipped conducts as that says, any other is ohmic.
   func fit(
     weights: [[Double]], integratorOffset: [Double], loop: BoardDescription.ClosedLoop, chipProfile: String? = nil,
     settings: ScheduleFit.Settings
-  ) -> ScheduleFit {
-    ScheduleFit(
-      weights: weights, model: model, process: process, equation: equation, labels: labels, target: target,
+  ) throws(ScheduleError) -> ScheduleFit {
+    let play = play(on: loop)
+    var settings = settings
+    var tickDuration: Double?
+    if guidance != 0, play == .slots {
+      // The slots that the board plays, and points on the way where as many of either condition are over.
+      (settings.ticks, settings.points) = (Schedule.guidanceSlots, 10)
+      let tick = try Schedule.tick(ticks: settings.ticks, settles: true, loop: loop, board: "of the loop")
+      tickDuration = tick.seconds / loop.runTime.seconds
+    }
+    return ScheduleFit(
+      weights: weights, model: model, process: process, equation: equation, guidance: guidance, play: play,
+      tickDuration: tickDuration, labels: labels, target: target,
       integratorOffset: integratorOffset, loop: loop, cells: chipProfile.flatMap { try? ChipProfile.named($0).cells },
       settings: settings)
   }

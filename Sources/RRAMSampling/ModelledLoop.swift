@@ -7,16 +7,37 @@ internal import RRAMUnits
 
 /// The tables of a run as the loop's kernel takes them, in units and τ.
 struct ModelledTables: Sendable {
-  var a: [Float]
-  var b: [Float]
-  /// (ticks, hidden).
-  var embedding: [Float]
+  var tickDuration: Double
+  var a: [Double]
+  var b: [Double]
+  /// Empty for one network.
+  var secondB: [Double]
+  /// (ticks, networks, hidden).
+  var embedding: [Double]
   /// (ticks, 2).
-  var offset: [Float]
+  var offset: [Double]
   /// Factor of the held noise, (ticks); empty for none.
-  var heldGain: [Float]
+  var heldGain: [Double]
 
   var ticks: Int { a.count }
+
+  /// The tables unrounded, as the kernel's double precision takes them.
+  fileprivate func withExact<R>(_ body: (UnsafePointer<ak_exact>) -> R) -> R {
+    a.withUnsafeBufferPointer { a in
+      b.withUnsafeBufferPointer { b in
+        secondB.withUnsafeBufferPointer { secondB in
+          embedding.withUnsafeBufferPointer { embedding in
+            offset.withUnsafeBufferPointer { offset in
+              var exact = ak_exact(
+                a: a.baseAddress, b: b.baseAddress, b2: secondB.isEmpty ? nil : secondB.baseAddress,
+                embedding: embedding.baseAddress, offset: offset.baseAddress)
+              return body(&exact)
+            }
+          }
+        }
+      }
+    }
+  }
 }
 
 /// A board's loop with given weights, as far as the host knows it: clamps and rails and how the chip's cells conduct, no noise of
@@ -29,7 +50,8 @@ struct ModelledLoop: Sendable {
   private let integratorRail: Float
   private let cells: ChipProfile.Cells?
   private let unit: Volts
-  let hidden: Int
+  /// Columns of the embedding's table, all networks together.
+  private let embeddingColumns: Int
 
   /// The set that `RRAM_ISA` names if this machine runs it, otherwise the fastest.
   private static let instructionSet: ak_isa = {
@@ -40,13 +62,20 @@ struct ModelledLoop: Sendable {
 
   /// With weights that conductances realise, each (outputs, inputs + 1), biases last.
   ///
+  /// - Parameter second: those of a second network of the same state; empty for none.
   /// - Parameter cells: of the chip's profile; nil where cells are ohmic.
   init(
-    weights: [[Double]], _ network: ScoreNetwork, loop: BoardDescription.ClosedLoop, cells: ChipProfile.Cells? = nil
+    weights: [[Double]], second: [[Double]] = [], _ network: ScoreNetwork, loop: BoardDescription.ClosedLoop,
+    cells: ChipProfile.Cells? = nil
   ) {
     self.cells = cells
-    layers = zip(network.layers, weights).map { ($0.inputs, $0.outputs, $1.map { Float($0) }) }
-    hidden = network.hiddenSize
+    layers = network.layers.indices.map { index in
+      let layer = network.layers[index]
+      guard !second.isEmpty else { return (layer.inputs, layer.outputs, weights[index].map { Float($0) }) }
+      return Self.sideBySide(
+        weights[index], second[index], inputs: layer.inputs, outputs: layer.outputs, sharesInputs: index == 0)
+    }
+    embeddingColumns = network.hiddenSize * (second.isEmpty ? 1 : 2)
     unit = loop.unitVoltage
     amplitude = Float(loop.outputAmplifier)
     rowClamp = Float(loop.rowClamp / unit)
@@ -54,14 +83,31 @@ struct ModelledLoop: Sendable {
     integratorRail = Float(loop.integratorRail / unit)
   }
 
-  /// With the network's own weights.
-  init(_ network: ScoreNetwork, loop: BoardDescription.ClosedLoop) {
+  /// One layer of two networks: rows and columns side by side, nothing between them, biases last.
+  private static func sideBySide(
+    _ first: [Double], _ second: [Double], inputs: Int, outputs: Int, sharesInputs: Bool
+  ) -> (inputs: Int, outputs: Int, weights: [Float]) {
+    let all = sharesInputs ? inputs : 2 * inputs
+    var weights: [Float] = []
+    weights.reserveCapacity(2 * outputs * (all + 1))
+    let nothing = [Float](repeating: 0, count: all - inputs)
+    for (place, own) in [first, second].enumerated() {
+      for output in 0..<outputs {
+        let row = own[output * (inputs + 1)..<(output + 1) * (inputs + 1)].map { Float($0) }
+        weights += (place == 1 ? nothing : []) + row.dropLast() + (place == 0 ? nothing : []) + row.suffix(1)
+      }
+    }
+    return (all, 2 * outputs, weights)
+  }
+
+  /// With the network's own weights, once or twice.
+  init(_ network: ScoreNetwork, twice: Bool = false, loop: BoardDescription.ClosedLoop) {
     let weights = network.layers.map { layer in
       (0..<layer.outputs).flatMap { out in
         (0..<layer.inputs).map { Double(layer.weight[out * layer.inputs + $0]) } + [Double(layer.bias[out])]
       }
     }
-    self.init(weights: weights, network, loop: loop)
+    self.init(weights: weights, second: twice ? weights : [], network, loop: loop)
   }
 
   private func withKernel<R>(
@@ -97,22 +143,26 @@ struct ModelledLoop: Sendable {
           loop.read_level = Float(cells.readVoltage / unit)
           loop.polarity = Float(cells.polarity)
         }
-        return tables.a.withUnsafeBufferPointer { a in
-          tables.b.withUnsafeBufferPointer { b in
-            tables.embedding.withUnsafeBufferPointer { embedding in
-              tables.offset.withUnsafeBufferPointer { offset in
-                tables.heldGain.withUnsafeBufferPointer { gain in
-                  var schedule = ak_schedule()
-                  schedule.ticks = Int32(tables.ticks)
-                  schedule.substeps = 1
-                  schedule.embedding_columns = Int32(hidden)
-                  schedule.tick_duration = 1 / Double(tables.ticks)
-                  schedule.a = a.baseAddress
-                  schedule.b = b.baseAddress
-                  schedule.embedding = embedding.baseAddress
-                  schedule.offset = offset.baseAddress
-                  schedule.held_gain = gain.isEmpty ? nil : gain.baseAddress
-                  return body(&loop, &schedule)
+        func floats(_ table: [Double]) -> [Float] { table.map { Float($0) } }
+        return floats(tables.a).withUnsafeBufferPointer { a in
+          floats(tables.b).withUnsafeBufferPointer { b in
+            floats(tables.secondB).withUnsafeBufferPointer { secondB in
+              floats(tables.embedding).withUnsafeBufferPointer { embedding in
+                floats(tables.offset).withUnsafeBufferPointer { offset in
+                  floats(tables.heldGain).withUnsafeBufferPointer { gain in
+                    var schedule = ak_schedule()
+                    schedule.ticks = Int32(tables.ticks)
+                    schedule.substeps = 1
+                    schedule.embedding_columns = Int32(embeddingColumns)
+                    schedule.tick_duration = tables.tickDuration
+                    schedule.a = a.baseAddress
+                    schedule.b = b.baseAddress
+                    schedule.b2 = secondB.isEmpty ? nil : secondB.baseAddress
+                    schedule.embedding = embedding.baseAddress
+                    schedule.offset = offset.baseAddress
+                    schedule.held_gain = gain.isEmpty ? nil : gain.baseAddress
+                    return body(&loop, &schedule)
+                  }
                 }
               }
             }
@@ -172,13 +222,15 @@ struct ModelledLoop: Sendable {
     var loss = 0.0
     var a: [Double]
     var b: [Double]
+    var secondB: [Double]
     var embedding: [Double]
     var offset: [Double]
 
-    init(ticks: Int, hidden: Int) {
+    init(ticks: Int, hidden: Int, networks: Int) {
       a = [Double](repeating: 0, count: ticks)
       b = a
-      embedding = [Double](repeating: 0, count: ticks * hidden)
+      secondB = networks == 2 ? a : []
+      embedding = [Double](repeating: 0, count: ticks * networks * hidden)
       offset = [Double](repeating: 0, count: ticks * 2)
     }
   }
@@ -187,10 +239,11 @@ struct ModelledLoop: Sendable {
   ///
   /// - Parameters:
   ///   - target: (n, ticks / interval, 2).
+  ///   - inDouble: slow, exact.
   ///   - into: overwritten.
   func gradient(
     of samples: Range<Int>, _ x0: [Float], tables: ModelledTables, held: [Float], target: [Float], interval: Int,
-    pathWeight: Float, scale: Float, adjointLimit: Float, into gradient: inout Gradient
+    pathWeight: Float, scale: Float, adjointLimit: Float, inDouble: Bool, into gradient: inout Gradient
   ) {
     let count = x0.count / 2
     let status = withKernel(tables) { loop, schedule in
@@ -199,17 +252,26 @@ struct ModelledLoop: Sendable {
           target.withUnsafeBufferPointer { points in
             gradient.a.withUnsafeMutableBufferPointer { a in
               gradient.b.withUnsafeMutableBufferPointer { b in
-                gradient.embedding.withUnsafeMutableBufferPointer { embedding in
-                  gradient.offset.withUnsafeMutableBufferPointer { offset in
-                    var batch = batch(x0, held, count: count)
-                    var kernelTarget = ak_target(
-                      interval: Int32(interval), path_weight: pathWeight, scale: scale, state_limit: adjointLimit,
-                      points: points.baseAddress)
-                    var out = ak_gradient(
-                      a: a.baseAddress, b: b.baseAddress, embedding: embedding.baseAddress, offset: offset.baseAddress)
-                    return ak_adjoint(
-                      loop, schedule, &batch, &kernelTarget, Int64(samples.lowerBound), Int64(samples.upperBound),
-                      Self.instructionSet, &gradient.loss, &out)
+                gradient.secondB.withUnsafeMutableBufferPointer { secondB in
+                  gradient.embedding.withUnsafeMutableBufferPointer { embedding in
+                    gradient.offset.withUnsafeMutableBufferPointer { offset in
+                      var batch = batch(x0, held, count: count)
+                      var kernelTarget = ak_target(
+                        interval: Int32(interval), path_weight: pathWeight, scale: scale, state_limit: adjointLimit,
+                        points: points.baseAddress)
+                      var out = ak_gradient(
+                        a: a.baseAddress, b: b.baseAddress, b2: secondB.isEmpty ? nil : secondB.baseAddress,
+                        embedding: embedding.baseAddress, offset: offset.baseAddress)
+                      let (begin, end) = (Int64(samples.lowerBound), Int64(samples.upperBound))
+                      guard inDouble else {
+                        return ak_adjoint(
+                          loop, schedule, &batch, &kernelTarget, begin, end, Self.instructionSet, &gradient.loss, &out)
+                      }
+                      return tables.withExact { exact in
+                        ak_adjoint_double(
+                          loop, schedule, exact, &batch, &kernelTarget, begin, end, &gradient.loss, &out)
+                      }
+                    }
                   }
                 }
               }

@@ -26,7 +26,7 @@ public struct SamplingProgram: Sendable {
   public let seed: UInt64
   /// Number of the first sample: start points and noise depend on seed and sample number only.
   public var firstSample: UInt32
-  /// What a calibration for this chip, model, equation and class changes of the tables; nil for the model's own. Not with guidance.
+  /// What a calibration for this chip, model, equation, class and guidance changes of the tables; nil for the model's own.
   public var correction: ScheduleCorrection?
   /// Id of the calibration that the correction is of; nil for none, and for a correction that no record has.
   public var calibration: String?

@@ -42,12 +42,13 @@ public struct SamplingSession: Sendable {
     let fit = try LoopFit(program, on: board.boardDescription)
     let record = try await ProgramRecord.find(on: board, home: home, model: program.model)
     if checkingCells { try await record.requireCells(on: board) }
-    isGuidedAtOnce = program.guidance != 0 && (program.guidancePlay ?? .suited(to: loop)) == .atOnce
+    let isGuidedAtOnce = program.guidance != 0 && (program.guidancePlay ?? .suited(to: loop)) == .atOnce
     guard !isGuidedAtOnce || record.plan.secondNetwork != nil else {
       throw MappingError(
         .notProgrammed,
         "chip \(board.info.chipID) of \(board.address) carries '\(record.model)' once; guidance at once needs it twice")
     }
+    self.isGuidedAtOnce = isGuidedAtOnce
     // Class, equation and guidance each have tables of their own; the board may keep several.
     scheduleID =
       1 + UInt32(program.classLabel.map { $0 + 1 } ?? 0) * 4 + (program.equation == .sde ? 1 : 0)

@@ -65,7 +65,7 @@ public struct Schedule: Sendable, Hashable {
   ///     ``guidanceSlots``.
   ///   - play: how guidance is played; nil: at once where the board has two networks.
   ///   - ticks: parts of the run in which all tables are constant.
-  ///   - correction: of a calibration for this chip; not with guidance. What it moves beyond a converter's range is set to its end,
+  ///   - correction: of a calibration for this chip, equation, condition and guidance. What it moves beyond a converter's range is set to its end,
   ///     as the calibration reckoned, and counted in ``clipped``.
   /// - Throws: ``ScheduleError`` naming channel, time, value and the largest scale or guidance that fits; what the model itself asks
   ///   for is never clamped.
@@ -102,7 +102,6 @@ public struct Schedule: Sendable, Hashable {
     let tick = try Self.tick(
       ticks: ticks, settles: (guidance != 0 && play == .slots) || process == .neuralODE, loop: loop, board: board.name)
     precondition(guidance == 0 || label != nil, "guidance needs a class to guide to")
-    precondition(guidance == 0 || correction == nil, "a calibration is of one condition, guidance has two")
     let slots = guidance != 0 && play == .slots
     if slots, ticks < Self.guidanceSlots || ticks % 4 != 0 {
       throw ScheduleError(
@@ -112,28 +111,26 @@ public struct Schedule: Sendable, Hashable {
     self.ticks = ticks
     self.tick = tick
 
-    let rate = (1 - DiffusionProcess.endTime) * loop.runTime.seconds / (Double(ticks) * tick.seconds)
-    let nominal = NominalTables(network, process: process, equation: equation, ticks: ticks, loop: loop, rate: rate)
+    let nominal = NominalTables(
+      network, process: process, equation: equation, ticks: ticks, loop: loop,
+      tickDuration: tick.seconds / loop.runTime.seconds, guidance: guidance, play: play)
     let times = nominal.times
-    let factors = times.indices.map { index in
-      !slots ? 1 + guidance : Self.isClassSlot(index, equation) ? 2 * (1 + guidance) : -2 * guidance
-    }
-    let score = zip(nominal.b, factors).map { $0 * $1 }
-    let labelEmbedding = nominal.embedding(label)
-    let nullEmbedding = guidance == 0 ? labelEmbedding : nominal.embedding(nil)
     let hidden = network.hiddenSize
-    let embedding = factors.enumerated().map { index, factor in
-      Array((factor < 0 ? nullEmbedding : labelEmbedding)[index * hidden..<(index + 1) * hidden])
+    let embedding = nominal.embedding(label)
+    func embedded(_ channel: Int, network: Int) -> [Double] {
+      guard channel < hidden, network < nominal.networks else { return [Double](repeating: 0, count: ticks) }
+      return (0..<ticks).map { embedding[($0 * nominal.networks + network) * hidden + channel] }
     }
-    let noise = Self.noise(process, equation, times: times, rate: rate)
+    let noise = nominal.heldGain
     var channels = [
       Channel("a", nominal.a, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1),
-      Channel("b", score, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1),
+      Channel("b", nominal.b, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1),
     ]
     for channel in 0..<loop.embeddingChannels {
-      let values = embedding.map { channel < $0.count ? $0[channel] : 0 }
       channels.append(
-        Channel("embedding \(channel)", values, unit: loop.unitVoltage, converter: loop.embedding, power: 0))
+        Channel(
+          "embedding \(channel)", embedded(channel, network: 0), unit: loop.unitVoltage, converter: loop.embedding,
+          power: 0))
     }
     if let offset = loop.offset {
       let zeros = [Double](repeating: 0, count: ticks)
@@ -142,15 +139,15 @@ public struct Schedule: Sendable, Hashable {
       }
     }
     if !loop.secondLayerMacros.isEmpty {
-      let isUsed = guidance != 0 && play == .atOnce
+      let score = nominal.secondB.isEmpty ? [Double](repeating: 0, count: ticks) : nominal.secondB
       channels.append(
         Channel(
-          Self.secondCoefficient, nominal.b.map { isUsed ? -guidance * $0 : 0 }, unit: loop.coefficientUnit,
-          converter: loop.coefficient, power: 1))
+          Self.secondCoefficient, score, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1))
       for channel in 0..<loop.embeddingChannels {
-        let values = (0..<ticks).map { isUsed && channel < hidden ? nullEmbedding[$0 * hidden + channel] : 0 }
         channels.append(
-          Channel("embedding 2, \(channel)", values, unit: loop.unitVoltage, converter: loop.embedding, power: 0))
+          Channel(
+            "embedding 2, \(channel)", embedded(channel, network: 1), unit: loop.unitVoltage,
+            converter: loop.embedding, power: 0))
       }
     }
     // The converter must reach ± the noise limit; what is sent is volts for one standard deviation, not a code.
@@ -164,7 +161,7 @@ public struct Schedule: Sendable, Hashable {
     ) { channel, index in slots ? Self.isClassSlot(index, equation) : channel == "b" }
     var clipped = 0
     if let correction {
-      clipped = Self.correct(&channels, by: correction, times: times, offset: 2 + loop.embeddingChannels)
+      clipped = Self.correct(&channels, by: correction, nominal, loop)
     }
     self.clipped = clipped
 
@@ -182,9 +179,12 @@ public struct Schedule: Sendable, Hashable {
 
   /// Applies a calibration to the channels as they stand in a schedule.
   private static func correct(
-    _ channels: inout [Channel], by correction: ScheduleCorrection, times: [Double], offset: Int
+    _ channels: inout [Channel], by correction: ScheduleCorrection, _ nominal: NominalTables,
+    _ loop: BoardDescription.ClosedLoop
   ) -> Int {
-    let embedding = correction.embedding.count
+    let offset = 2 + loop.embeddingChannels
+    let second = offset + (loop.offset == nil ? 0 : 2)
+    let null = correction.nullEmbedding
     var clipped = 0
     func move(_ channel: Int, _ index: Int, to value: Double) {
       let limits = channels[channel].limits
@@ -192,15 +192,26 @@ public struct Schedule: Sendable, Hashable {
       if reached != value { clipped += 1 }
       channels[channel].values[index] = reached
     }
-    for (index, t) in times.enumerated() {
-      var (a, b) = (channels[0].values[index], channels[1].values[index])
-      var embeddings = (0..<embedding).map { channels[2 + $0].values[index] }
-      var offsets = correction.offset.indices.map { channels[offset + $0].values[index] }
-      correction.apply(at: t, a: &a, b: &b, embedding: &embeddings, offset: &offsets)
-      move(0, index, to: a)
-      move(1, index, to: b)
-      for (channel, value) in embeddings.enumerated() { move(2 + channel, index, to: value) }
-      for (axis, value) in offsets.enumerated() { move(offset + axis, index, to: value) }
+    func add(_ series: [[Double]], to first: Int, _ index: Int, _ basis: [Double]) {
+      for (channel, series) in series.enumerated() {
+        move(
+          first + channel, index,
+          to: channels[first + channel].values[index] + ScheduleCorrection.sum(series, basis))
+      }
+    }
+    for (index, t) in nominal.times.enumerated() {
+      let basis = ScheduleCorrection.basis(at: t)
+      let score = ScheduleCorrection.factor(ScheduleCorrection.sum(correction.score, basis)).factor
+      move(
+        0, index,
+        to: channels[0].values[index]
+          * ScheduleCorrection.factor(ScheduleCorrection.sum(correction.state, basis)).factor)
+      move(1, index, to: channels[1].values[index] * score)
+      add(nominal.isNull[index] ? null : correction.embedding, to: 2, index, basis)
+      add(correction.offset, to: offset, index, basis)
+      guard nominal.networks == 2 else { continue }
+      move(second, index, to: channels[second].values[index] * score)
+      add(null, to: second + 1, index, basis)
     }
     return clipped
   }
@@ -251,18 +262,6 @@ public struct Schedule: Sendable, Hashable {
           + "\(loop.tick.upperBound)")
     }
     return tick
-  }
-
-  /// Units at the integrator for ξ = 1: k·g(t)/√Δτ, where Δτ = (1 − endTime)/ticks is the tick in the process's own time,
-  /// so that an increment has variance g²Δτ.
-  private static func noise(
-    _ process: DiffusionProcess, _ equation: ReverseEquation, times: [Double], rate: Double
-  ) -> [Double] {
-    guard equation == .sde else { return [] }
-    let step = (1 - DiffusionProcess.endTime) / Double(times.count)
-    return times.enumerated().map { index, t in
-      index + 1 < times.count ? rate * (process.squaredDiffusion(at: t) / step).squareRoot() : 0
-    }
   }
 
   /// Refuses the first value that its converter does not reach, with the largest scale at which all channels fit, and for the

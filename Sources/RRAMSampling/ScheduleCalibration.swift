@@ -40,8 +40,8 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     public var ratioAfter: QualityRatio { after.ratio(to: software) }
   }
 
-  /// Version of this layout; a larger one is refused.
-  public static let currentSchema = 1
+  /// Version of this layout; a larger one is refused. 2: with guidance.
+  public static let currentSchema = 2
   /// Movement of the cells since their read at which a calibration is too old, root mean square in % of the conductance window: as far
   /// as cells may be off from what the tables were made for (0.35 % of the range costs a quarter of the ring's KL2d).
   public static let farthestMovement = 0.35
@@ -66,6 +66,9 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
   public var solver: ReverseEquation
   /// Factor on β.
   public var scale: Double
+  /// w of the runs, and how it is played; nil for none.
+  public var guidance: Double?
+  public var guidancePlay: GuidancePlay?
   public var target: Target
   public var readBack: ReadBack
   /// Chip time from the last write to the read, seconds; by the host's clock if the board was booted in between.
@@ -87,7 +90,7 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
 
   enum CodingKeys: String, CodingKey {
     case schema, id, madeUTC, chip, serial, board, firmware, protocolLevel, program, macros, model, modelSHA256, solver
-    case scale, target, readBack
+    case scale, guidance, guidancePlay, target, readBack
     case age = "age_s"
     case ageByBoard
     case integratorOffset = "integratorOffset_units"
@@ -123,6 +126,13 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     guard let loop = board.boardDescription.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.boardDescription.name)' has no closed loop")
     }
+    let isGuidedAtOnce = goal.guidance != 0 && goal.play(on: loop) == .atOnce
+    guard !isGuidedAtOnce || record.plan.secondNetwork != nil else {
+      throw SessionError(
+        .invalidArgument,
+        "chip \(record.chip) carries '\(record.model)' once; guidance at once needs it twice, in slots it needs it once"
+      )
+    }
     let chip = await board.boardTime
     integratorOffset = try await board.integratorOffset(record.plan)
     let readBack = try await board.readBack(record.plan, reads: reads, method: method) {
@@ -130,7 +140,7 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     }
     chipSeconds = (await board.boardTime - chip).seconds
 
-    let fit = goal.fit(
+    let fit = try goal.fit(
       weights: record.weights(of: readBack), integratorOffset: integratorOffset, loop: loop,
       chipProfile: board.info.chipProfile, settings: settings)
     let result = fit.run { progress?(.fitting(done: $0)) }
@@ -153,11 +163,13 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     modelSHA256 = goal.model.sha256
     solver = goal.equation
     scale = goal.process.scale
+    guidance = goal.guidance == 0 ? nil : goal.guidance
+    guidancePlay = goal.guidance == 0 ? nil : goal.play(on: loop)
     target = Target(name: goal.data?.name ?? "software", dataSHA256: goal.data?.sha256)
     age = record.written.map { readBack.begin.since($0) } ?? max(0, now.timeIntervalSince(record.programmedUTC))
     ageByBoard = record.written?.bootID == readBack.begin.bootID
     self.readBack = readBack
-    self.settings = settings
+    self.settings = fit.settings
     tables = zip(goal.labels, result.corrections).map { Tables(label: $0, correction: $1) }
     firstLoss = result.firstLoss
     lastLoss = result.lastLoss
@@ -237,8 +249,13 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
       reason = "is for the \(solver.rawValue), the run is of the \(program.equation.rawValue)"
     } else if scale != program.process.scale {
       reason = "is for β scale \(scale), the run has \(program.process.scale)"
-    } else if program.guidance != 0 {
-      reason = "is of single conditions, the run has guidance \(program.guidance)"
+    } else if (guidance ?? 0) != program.guidance {
+      func name(_ guidance: Double) -> String { guidance == 0 ? "no guidance" : "guidance \(guidance)" }
+      reason = "is for \(name(guidance ?? 0)), the run has \(name(program.guidance))"
+    } else if let guidancePlay, let play = program.guidancePlay, play != guidancePlay {
+      reason = "is for guidance played \(guidancePlay.rawValue), the run plays it \(play.rawValue)"
+    } else if guidancePlay == .slots, program.ticks != settings.ticks {
+      reason = "is of \(settings.ticks) slots, the run has \(program.ticks)"
     } else if correction(label: program.classLabel) == nil {
       func name(_ label: Int?) -> String { label.map { "class \($0)" } ?? "no class" }
       reason =
@@ -330,9 +347,9 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
 }
 
 extension ProgramRecord {
-  /// The weights that conductances realise, one array a layer of the first network.
+  /// The weights that conductances realise, one array a layer, those of a second network last.
   func weights(of readBack: ReadBack) -> [[Double]] {
-    zip(plan.first, readBack.conductances).map { $0.weights(of: $1) }
+    zip(plan.layers, readBack.conductances).map { $0.weights(of: $1) }
   }
 }
 
@@ -379,8 +396,8 @@ extension CalibrationGoal {
     guard let loop = board.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.name)' has no closed loop")
     }
-    let fit = fit(
-      weights: zip(plan.first, conductances).map { $0.weights(of: $1) }, integratorOffset: [0, 0], loop: loop,
+    let fit = try fit(
+      weights: zip(plan.layers, conductances).map { $0.weights(of: $1) }, integratorOffset: [0, 0], loop: loop,
       chipProfile: chipProfile, settings: ScheduleFit.Settings())
     return try fit.prediction(self, corrections: fit.run().corrections, count: count)
   }
@@ -393,6 +410,7 @@ extension SamplingProgram {
   public mutating func apply(_ calibration: ScheduleCalibration) throws(SessionError) {
     try calibration.check(self)
     correction = calibration.correction(label: classLabel)
+    guidancePlay = calibration.guidancePlay ?? guidancePlay
     self.calibration = calibration.id
   }
 }

@@ -13,14 +13,29 @@ public struct ScheduleCorrection: Sendable, Hashable, Codable {
   public var score: [Double]
   /// One series a channel, in units.
   public var embedding: [[Double]]
+  /// The same for the null condition of a guided run; empty without guidance.
+  public var nullEmbedding: [[Double]]
   /// One series an axis, in units; empty where the board has no offset channels.
   public var offset: [[Double]]
 
-  public init(state: [Double], score: [Double], embedding: [[Double]], offset: [[Double]]) {
+  public init(
+    state: [Double], score: [Double], embedding: [[Double]], nullEmbedding: [[Double]] = [], offset: [[Double]]
+  ) {
     self.state = state
     self.score = score
     self.embedding = embedding
+    self.nullEmbedding = nullEmbedding
     self.offset = offset
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    state = try container.decode([Double].self, forKey: .state)
+    score = try container.decode([Double].self, forKey: .score)
+    embedding = try container.decode([[Double]].self, forKey: .embedding)
+    // Calibrations of layout 1 know no guidance.
+    nullEmbedding = try container.decodeIfPresent([[Double]].self, forKey: .nullEmbedding) ?? []
+    offset = try container.decode([[Double]].self, forKey: .offset)
   }
 
   /// cos(πkt) for every term.
@@ -39,21 +54,10 @@ public struct ScheduleCorrection: Sendable, Hashable, Codable {
     return (factor, factor * (1 - bent * bent))
   }
 
-  /// What becomes of the tables at time t.
-  func apply(at t: Double, a: inout Double, b: inout Double, embedding: inout [Double], offset: inout [Double]) {
-    let basis = Self.basis(at: t)
-    a *= Self.factor(Self.sum(state, basis)).factor
-    b *= Self.factor(Self.sum(score, basis)).factor
-    for (channel, series) in self.embedding.enumerated() where channel < embedding.count {
-      embedding[channel] += Self.sum(series, basis)
-    }
-    for (axis, series) in self.offset.enumerated() where axis < offset.count {
-      offset[axis] += Self.sum(series, basis)
-    }
-  }
-
   /// True if every number is finite and every series has its terms.
   var isWellFormed: Bool {
-    ([state, score] + embedding + offset).allSatisfy { $0.count == Self.terms && $0.allSatisfy(\.isFinite) }
+    ([state, score] + embedding + nullEmbedding + offset).allSatisfy {
+      $0.count == Self.terms && $0.allSatisfy(\.isFinite)
+    }
   }
 }

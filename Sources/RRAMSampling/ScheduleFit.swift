@@ -59,7 +59,7 @@ public struct ScheduleFit: Sendable {
     let interval: Int
   }
 
-  private let settings: Settings
+  public let settings: Settings
   private let network: ScoreNetwork
   private let loop: BoardDescription.ClosedLoop
   private let cells: ChipProfile.Cells?
@@ -70,6 +70,8 @@ public struct ScheduleFit: Sendable {
   /// Tables as the model asks for them.
   private let nominal: NominalTables
   private let priorStandardDeviation: Float
+  private let networks: Int
+  private let isGuided: Bool
   /// What the integrators add of their own, units, (2).
   private let integratorOffset: [Double]
   private let hidden: Int
@@ -81,13 +83,17 @@ public struct ScheduleFit: Sendable {
   /// Prepares start points, noise and targets.
   ///
   /// - Parameters:
-  ///   - weights: what the cells realise, a layer (outputs, inputs + 1), biases last.
+  ///   - weights: what the cells realise, a layer (outputs, inputs + 1), biases last; where guidance is played at once, the layers of
+  ///     the second network follow.
+  ///   - guidance: w, 0 for none, and how it is played; software targets are then what the guided network draws.
+  ///   - tickDuration: of a run with `settings.ticks`, in the board's run times; nil: one run time in all.
   ///   - labels: conditions fitted together: they share what a and b become. nil is the null condition or no condition.
   ///   - integratorOffset: what the integrators add without being told to, units a run, (x, y).
   ///   - cells: how the chip's cells conduct; nil where they are ohmic.
   public init(
-    weights: [[Double]], model: ScoreModel, process: DiffusionProcess, equation: ReverseEquation, labels: [Int?],
-    target: Target, integratorOffset: [Double] = [0, 0], loop: BoardDescription.ClosedLoop,
+    weights: [[Double]], model: ScoreModel, process: DiffusionProcess, equation: ReverseEquation,
+    guidance: Double = 0, play: GuidancePlay = .slots, tickDuration: Double? = nil, labels: [Int?], target: Target,
+    integratorOffset: [Double] = [0, 0], loop: BoardDescription.ClosedLoop,
     cells: ChipProfile.Cells? = nil, settings: Settings = Settings()
   ) {
     precondition(!labels.isEmpty && integratorOffset.count == 2, "labels and one offset an axis")
@@ -100,10 +106,14 @@ public struct ScheduleFit: Sendable {
     self.cells = cells
     let deviation = Float(process.priorStandardDeviation)
     priorStandardDeviation = deviation
-    real = ModelledLoop(weights: weights, network, loop: loop, cells: cells)
-    hidden = network.hiddenSize
-    let nominal = NominalTables(network, process: process, equation: equation, ticks: settings.ticks, loop: loop)
+    let nominal = NominalTables(
+      network, process: process, equation: equation, ticks: settings.ticks, loop: loop, tickDuration: tickDuration,
+      guidance: guidance, play: play)
     self.nominal = nominal
+    hidden = network.hiddenSize
+    networks = nominal.networks
+    isGuided = guidance != 0
+    real = Self.loop(weights, network, networks: networks, loop: loop, cells: cells)
     basis = nominal.times.map { ScheduleCorrection.basis(at: $0) }
     func limits(_ converter: BoardDescription.Converter, _ unit: Volts) -> ClosedRange<Double> {
       (converter.reachable.lowerBound / unit)...(converter.reachable.upperBound / unit)
@@ -112,7 +122,7 @@ public struct ScheduleFit: Sendable {
     embeddingLimits = limits(loop.embedding, loop.unitVoltage)
     offsetLimits = loop.offset.map { limits($0, loop.unitVoltage) }
 
-    let ideal = ModelledLoop(network, loop: loop)
+    let ideal = ModelledLoop(network, twice: networks == 2, loop: loop)
     self.ideal = ideal
     conditions = labels.enumerated().map { index, label in
       let seed = settings.seed &+ UInt64(index)
@@ -136,26 +146,43 @@ public struct ScheduleFit: Sendable {
     pathWeight = if case .software = target { settings.pathWeight } else { 0 }
   }
 
+  private static func loop(
+    _ weights: [[Double]], _ network: ScoreNetwork, networks: Int, loop: BoardDescription.ClosedLoop,
+    cells: ChipProfile.Cells?
+  ) -> ModelledLoop {
+    let layers = network.layers.count
+    precondition(weights.count >= networks * layers, "\(weights.count) layers of weights for \(networks) networks")
+    return ModelledLoop(
+      weights: Array(weights.prefix(layers)), second: networks == 2 ? Array(weights[layers...]) : [], network,
+      loop: loop,
+      cells: cells)
+  }
+
+  /// Series of the embedding of one condition; a guided one has those of the null condition as well.
+  private var embeddingSeries: Int { isGuided ? 2 * hidden : hidden }
+
   /// Series whose coefficients are fitted, one after the other in one array: a, b, the embedding of every condition, offsets.
-  private var seriesCount: Int { 2 + conditions.count * hidden + (offsetLimits == nil ? 0 : 2) }
+  private var seriesCount: Int { 2 + conditions.count * embeddingSeries + (offsetLimits == nil ? 0 : 2) }
 
   private func correction(_ parameters: [Double], condition: Int) -> ScheduleCorrection {
     let terms = ScheduleCorrection.terms
     func series(_ index: Int) -> [Double] { Array(parameters[index * terms..<(index + 1) * terms]) }
-    let first = 2 + condition * hidden
-    let offset = 2 + conditions.count * hidden
+    let first = 2 + condition * embeddingSeries
+    let offset = 2 + conditions.count * embeddingSeries
     return ScheduleCorrection(
       state: series(0), score: series(1), embedding: (first..<first + hidden).map(series),
+      nullEmbedding: isGuided ? (first + hidden..<first + 2 * hidden).map(series) : [],
       offset: offsetLimits == nil ? [] : [series(offset), series(offset + 1)])
   }
 
   /// The tables that a correction makes of the nominal ones, with every value that its converter does not reach at its end.
   private func tables(_ condition: Condition, _ correction: ScheduleCorrection) -> ModelledTables {
     let ticks = settings.ticks
-    var tables = ModelledTables(a: [], b: [], embedding: [], offset: [], heldGain: nominal.heldGain)
-    tables.embedding.reserveCapacity(ticks * hidden)
-    func within(_ value: Double, _ limits: ClosedRange<Double>) -> Float {
-      Float(min(max(value, limits.lowerBound), limits.upperBound))
+    var tables = nominal.tables([])
+    (tables.a, tables.b, tables.secondB, tables.offset) = ([], [], [], [])
+    tables.embedding.reserveCapacity(ticks * networks * hidden)
+    func within(_ value: Double, _ limits: ClosedRange<Double>) -> Double {
+      min(max(value, limits.lowerBound), limits.upperBound)
     }
     for tick in 0..<ticks {
       let basis = basis[tick]
@@ -163,20 +190,27 @@ public struct ScheduleFit: Sendable {
       let score = ScheduleCorrection.factor(ScheduleCorrection.sum(correction.score, basis)).factor
       tables.a.append(within(nominal.a[tick] * state, coefficientLimits))
       tables.b.append(within(nominal.b[tick] * score, coefficientLimits))
-      for channel in 0..<hidden {
-        let value =
-          condition.embedding[tick * hidden + channel] + ScheduleCorrection.sum(correction.embedding[channel], basis)
+      if networks == 2 { tables.secondB.append(within(nominal.secondB[tick] * score, coefficientLimits)) }
+      for column in 0..<networks * hidden {
+        let series = embeddingSeries(ofColumn: column, tick)
+        let own = series < hidden ? correction.embedding[series] : correction.nullEmbedding[series - hidden]
+        let value = condition.embedding[tick * networks * hidden + column] + ScheduleCorrection.sum(own, basis)
         tables.embedding.append(within(value, embeddingLimits))
       }
       for axis in 0..<2 {
         var value = integratorOffset[axis]
         if let offsetLimits {
-          value += Double(within(ScheduleCorrection.sum(correction.offset[axis], basis), offsetLimits))
+          value += within(ScheduleCorrection.sum(correction.offset[axis], basis), offsetLimits)
         }
-        tables.offset.append(Float(value))
+        tables.offset.append(value)
       }
     }
     return tables
+  }
+
+  /// Which of a condition's series an embedding column follows in a tick: the class's, or behind them those of the null condition.
+  private func embeddingSeries(ofColumn column: Int, _ tick: Int) -> Int {
+    nominal.isNull[tick] ? hidden + column : column
   }
 
   /// Carries derivatives by the tables over to the coefficients: adds to `sum`.
@@ -187,16 +221,15 @@ public struct ScheduleFit: Sendable {
     to sum: inout [Double]
   ) {
     let terms = ScheduleCorrection.terms
-    func counts(_ value: Float, _ slope: Double, _ limits: ClosedRange<Double>) -> Bool {
+    func counts(_ value: Double, _ slope: Double, _ limits: ClosedRange<Double>) -> Bool {
       // Steps go against the slope.
-      !(Double(value) >= Double(Float(limits.upperBound)) && slope < 0)
-        && !(Double(value) <= Double(Float(limits.lowerBound)) && slope > 0)
+      !(value >= limits.upperBound - 1e-9 && slope < 0) && !(value <= limits.lowerBound + 1e-9 && slope > 0)
     }
     func enter(_ series: Int, _ slope: Double, _ basis: [Double]) {
       let first = series * terms
       for k in 0..<terms { sum[first + k] += slope * basis[k] }
     }
-    let offset = 2 + conditions.count * hidden
+    let offset = 2 + conditions.count * embeddingSeries
     for tick in 0..<settings.ticks {
       let basis = basis[tick]
       let state = ScheduleCorrection.factor(ScheduleCorrection.sum(correction.state, basis)).slope
@@ -204,17 +237,20 @@ public struct ScheduleFit: Sendable {
       let (da, db) = (gradient.a[tick] * nominal.a[tick] * state, gradient.b[tick] * nominal.b[tick] * score)
       if counts(tables.a[tick], gradient.a[tick], coefficientLimits) { enter(0, da, basis) }
       if counts(tables.b[tick], gradient.b[tick], coefficientLimits) { enter(1, db, basis) }
-      for channel in 0..<hidden {
-        let index = tick * hidden + channel
+      if networks == 2, counts(tables.secondB[tick], gradient.secondB[tick], coefficientLimits) {
+        enter(1, gradient.secondB[tick] * nominal.secondB[tick] * score, basis)
+      }
+      for column in 0..<networks * hidden {
+        let index = tick * networks * hidden + column
         let slope = gradient.embedding[index]
         if counts(tables.embedding[index], slope, embeddingLimits) {
-          enter(2 + condition * hidden + channel, slope, basis)
+          enter(2 + condition * embeddingSeries + embeddingSeries(ofColumn: column, tick), slope, basis)
         }
       }
       if let offsetLimits {
         for axis in 0..<2 {
           let slope = gradient.offset[2 * tick + axis]
-          let own = tables.offset[2 * tick + axis] - Float(integratorOffset[axis])
+          let own = tables.offset[2 * tick + axis] - integratorOffset[axis]
           if counts(own, slope, offsetLimits) { enter(offset + axis, slope, basis) }
         }
       }
@@ -226,7 +262,7 @@ public struct ScheduleFit: Sendable {
   /// - Parameter weights: what the cells realise now, as in the initializer.
   public func replacing(weights: [[Double]]) -> ScheduleFit {
     var copy = self
-    copy.real = ModelledLoop(weights: weights, network, loop: loop, cells: cells)
+    copy.real = Self.loop(weights, network, networks: networks, loop: loop, cells: cells)
     return copy
   }
 
@@ -237,8 +273,9 @@ public struct ScheduleFit: Sendable {
   ///   - condition: index of the label.
   public func endPoints(_ correction: ScheduleCorrection?, condition: Int, count: Int, seed: UInt64) -> [Float] {
     let condition = conditions[condition]
+    let nothing = [[Double]](repeating: [], count: hidden)
     let none = ScheduleCorrection(
-      state: [], score: [], embedding: [[Double]](repeating: [], count: hidden), offset: [[], []])
+      state: [], score: [], embedding: nothing, nullEmbedding: nothing, offset: [[], []])
     return endPoints(real, tables(condition, correction ?? none), count: count, seed: seed)
   }
 
@@ -257,30 +294,16 @@ public struct ScheduleFit: Sendable {
   ///
   /// - Parameter progress: called after each tenth with the share that is done.
   public func run(from start: [ScheduleCorrection]? = nil, progress: ((Double) -> Void)? = nil) -> Result {
-    let count = seriesCount * ScheduleCorrection.terms
+    let count = coefficientCount
     var parameters = [Double](repeating: 0, count: count)
     if let start { parameters = self.parameters(start) }
     var (first, second) = (parameters.map { _ in 0.0 }, parameters.map { _ in 0.0 })
-    var gradient = ModelledLoop.Gradient(ticks: settings.ticks, hidden: hidden)
+    var gradient = ModelledLoop.Gradient(ticks: settings.ticks, hidden: hidden, networks: networks)
     let tenth = max(1, settings.iterations / 10)
     var losses: [Double] = []
     losses.reserveCapacity(settings.iterations)
     for iteration in 0..<settings.iterations {
-      var sum = [Double](repeating: 0, count: count)
-      var loss = 0.0
-      for (index, condition) in conditions.enumerated() {
-        let available = condition.x0.count / 2
-        let size = min(settings.batch, available)
-        let begin = iteration % max(1, available / size) * size
-        let correction = correction(parameters, condition: index)
-        let tables = tables(condition, correction)
-        real.gradient(
-          of: begin..<begin + size, condition.x0, tables: tables, held: condition.held, target: condition.target,
-          interval: condition.interval, pathWeight: pathWeight, scale: settings.scale,
-          adjointLimit: settings.adjointLimit, into: &gradient)
-        loss += gradient.loss
-        add(gradient, index, correction, tables: tables, to: &sum)
-      }
+      let (loss, sum) = derivatives(parameters, iteration: iteration, adjointLimit: settings.adjointLimit, &gradient)
       losses.append(loss)
       let norm = sum.reduce(0) { $0 + $1 * $1 }.squareRoot()
       let clip = norm > 1 ? 1 / norm : 1
@@ -301,11 +324,50 @@ public struct ScheduleFit: Sendable {
       firstLoss: mean(losses.prefix(tenth)), lastLoss: mean(losses.suffix(tenth)))
   }
 
+  /// Loss of one iteration's samples, summed over the conditions, and its derivatives by the coefficients.
+  private func derivatives(
+    _ parameters: [Double], iteration: Int, adjointLimit: Float, inDouble: Bool = false,
+    _ gradient: inout ModelledLoop.Gradient
+  ) -> (loss: Double, sum: [Double]) {
+    var sum = [Double](repeating: 0, count: parameters.count)
+    var loss = 0.0
+    for (index, condition) in conditions.enumerated() {
+      let available = condition.x0.count / 2
+      let size = min(settings.batch, available)
+      let begin = iteration % max(1, available / size) * size
+      let correction = correction(parameters, condition: index)
+      let tables = tables(condition, correction)
+      real.gradient(
+        of: begin..<begin + size, condition.x0, tables: tables, held: condition.held, target: condition.target,
+        interval: condition.interval, pathWeight: pathWeight, scale: settings.scale, adjointLimit: adjointLimit,
+        inDouble: inDouble, into: &gradient)
+      loss += gradient.loss
+      add(gradient, index, correction, tables: tables, to: &sum)
+    }
+    return (loss, sum)
+  }
+
+  /// Loss of the first iteration's samples and its exact derivatives by the coefficients of corrections, in double precision and with
+  /// no limit to the adjoint: what can be compared with differences.
+  ///
+  /// - Parameter coefficients: a's and b's series, the embedding's of every condition (of a guided one the class's, then the null
+  ///   condition's), then the offsets' where the board has them; ``ScheduleCorrection/terms`` each.
+  public func derivatives(_ coefficients: [Double]) -> (loss: Double, gradient: [Double]) {
+    precondition(coefficients.count == coefficientCount, "\(coefficients.count) of \(coefficientCount) coefficients")
+    var gradient = ModelledLoop.Gradient(ticks: settings.ticks, hidden: hidden, networks: networks)
+    let found = derivatives(coefficients, iteration: 0, adjointLimit: .infinity, inDouble: true, &gradient)
+    return (found.loss, found.sum)
+  }
+
+  /// How many coefficients a fit has.
+  public var coefficientCount: Int { seriesCount * ScheduleCorrection.terms }
+
   /// The coefficients of corrections as this fit orders them.
   private func parameters(_ corrections: [ScheduleCorrection]) -> [Double] {
     precondition(corrections.count == conditions.count, "one correction a condition")
     let shared = corrections[0]
-    return shared.state + shared.score + corrections.flatMap { $0.embedding.flatMap { $0 } }
+    return shared.state + shared.score
+      + corrections.flatMap { ($0.embedding + $0.nullEmbedding).flatMap { $0 } }
       + (offsetLimits == nil ? [] : shared.offset.flatMap { $0 })
   }
 }

@@ -62,7 +62,7 @@ public struct ScheduleTracking: Sendable {
     readBack = calibration.readBack
     var numbers = calibration.settings
     numbers.iterations = settings.iterations
-    fit = goal.fit(
+    fit = try goal.fit(
       weights: record.weights(of: readBack), integratorOffset: calibration.integratorOffset, loop: loop,
       chipProfile: board.info.chipProfile, settings: numbers)
   }

@@ -13,6 +13,8 @@ import Testing
     var substeps = 1
     var interval = 10
     var pathWeight: Float = 0.1
+    /// A second network of the same state, with a coefficient of its own.
+    var twice = false
     var testDescription: String { name }
   }
 
@@ -25,7 +27,7 @@ import Testing
       name: "cells that are not ohmic", limits: LoopLimits(rowClamp: 6),
       transport: LoopTransport(curvature: 0.3, readLevel: 2, polarity: 0.9)),
     Case(name: "uneven", widths: [3, 7, 9, 3]), Case(name: "one layer", widths: [2, 2]),
-    Case(name: "wide", widths: [2, 64, 64, 2]),
+    Case(name: "wide", widths: [2, 64, 64, 2]), Case(name: "two networks", twice: true),
   ]
 
   private func problem(_ item: Case) throws -> (ClosedLoop, LoopTables, [Float], LoopTarget) {
@@ -36,11 +38,18 @@ import Testing
       network.layers[index].embeddingColumn = column
       column += network.layers[index].outputs
     }
+    if item.twice {
+      var second = randomNetwork(item.widths, seed: 70, amplitude: 1.3)
+      for index in second.layers.indices.dropLast() { second.layers[index].embeddingColumn = 0 }
+      network = network.beside(second)
+      column *= 2
+    }
     let ticks = 40
     var stream = PhiloxStream(seed: 72, stream: (0, 0, 0))
     var tables = randomTables(for: network, ticks: ticks, seed: 73)
     tables.embedding = (0..<ticks * column).map { _ in Float(stream.normal()) }
     tables.embeddingColumns = column
+    if item.twice { tables.secondB = tables.b.map { -0.4 * $0 + 0.1 } }
     // Nineteen samples: one vector of the widest set and a remainder.
     let x0 = randomPoints(19, dimensions: network.dimensions, seed: 74)
     let points = randomPoints(19 * (ticks / item.interval), dimensions: network.dimensions, seed: 75)
@@ -70,6 +79,9 @@ import Testing
     for tick in [0, 7, 20, 39] {
       #expect(try abs(difference(\.a, tick) - exact.a[tick]) <= 1e-4 * exact.norm, "a \(tick)")
       #expect(try abs(difference(\.b, tick) - exact.b[tick]) <= 1e-4 * exact.norm, "b \(tick)")
+      if item.twice {
+        #expect(try abs(difference(\.secondB, tick) - exact.secondB[tick]) <= 1e-4 * exact.norm, "second b \(tick)")
+      }
       let offset = tick * loop.network.dimensions + 1
       #expect(try abs(difference(\.offset, offset) - exact.offset[offset]) <= 1e-4 * exact.norm, "offset \(offset)")
       guard tables.embeddingColumns > 0 else { continue }
@@ -81,7 +93,8 @@ import Testing
     let single = try gradient(tables, .single)
     #expect(abs(single.loss / exact.loss - 1) <= 1e-5)
     for (one, other) in [
-      (single.a, exact.a), (single.b, exact.b), (single.embedding, exact.embedding), (single.offset, exact.offset),
+      (single.a, exact.a), (single.b, exact.b), (single.secondB, exact.secondB),
+      (single.embedding, exact.embedding), (single.offset, exact.offset),
     ] {
       #expect(zip(one, other).allSatisfy { abs($0 - $1) <= 1e-5 * exact.norm })
     }

@@ -62,6 +62,10 @@ import Testing
       #expect(refusal { try calibration.check(other) }?.contains("is of model 'ring'") == true)
       let none = ScheduleCalibration.newest(for: [sde], on: board, record: record, home: home)
       #expect(none.calibration == nil && none.refusal?.code == .otherCalibration)
+      // As if it had been made for guided runs.
+      var guided = copy
+      (guided.guidance, guided.guidancePlay) = (0.5, .slots)
+      #expect(refusal { try guided.check(program) }?.contains("is for guidance 0.5, the run has no guidance") == true)
       calibration.tables[0].label = 1
       #expect(refusal { try calibration.check(program) }?.contains("is of class 1, the run is of no class") == true)
 
@@ -119,13 +123,17 @@ import Testing
     #expect(try refused(letters, 0, points).contains("no classes"))
     let data = try EvaluationData(name: "mine", points: Array(points.prefix(512)), labels: nil)
     #expect(throws: Never.self) { try CalibrationGoal(ring, labels: [nil], data: data) }
+    let guided = try #require(throws: SessionError.self) {
+      try CalibrationGoal(letters, labels: [0], guidance: 1, data: EvaluationData("letters"))
+    }
+    #expect(guided.code == .targetData && guided.reason.contains("guidance 1.0 draws other points than the data's"))
   }
 
   @Test("a file that is no calibration, or of a newer layout, is refused")
   func malformed() throws {
     let file = FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString).json")
     defer { try? FileManager.default.removeItem(at: file) }
-    for (text, words) in [("{}", "is no calibration"), ("{\"schema\": 2}", "layout 2"), ("x", "is no calibration")] {
+    for (text, words) in [("{}", "is no calibration"), ("{\"schema\": 3}", "layout 3"), ("x", "is no calibration")] {
       try Data(text.utf8).write(to: file)
       let error = try #require(throws: SessionError.self) { try ScheduleCalibration(file: file) }
       #expect(error.code == .malformedFile && error.reason.contains(words), "\(error)")

@@ -25,6 +25,7 @@ typedef struct ak_target {
 typedef struct ak_gradient {
   double *a;         /* (ticks) */
   double *b;         /* (ticks) */
+  double *b2;        /* (ticks), where the schedule has a second coefficient; NULL elsewhere */
   double *embedding; /* (ticks, embedding_columns) */
   double *offset;    /* (ticks, dimensions) */
 } ak_gradient;
@@ -37,8 +38,14 @@ typedef struct ak_gradient {
 ak_status ak_adjoint(const ak_loop *loop, const ak_schedule *schedule, const ak_batch *batch, const ak_target *target,
                      int64_t begin, int64_t end, ak_isa isa, double *loss, const ak_gradient *gradient);
 
-/* The same in double precision on the portable path: what single precision is checked against. */
-ak_status ak_adjoint_double(const ak_loop *loop, const ak_schedule *schedule, const ak_batch *batch,
+/* Tables of a schedule in double precision, each in the place of the schedule's own. */
+typedef struct ak_exact {
+  const double *a, *b, *b2, *embedding, *offset;
+} ak_exact;
+
+/* The same in double precision on the portable path: what single precision is checked against. With `exact`, which may be NULL,
+ * tables are not rounded either, so that differences over small steps mean something. */
+ak_status ak_adjoint_double(const ak_loop *loop, const ak_schedule *schedule, const ak_exact *exact, const ak_batch *batch,
                             const ak_target *target, int64_t begin, int64_t end, double *loss,
                             const ak_gradient *gradient);
 

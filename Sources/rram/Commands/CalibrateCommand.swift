@@ -35,6 +35,14 @@ struct CalibrateScheduleCommand: AsyncParsableCommand {
   @Option(name: .customLong("class"), help: "Class by name or number, or 'none'. Default: all classes in one.")
   var label: String?
 
+  @Option(parsing: .unconditional, help: "Guidance w that the samples will be drawn with.")
+  var guidance = 0.0
+
+  @Option(
+    help: "How guidance is played: slots, or at-once on boards with two networks. Default: at once where the board can."
+  )
+  var guidancePlay: GuidancePlay?
+
   @Option(help: "Passes over all cells that are averaged.")
   var reads = 16
 
@@ -61,6 +69,9 @@ struct CalibrateScheduleCommand: AsyncParsableCommand {
     guard (0...1_000_000).contains(predict) else {
       throw ValidationError("--predict \(predict): 0 to 1000000 are possible")
     }
+    guard guidance >= 0, guidance.isFinite else {
+      throw ValidationError("--guidance \(guidance): a number of at least 0 is needed")
+    }
     if let scale, !(scale > 0 && scale.isFinite) {
       throw ValidationError("--scale \(scale): a number above 0 is needed")
     }
@@ -80,11 +91,12 @@ struct CalibrateScheduleCommand: AsyncParsableCommand {
       model.network.isConditional && label == nil
       ? Array(0..<model.network.classCount) : [try model.classIndex(label)]
     let data = target == "software" ? nil : try EvaluationData(target)
-    let goal = try CalibrationGoal(model, equation: solver, scale: scale, labels: labels, data: data)
+    let goal = try CalibrationGoal(
+      model, equation: solver, scale: scale, labels: labels, guidance: guidance, play: guidancePlay, data: data)
     let settings = [
       "model": model.name, "modelSHA256": model.sha256, "target": target, "targetSHA256": data?.sha256 ?? "",
       "solver": goal.equation.rawValue, "scale": "\(goal.process.scale)", "class": label ?? "", "reads": "\(reads)",
-      "iterations": "\(iterations)",
+      "iterations": "\(iterations)", "guidance": "\(guidance)", "guidancePlay": guidancePlay?.rawValue ?? "",
     ]
     let progress = ProgressLine(quiet: options.common.quiet)
     let output = try await withRecordedBoard(options, runOptions, settings: settings) { board, record in
@@ -124,7 +136,7 @@ struct CalibrateScheduleOutput: CommandOutput {
   }
 
   enum CodingKeys: String, CodingKey {
-    case id, file, model, solver, scale, classes, target, dataSHA256, chip, program
+    case id, file, model, solver, scale, guidance, guidancePlay, classes, target, dataSHA256, chip, program
     case age = "age_s"
     case ageByBoard, reads, method
     case standardError = "standardError_uS"
@@ -146,6 +158,8 @@ struct CalibrateScheduleOutput: CommandOutput {
     try container.encode(calibration.model, forKey: .model)
     try container.encode(calibration.solver, forKey: .solver)
     try container.encode(calibration.scale, forKey: .scale)
+    try container.encode(calibration.guidance ?? 0, forKey: .guidance)
+    try container.encode(calibration.guidancePlay, forKey: .guidancePlay)
     try container.encode(calibration.tables.map(\.label), forKey: .classes)
     try container.encode(calibration.target.name, forKey: .target)
     try container.encode(calibration.target.dataSHA256, forKey: .dataSHA256)
@@ -175,9 +189,13 @@ struct CalibrateScheduleOutput: CommandOutput {
       read.standardError.map {
         ", standard error \($0.formatted(digits: 2)) µS (\(windowPercent.formatted(digits: 2)) % of the window)"
       } ?? ""
+    let guided =
+      calibration.guidance.map {
+        ", guidance \($0.formatted(digits: 3)) \(calibration.guidancePlay == .atOnce ? "at once" : "in slots")"
+      } ?? ""
     let clock = calibration.ageByBoard ? "" : " by the host's clock"
     var lines = [
-      "calibration \(calibration.id) of '\(calibration.model)' (\(calibration.solver.rawValue), target \(calibration.target.name)) on \(calibration.chip)",
+      "calibration \(calibration.id) of '\(calibration.model)' (\(calibration.solver.rawValue)\(guided), target \(calibration.target.name)) on \(calibration.chip)",
       "cells read \(read.reads) times, \(age(calibration.age)) after the last write\(clock)\(error)",
       "loss \(calibration.firstLoss.formatted(digits: 3)) → \(calibration.lastLoss.formatted(digits: 3))",
     ]

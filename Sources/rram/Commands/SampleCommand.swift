@@ -336,7 +336,7 @@ struct SampleCommand: AsyncParsableCommand {
     }
     let goal = try CalibrationGoal(
       plain.model, equation: plain.equation, scale: plain.process.hasScale ? plain.process.scale : nil,
-      labels: [plain.classLabel], data: data)
+      labels: [plain.classLabel], guidance: plain.guidance, play: plain.guidancePlay, data: data)
     var settings = ScheduleTracking.Settings()
     settings.part = trackEvery
     var tracking = try ScheduleTracking(goal, from: calibration, on: board, record: first.record, settings: settings)
