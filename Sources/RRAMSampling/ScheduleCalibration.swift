@@ -194,6 +194,41 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
   /// The correction for a condition; nil if the calibration is not of it.
   public func correction(label: Int?) -> ScheduleCorrection? { tables.first { $0.label == label }?.correction }
 
+  /// What the fit's model of the loop draws, points x of shape (n, 2), equal shares of the conditions one behind the other.
+  public struct ModelledClouds: Sendable, Hashable {
+    /// The network in a loop without errors.
+    public var software: [Float]
+    /// The cells as they were read, with the model's tables and with those of the calibration.
+    public var before: [Float]
+    public var after: [Float]
+  }
+
+  /// Draws what a picture of the calibration shows: no chip is asked.
+  ///
+  /// - Parameters:
+  ///   - goal: that of this calibration.
+  ///   - record: the program that was read.
+  ///   - count: points of each cloud.
+  /// - Throws: ``ScheduleError`` if the board has no closed loop.
+  public func modelledClouds(
+    _ goal: CalibrationGoal, record: ProgramRecord, on board: Board, count: Int
+  ) throws -> ModelledClouds {
+    guard let loop = board.boardDescription.closedLoop else {
+      throw ScheduleError(.noClosedLoop, "board '\(board.boardDescription.name)' has no closed loop")
+    }
+    let fit = try goal.fit(
+      weights: record.weights(of: readBack), integratorOffset: integratorOffset, loop: loop,
+      chipProfile: board.info.chipProfile, settings: settings)
+    let share = max(1, count / goal.labels.count)
+    func cloud(_ points: (_ condition: Int, _ seed: UInt64) -> [Float]) -> [Float] {
+      goal.labels.indices.flatMap { points($0, UInt64($0)).map { $0 * Float(goal.process.stateScale) } }
+    }
+    return ModelledClouds(
+      software: cloud { fit.idealEndPoints(condition: $0, count: share, seed: $1) },
+      before: cloud { fit.endPoints(nil, condition: $0, count: share, seed: $1) },
+      after: cloud { fit.endPoints(tables[$0].correction, condition: $0, count: share, seed: $1) })
+  }
+
   // MARK: Records
 
   /// Keeps it among the chip's calibrations.

@@ -11,7 +11,8 @@ import Testing
       #expect(result.status == 0, "\(result.stderr)")
     }
     let calibrating = try await bench.rram(
-      "calibrate", "schedule", "ring", "--iterations", "20", "--predict", "0", "--board", board, "--json")
+      "calibrate", "schedule", "ring", "--iterations", "20", "--predict", "500", "--board", board,
+      "--run-dir", bench.path("calibrated"), "--json")
     #expect(calibrating.status == 0, "\(calibrating.stderr)")
     let calibration = try calibrating.json()
     for key in [
@@ -24,6 +25,11 @@ import Testing
     let id = try #require(calibration["id"] as? String)
     let file = try #require(calibration["file"] as? String)
     #expect(FileManager.default.fileExists(atPath: file))
+    // One picture of three clouds, and a table of four columns.
+    let page = try String(contentsOfFile: bench.path("calibrated/report.html"), encoding: .utf8)
+    for words in ["<figure>", "software", "model's tables", "calibrated", "sliced Wasserstein"] {
+      #expect(page.contains(words), "the report lacks '\(words)'")
+    }
 
     func sample(_ arguments: String...) async throws -> CommandResult {
       try await bench.rram(["sample", "ring", "-n", "50", "--board", board, "--json"] + arguments)

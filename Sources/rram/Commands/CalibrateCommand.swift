@@ -116,12 +116,48 @@ struct CalibrateScheduleCommand: AsyncParsableCommand {
       progress.clear()
       let file = try calibration.save(home: home)
       try record.note(setting: "calibration", calibration.id)
+      if predict > 0 {
+        try record.keep(
+          calibration, clouds: calibration.modelledClouds(goal, record: program, on: board, count: min(predict, 6000)))
+      }
       try record.events.append([
         .init("calibrate", boardTime: await board.boardTime, detail: "schedule, \(calibration.id), target \(target)")
       ])
       return CalibrateScheduleOutput(calibration: calibration, plan: program.plan, file: file.path)
     }
     try answer(output, json: options.common.json)
+  }
+}
+
+extension RunDirectory {
+  /// Writes `report.html` with what the samples of the chip look like before and after.
+  func keep(_ calibration: ScheduleCalibration, clouds: ScheduleCalibration.ModelledClouds) throws {
+    let picture = file("calibration.svg")
+    try Pictures.pointClouds(
+      [("software", clouds.software), ("model's tables", clouds.before), ("calibrated", clouds.after)], halfWidth: 1.5,
+      to: picture, format: .svg)
+    var report = Report(title: "Calibration of \(calibration.model) on chip \(calibration.chip)")
+    report.sections = [
+      .picture(
+        title:
+          "Samples as modelled from the cells as they were read, \(clouds.after.count / 2) of them from the same start points: the network "
+          + "in software, the chip with the model's own tables, the chip with the calibration's", svg: picture)
+    ]
+    if let predicted = calibration.predicted {
+      let all = [predicted.software, predicted.before, predicted.after]
+      func row(_ name: String, _ value: KeyPath<SampleQuality, Double>) -> [String] {
+        [name] + all.map { $0[keyPath: value].formatted(digits: 3) }
+      }
+      report.sections.append(
+        .table(
+          title: "Predicted quality against data '\(predicted.data)', n = \(predicted.after.n)",
+          rows: [
+            ["", "software", "the model's tables", "calibrated"], row("KL2d", \.kl2d),
+            row("sliced Wasserstein", \.slicedWasserstein), row("radius, mean", \.radiusMean),
+            row("radius, σ", \.radiusStd),
+          ]))
+    }
+    try report.write(to: file("report.html"), manifest: currentManifest)
   }
 }
 
