@@ -31,7 +31,7 @@ import Testing
     #expect(document["cells"] as? Int == 240 && document["chip"] as? String == "die7")
     #expect(document["steps"] as? [String] == ["Multi-level programming", "Array"])
     let page = try String(contentsOfFile: bench.path("run/report.html"), encoding: .utf8)
-    #expect(page.contains("nothing here was measured by this toolkit") && page.contains("a laboratory"))
+    #expect(page.contains("nothing here was measured by this toolkit") && page.contains(">a laboratory<"))
     let report = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: bench.path("run/report.json"))))
     #expect((report as? [String: Any])?["provenance"] as? String == "imported")
     let chip = try await bench.rram("chip", "show", "die7")
