@@ -97,6 +97,10 @@ extension Findings.Picture {
     _ title: String, _ rows: [[Double]], range: ClosedRange<Double>? = nil, palette: String = Gnuplot.palette
   ) -> Self {
     let columns = rows.first?.count ?? 0
+    // gnuplot draws no image of a single row or column, and no colours over values that are all the same.
+    let values = rows.flatMap { $0 }.filter(\.isFinite)
+    let middle = values.first ?? 0
+    let range = range ?? (values.allSatisfy { $0 == middle } ? middle - 1...middle + 1 : nil)
     var picture = Self(
       title: title,
       script: palette + """
@@ -108,7 +112,7 @@ extension Findings.Picture {
         set xrange [-0.5:\(Double(columns) - 0.5)]
         set yrange [\(Double(rows.count) - 0.5):-0.5]
         \(range.map { "set cbrange [\($0.lowerBound):\($0.upperBound)]" } ?? "")
-        plot $map using 1:2:3 with image
+        plot $map using 1:2:3 with \(min(rows.count, columns) > 1 ? "image" : "points pt 5 ps 2 palette")
         """,
       tables: [
         .init(

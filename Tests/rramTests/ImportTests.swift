@@ -39,6 +39,13 @@ import Testing
     #expect(try await bench.rram("export", "--run", "run", "-o", "out").status == 0)
     let exported = try String(contentsOfFile: bench.path("out/01-programming.240.csv"), encoding: .utf8)
     #expect(exported.hasPrefix("index0,row,column,target_S,verify_S,pulses,accepted\r\n0,0,20,"))
+    // A single row has no image in gnuplot, and one cell no range of colours.
+    for (name, text) in [("row", "0,0,5\n0,1,6\n"), ("cell", "0,0,5\n")] {
+      try ("row,column,verify_uS\n" + text).write(
+        toFile: bench.path("\(name).csv"), atomically: true, encoding: .utf8)
+      let small = try await bench.rram("import", "\(name).csv", "-o", name)
+      #expect(small.status == 0, "\(small.stderr)")
+    }
   }
 
   /// Two chips of our own and one from elsewhere, set beside each other: figures with their difference, pictures of both in one.
