@@ -30,6 +30,8 @@ extension Board {
         "board \(hello.serial) with chip \(hello.chipID) answers instead of \(info.serial) with chip \(info.chipID)",
         address: address)
     }
+    // A new session has forgotten it.
+    if let trigger = configuration.trigger { _ = try await exchange(trigger, limit: configuration.openLimit) }
     greetedBoot = await link.bootID
   }
 

@@ -1,8 +1,6 @@
-internal import Synchronization
-
 /// Doorbells merge: only the latest one waits to be fetched.
 public final class LatestDoorbell: Sendable {
-  private let value = Mutex<Doorbell?>(nil)
+  private let value = Monitor<Doorbell?>(nil)
 
   public init() {}
 

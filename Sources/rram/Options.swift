@@ -93,9 +93,12 @@ struct LinkOptions: ParsableArguments {
 struct TriggerOptions: ParsableArguments {
   @Option(
     help:
-      "Raise the board's trigger output for a microsecond at the start of: pulses (those of write-verify included), runs (of the closed loop) or all."
+      "Raise the board's trigger output for a microsecond at the start of: pulses (those of write-verify included), runs (commands to the closed loop, of many samples each) or all."
   )
   var trigger: Trigger?
+
+  /// What the board is asked for; nil: nothing.
+  var request: SetTrigger? { trigger?.request }
 
   enum Trigger: String, ExpressibleByArgument, CaseIterable {
     case pulses, runs, all
@@ -110,7 +113,6 @@ struct RunOptions: ParsableArguments {
   var runDir: String?
 
   @OptionGroup var link: LinkOptions
-  @OptionGroup var trigger: TriggerOptions
 
   /// Opens the run's folder.
   func open(settings: [String: String]) throws -> RunDirectory {

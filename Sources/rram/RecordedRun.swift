@@ -5,25 +5,26 @@ import RRAMKit
 ///
 /// The record comes after the board: a mistyped address leaves no empty run behind.
 func withRecordedBoard<Result: CommandOutput & Sendable>(
-  _ options: BoardOptions, _ runOptions: RunOptions, allowance: LimitAllowance = LimitAllowance(),
+  _ options: BoardOptions, _ runOptions: RunOptions, trigger: SetTrigger? = nil,
+  allowance: LimitAllowance = LimitAllowance(),
   settings: [String: String],
   _ body: (Board, RunDirectory) async throws -> Result
 ) async throws -> Result {
   try await withRecordedBoard(
-    options, runOptions.link, runOptions.trigger, allowance: allowance,
+    options, runOptions.link, trigger: trigger, allowance: allowance,
     open: { try runOptions.open(settings: settings) }, body)
 }
 
 /// The same with a record that `open` makes or finds.
 func withRecordedBoard<Result: CommandOutput & Sendable>(
-  _ options: BoardOptions, _ link: LinkOptions, _ trigger: TriggerOptions, allowance: LimitAllowance = LimitAllowance(),
+  _ options: BoardOptions, _ link: LinkOptions, trigger: SetTrigger?, allowance: LimitAllowance = LimitAllowance(),
   journal: CellJournal? = nil, open: () throws -> RunDirectory,
   _ body: (Board, RunDirectory) async throws -> Result
 ) async throws -> Result {
   let address = try options.address()
   var configuration = BoardConfiguration()
   configuration.allowance = allowance
-  configuration.trigger = trigger.trigger?.request
+  configuration.trigger = trigger
   if let journal {
     configuration.cellsWritten = { try journal.append($0) }
     configuration.writtenBefore = { journal.known($0, target: $1) }

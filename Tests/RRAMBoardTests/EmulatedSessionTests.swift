@@ -78,10 +78,11 @@ import Testing
     let device = try emulated("ideal")
     let profile = try ChipProfile.named("ideal")
     let cells = CellSelection(block: CellBlock(macro: 0, shape: MacroShape(rows: 2, columns: 3)))
-    func edges(_ trigger: SetTrigger?) async throws -> Int {
+    func edges(_ trigger: SetTrigger?, resuming: Bool = false) async throws -> Int {
       var configuration = BoardConfiguration()
       configuration.trigger = trigger
       return try await withBoard(InMemoryLink(to: device), configuration: configuration) { board in
+        if resuming { try await board.resume() }
         let before = try await board.counters().triggers
         let set = profile.programming.set
         _ = try await board.pulse(
@@ -90,9 +91,26 @@ import Testing
       }
     }
     #expect(try await edges(SetTrigger(pulses: true)) == 24)
+    // A session that follows in the same opening asks anew.
+    #expect(try await edges(SetTrigger(pulses: true), resuming: true) == 24)
     // What the last session asked for is forgotten.
     #expect(try await edges(nil) == 0)
     #expect(try await edges(SetTrigger(runs: true)) == 0)
+  }
+
+  @Test func pulsesOfFormingAndWriteVerifyRaiseTheTrigger() async throws {
+    let profile = try ChipProfile.named("ideal")
+    let cells = CellSelection(block: CellBlock(macro: 1, shape: MacroShape(rows: 2, columns: 4)))
+    var configuration = BoardConfiguration()
+    configuration.trigger = SetTrigger(pulses: true)
+    try await withBoard(InMemoryLink(to: try emulated("ideal")), configuration: configuration) { board in
+      _ = try await board.form(form(cells, profile.programming.forming, board), permissions: .forming)
+      let formed = try await board.counters()
+      #expect(formed.triggers == formed.formingPulses && formed.triggers >= 8)
+      _ = try await board.writeVerify(write(cells, profile, board, tolerance: .microsiemens(1)))
+      let written = try await board.counters()
+      #expect(written.triggers == written.pulses && written.triggers > formed.triggers)
+    }
   }
 
   @Test func aBoardWithoutTriggerOutputIsNotOpenedWithOne() async throws {

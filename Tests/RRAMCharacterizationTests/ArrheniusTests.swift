@@ -24,7 +24,24 @@ import Testing
   /// The hotter, the less is lost: no energy from 0 on says that.
   @Test func curvesThatDoNotJoinGiveNoEnergy() throws {
     let ages = [[1.0, 10, 100], [1, 10, 100], [1, 10, 100]]
-    let found = Arrhenius(spreads: [[3, 4, 5], [2, 3, 4], [1, 2, 3]], ages: ages, celsius: [25, 65, 105])
-    #expect(try #require(found).energy.isNaN)
+    let celsius = [25.0, 65, 105]
+    let found = Arrhenius(spreads: [[3, 4, 5], [2, 3, 4], [1, 2, 3]], ages: ages, celsius: celsius)
+    #expect(try #require(found).energy == 0)
+    let cells = [[3.0, 4, 5], [2, 3, 4], [1, 2, 3]].map { $0.map { Array(repeating: $0, count: 8) } }
+    #expect(Arrhenius.estimate(cells, ages: ages, celsius: celsius) == nil)
+  }
+
+  /// Cells that lose nearly the same at every temperature: the interval reaches down to 0 eV, where many draws end.
+  @Test func drawsAtTheEndStayInTheInterval() throws {
+    let ages = [[1.0, 10, 100, 1000], [1, 10, 100, 1000], [1, 10, 100, 1000]]
+    let changes = ages.enumerated().map { temperature, ages in
+      ages.map { age in
+        (0..<40).map { cell in
+          (2 + log10(age)) * (0.5 + Double((cell * 7 + temperature * 3) % 11) / 10) * (1 + 0.01 * Double(temperature))
+        }
+      }
+    }
+    let found = try #require(Arrhenius.estimate(changes, ages: ages, celsius: [25, 65, 105]))
+    #expect(found.low == 0, "\(found)")
   }
 }

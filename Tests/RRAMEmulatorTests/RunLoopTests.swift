@@ -390,6 +390,7 @@ struct RunLoopTests {
     try await program(host, network)
     let loop = try loop()
     _ = try await host.request(try network.schedule(loop, stochastic: false))
+    _ = try await host.request(SetTrigger(runs: true))
     let before = try await host.request(GetCounters())
     let results = try await run(
       host, RunLoop(scheduleID: 1, samples: 300, preset: try preset(starts(300)), seed: 0, credit: 100))
@@ -399,7 +400,7 @@ struct RunLoopTests {
     #expect(last.conversionTime == loop.readOutTime * 300)
     let after = try await host.request(GetCounters())
     #expect(after.busy - before.busy == last.presetTime + last.loopTime + last.conversionTime)
-    #expect(after.loopRuns == before.loopRuns + 1)
+    #expect(after.loopRuns == before.loopRuns + 1 && after.triggers == before.triggers + 1)
     await host.board.close()
   }
 

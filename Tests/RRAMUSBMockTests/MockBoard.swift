@@ -306,7 +306,7 @@ final class BabblingEndpoint: DeviceEndpoint {
 
 /// Takes what comes and says nothing of its own accord.
 final class MuteEndpoint: DeviceEndpoint {
-  private let received = Mutex<(link: DeviceLink?, bytes: Int)>((nil, 0))
+  private let received = Monitor<(link: DeviceLink?, bytes: Int)>((nil, 0))
   func linkUp(_ link: DeviceLink) { received.withLock { $0.link = link } }
   func linkLost() { received.withLock { $0.link = nil } }
   func control(_ request: ControlRequest, data: [UInt8]) throws(TransportError) -> [UInt8] {

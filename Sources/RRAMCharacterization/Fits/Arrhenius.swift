@@ -9,12 +9,14 @@ internal import Foundation
 struct Arrhenius {
   /// Boltzmann's constant, eV/K (CODATA 2018).
   static let boltzmann = 8.617_333_262e-5
-  /// Energies that are searched, eV. An estimate at an end of it is none.
+  /// Energies that are searched, eV. An end of it stands for what lies beyond.
   static let range = 0.0...3.0
   /// Two temperatures give an energy and nothing that could contradict it.
   static let leastTemperatures = 3
+  /// Of one temperature.
+  static let leastCells = 8
 
-  /// eV; NaN where no energy within ``range`` joins the curves.
+  /// eV; an end of ``range`` where the curves join best beyond it, NaN where a spread is none.
   var energy: Double
   /// - Parameters:
   ///   - spreads: mean |ΔG| by temperature and age, > 0.
@@ -32,15 +34,16 @@ struct Arrhenius {
     let step = 0.05
     let grid = Array(stride(from: Self.range.lowerBound, through: Self.range.upperBound, by: step))
     let rests = grid.map(rest)
-    guard let best = rests.indices.min(by: { rests[$0] < rests[$1] }), best > 0, best + 1 < grid.count else { return }
+    guard let best = rests.indices.min(by: { rests[$0] < rests[$1] }) else { return }
     // Golden section between the neighbours of the best point.
     let golden = (5.0.squareRoot() - 1) / 2
-    var (low, high) = (grid[best - 1], grid[best + 1])
+    var (low, high) = (grid[max(0, best - 1)], grid[min(grid.count - 1, best + 1)])
     while high - low > 1e-5 {
       let (left, right) = (high - golden * (high - low), low + golden * (high - low))
       if rest(left) < rest(right) { high = right } else { low = left }
     }
     energy = (low + high) / 2
+    for end in [Self.range.lowerBound, Self.range.upperBound] where abs(energy - end) < 1e-4 { energy = end }
   }
 
   /// log₁₀ of the seconds at the first temperature that do what one second does at each.
@@ -50,14 +53,17 @@ struct Arrhenius {
     }
   }
 
-  /// The energy from cells' changes, with its 95 % interval over cells.
+  /// The energy from cells' changes, with its 95 % interval over cells; nil where no energy within ``range`` joins the curves. Draws that end
+  /// at an end of the range stay in the interval.
   ///
   /// - Parameter changes: ΔG by temperature, age and cell; every temperature has cells of its own.
   static func estimate(_ changes: [[[Double]]], ages: [[Double]], celsius: [Double]) -> Estimate? {
     let places = changes.enumerated().flatMap { temperature, changes in
       (0..<(changes.first?.count ?? 0)).map { (temperature, cell: $0) }
     }
-    guard celsius.count >= leastTemperatures else { return nil }
+    guard celsius.count >= leastTemperatures,
+      changes.allSatisfy({ ($0.first?.count ?? 0) >= leastCells })
+    else { return nil }
     func energy(_ pieces: [Int]) -> Double {
       var counts = changes.map { _ in 0.0 }
       var sums = changes.map { $0.map { _ in 0.0 } }
@@ -70,9 +76,11 @@ struct Arrhenius {
         spreads: zip(sums, counts).map { sums, count in sums.map { $0 / count } }, ages: ages, celsius: celsius)?.energy
         ?? .nan
     }
+    let found = energy(Array(places.indices))
+    guard found > range.lowerBound, found < range.upperBound else { return nil }
     return Estimate(
-      "activation energy", energy(Array(places.indices)), Bootstrap.interval(places.count, of: energy), unit: "eV",
-      n: places.count, method: Bootstrap.method)
+      "activation energy", found, Bootstrap.interval(places.count, of: energy), unit: "eV", n: places.count,
+      method: Bootstrap.method)
   }
 }
 

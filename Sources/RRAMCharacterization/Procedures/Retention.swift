@@ -125,15 +125,26 @@ public struct Retention: PlanStep {
     return measurement
   }
 
-  /// Changes of the cells that were accepted: by temperature, age and cell, µS.
+  /// Changes of the cells that were accepted and could be read every time: by temperature, age and cell, µS.
+  ///
+  /// - Throws: ``CharacterizationError`` `malformedRecord` for one that has the same cells at every temperature, as older versions wrote: what
+  ///   they lost went with how often they had been written.
   static func changes(_ measurement: Measurement) throws -> (changes: [[[Double]]], ages: [[Double]], celsius: [Double])
   {
     let shape = try measurement.array("conductance_S").shape
+    guard shape.count == 3, try measurement.values("row").count == shape[0] * shape[2] else {
+      throw CharacterizationError(
+        .malformedRecord,
+        "retention: the record has no cells of its own for each of its temperatures; an older version wrote it: measure again")
+    }
     let values = try measurement.values("conductance_S").map { $0 * 1e6 }
     let verify = try measurement.rows("verify_S").map { $0.map { $0 * 1e6 } }
     let accepted = try measurement.rows("accepted")
     let changes = (0..<shape[0]).map { temperature in
-      let good = (0..<shape[2]).filter { accepted[temperature][$0] == 1 }
+      let good = (0..<shape[2]).filter { cell in
+        accepted[temperature][cell] == 1 && verify[temperature][cell].isFinite
+          && (0..<shape[1]).allSatisfy { values[(temperature * shape[1] + $0) * shape[2] + cell].isFinite }
+      }
       return (0..<shape[1]).map { age in
         good.map { values[(temperature * shape[1] + age) * shape[2] + $0] - verify[temperature][$0] }
       }
@@ -145,11 +156,11 @@ public struct Retention: PlanStep {
     let (changes, ages, celsius) = try changes(measurement)
     let cells = changes.map { $0.first?.count ?? 0 }
     var findings = Findings()
-    guard let least = cells.min(), least >= 8 else {
+    guard let least = cells.min(), least >= Arrhenius.leastCells else {
       findings.remarks = ["Of a temperature's cells only \(cells.min() ?? 0) were accepted: too few to say more."]
       return findings
     }
-    let medians = changes.map { $0.map { cells in median(cells.map { abs($0) }.filter(\.isFinite)) } }
+    let medians = changes.map { $0.map { cells in median(cells.map { abs($0) }) } }
     findings.tables = [
       .init(
         title: "Change since the accepted read",

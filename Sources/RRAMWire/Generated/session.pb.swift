@@ -706,7 +706,7 @@ nonisolated struct Rram_Board_V1_SetTrigger: Sendable {
   /// The start of every pulse, those of write-verify, forming and cycling included.
   var pulses: Bool = false
 
-  /// The start of every run of the closed loop.
+  /// The start of every RunLoop.
   var runs: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()

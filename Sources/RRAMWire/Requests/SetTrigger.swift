@@ -4,7 +4,7 @@ public struct SetTrigger: WireRequest, Hashable {
 
   /// The start of every pulse, those of write-verify, forming and cycling included.
   public var pulses: Bool
-  /// The start of every run of the closed loop.
+  /// The start of every ``RunLoop``.
   public var runs: Bool
 
   public init(pulses: Bool = false, runs: Bool = false) {

@@ -133,7 +133,7 @@ struct CharacterizeCommand: AsyncParsableCommand {
         : RunDirectory(continuing: folder ?? URL(filePath: ""), home: RecordsHome())
     }
     let output = try await withRecordedBoard(
-      options, link, trigger, allowance: chip.allowed.allowance(), open: open
+      options, link, trigger: trigger.request, allowance: chip.allowed.allowance(), open: open
     ) { board, record in
       if let before = earlier?.chip, before.id != board.info.chipID {
         throw CharacterizationError(

@@ -29,6 +29,7 @@ struct FormCommand: AsyncParsableCommand {
   @OptionGroup var chip: ChipOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var runOptions: RunOptions
+  @OptionGroup var trigger: TriggerOptions
 
   func validate() throws {
     if model == nil, screen || mapping.isGiven || quality != nil {
@@ -47,7 +48,7 @@ struct FormCommand: AsyncParsableCommand {
     let named = try chip.namedProfile(at: address)
     let progress = ProgressLine(quiet: options.common.quiet)
     let output = try await withRecordedBoard(
-      options, runOptions, allowance: chip.allowed.allowance(), settings: ["for": self.model ?? "all cells"]
+      options, runOptions, trigger: trigger.request, allowance: chip.allowed.allowance(), settings: ["for": self.model ?? "all cells"]
     ) {
       board, record in
       let profile = try named ?? ChipOptions.profile(of: board)

@@ -55,6 +55,7 @@ struct ProgramCommand: AsyncParsableCommand {
   @OptionGroup var chip: ChipOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var runOptions: RunOptions
+  @OptionGroup var trigger: TriggerOptions
 
   func validate() throws {
     if (model == nil) == (resume == nil) {
@@ -129,7 +130,7 @@ struct ProgramCommand: AsyncParsableCommand {
         ?? runOptions.open(settings: settings)
     }
     let output = try await withRecordedBoard(
-      options, runOptions.link, runOptions.trigger, allowance: chip.allowed.allowance(), journal: journal, open: open
+      options, runOptions.link, trigger: trigger.request, allowance: chip.allowed.allowance(), journal: journal, open: open
     ) { board, record in
       if let before = earlier?.manifest.chip, before.id != board.info.chipID {
         throw CommandError(

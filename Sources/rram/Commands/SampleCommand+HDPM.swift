@@ -5,10 +5,12 @@ extension SampleCommand {
   /// Draws samples on the published board: requests runs, and takes what the scope saw of each.
   func runOnPublishedBoard(at address: BoardAddress) async throws {
     _ = try runOptions.link.files(for: address)
-    if solver != nil || scale != nil || start != nil || calibration != nil || trajectories != nil {
+    if solver != nil || scale != nil || start != nil || calibration != nil || trajectories != nil
+      || trigger.request != nil
+    {
       throw CommandError(
         message:
-          "--solver, --scale, --start, --trajectories and --calibration do not apply to \(address): the board plays the schedule of its preset",
+          "--solver, --scale, --start, --trajectories, --calibration and --trigger do not apply to \(address): the board plays the schedule of its preset",
         exitCode: ExitStatus.usage)
     }
     var presets = HDPMPreset.all

@@ -92,6 +92,7 @@ struct SampleCommand: AsyncParsableCommand {
   @OptionGroup(title: "Published board (hdpm:)") var published: PublishedBoardOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var runOptions: RunOptions
+  @OptionGroup var trigger: TriggerOptions
 
   func validate() throws {
     try checkEnding(output, of: "-o", ".npz")
@@ -232,7 +233,7 @@ struct SampleCommand: AsyncParsableCommand {
       "trackEvery": track ? "\(trackEvery)" : "",
     ]
     try chosen.check(programs)
-    let result = try await withRecordedBoard(options, runOptions, settings: settings) { board, record in
+    let result = try await withRecordedBoard(options, runOptions, trigger: trigger.request, settings: settings) { board, record in
       var statistics = SamplingStatistics()
       var file: SampleFile?
       var energies: [SampleEnergy] = []

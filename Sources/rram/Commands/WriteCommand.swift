@@ -35,6 +35,7 @@ struct WriteCommand: AsyncParsableCommand {
   @OptionGroup var chip: ChipOptions
   @OptionGroup var options: BoardOptions
   @OptionGroup var runOptions: RunOptions
+  @OptionGroup var trigger: TriggerOptions
 
   func validate() throws {
     guard macro >= 0 else { throw ValidationError("--macro \(macro): macros count from 0") }
@@ -63,7 +64,7 @@ struct WriteCommand: AsyncParsableCommand {
       "macro": "\(macro)", "levels": levels ?? "two bits", "later": "\(later)",
       "passes": "\(passes)", "between_s": "\(between.seconds)",
     ]
-    let output = try await withRecordedBoard(options, runOptions, settings: settings) { board, record in
+    let output = try await withRecordedBoard(options, runOptions, trigger: trigger.request, settings: settings) { board, record in
       let profile = try named ?? ChipOptions.profile(of: board)
       let home = RecordsHome()
       let unusable = try KnownCells.load(chip: board.info.chipID, home: home).unusable
