@@ -135,7 +135,8 @@ public struct Retention: PlanStep {
     guard shape.count == 3, try measurement.values("row").count == shape[0] * shape[2] else {
       throw CharacterizationError(
         .malformedRecord,
-        "retention: the record has no cells of its own for each of its temperatures; an older version wrote it: measure again")
+        "retention: the record has no cells of its own for each of its temperatures; an older version wrote it: measure again"
+      )
     }
     let values = try measurement.values("conductance_S").map { $0 * 1e6 }
     let verify = try measurement.rows("verify_S").map { $0.map { $0 * 1e6 } }

@@ -48,7 +48,8 @@ struct FormCommand: AsyncParsableCommand {
     let named = try chip.namedProfile(at: address)
     let progress = ProgressLine(quiet: options.common.quiet)
     let output = try await withRecordedBoard(
-      options, runOptions, trigger: trigger.request, allowance: chip.allowed.allowance(), settings: ["for": self.model ?? "all cells"]
+      options, runOptions, trigger: trigger.request, allowance: chip.allowed.allowance(),
+      settings: ["for": self.model ?? "all cells"]
     ) {
       board, record in
       let profile = try named ?? ChipOptions.profile(of: board)

@@ -130,7 +130,8 @@ struct ProgramCommand: AsyncParsableCommand {
         ?? runOptions.open(settings: settings)
     }
     let output = try await withRecordedBoard(
-      options, runOptions.link, trigger: trigger.request, allowance: chip.allowed.allowance(), journal: journal, open: open
+      options, runOptions.link, trigger: trigger.request, allowance: chip.allowed.allowance(), journal: journal,
+      open: open
     ) { board, record in
       if let before = earlier?.manifest.chip, before.id != board.info.chipID {
         throw CommandError(

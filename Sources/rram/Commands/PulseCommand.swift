@@ -57,7 +57,8 @@ struct PulseCommand: AsyncParsableCommand {
       "kind": kind.rawValue, "cells": cells.joined(separator: " "), "amplitude_V": "\(amplitude)", "count": "\(count)",
       "macro": "\(macro)",
     ]
-    let output = try await withRecordedBoard(options, runOptions, trigger: trigger.request, settings: settings) { board, record in
+    let output = try await withRecordedBoard(options, runOptions, trigger: trigger.request, settings: settings) {
+      board, record in
       let profile = try named ?? ChipOptions.profile(of: board)
       let shape = board.boardDescription.macros.shape
       let block = CellBlock(macro: macro, shape: shape)

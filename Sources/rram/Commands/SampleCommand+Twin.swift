@@ -34,7 +34,8 @@ extension SampleCommand {
       "seed": "\(seed)", "start": start ?? "", "output": output ?? "",
     ]
     let every = reference.frames / Self.twinPoints
-    let result = try await withRecordedBoard(options, runOptions, trigger: trigger.request, settings: settings) { board, record in
+    let result = try await withRecordedBoard(options, runOptions, trigger: trigger.request, settings: settings) {
+      board, record in
       let session = try await SamplingSession(program, on: board, home: RecordsHome())
       warn(of: session.record)
       if !options.common.quiet { for warning in session.fit.warnings { note("warning: \(warning)") } }

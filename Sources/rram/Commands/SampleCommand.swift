@@ -233,7 +233,8 @@ struct SampleCommand: AsyncParsableCommand {
       "trackEvery": track ? "\(trackEvery)" : "",
     ]
     try chosen.check(programs)
-    let result = try await withRecordedBoard(options, runOptions, trigger: trigger.request, settings: settings) { board, record in
+    let result = try await withRecordedBoard(options, runOptions, trigger: trigger.request, settings: settings) {
+      board, record in
       var statistics = SamplingStatistics()
       var file: SampleFile?
       var energies: [SampleEnergy] = []

@@ -64,7 +64,8 @@ struct WriteCommand: AsyncParsableCommand {
       "macro": "\(macro)", "levels": levels ?? "two bits", "later": "\(later)",
       "passes": "\(passes)", "between_s": "\(between.seconds)",
     ]
-    let output = try await withRecordedBoard(options, runOptions, trigger: trigger.request, settings: settings) { board, record in
+    let output = try await withRecordedBoard(options, runOptions, trigger: trigger.request, settings: settings) {
+      board, record in
       let profile = try named ?? ChipOptions.profile(of: board)
       let home = RecordsHome()
       let unusable = try KnownCells.load(chip: board.info.chipID, home: home).unusable
