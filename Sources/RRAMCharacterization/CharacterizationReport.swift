@@ -18,10 +18,18 @@ public struct CharacterizationReport: Sendable, Encodable {
     case modelled
     /// Measured elsewhere, and read from a file.
     case imported
+    /// Neither a board nor a file is on record.
+    case unknown
 
     public init(of manifest: RunManifest) {
       self =
-        manifest.settings["importedFrom"] != nil ? .imported : manifest.board?.emulated == true ? .modelled : .measured
+        if manifest.settings["importedFrom"] != nil {
+          .imported
+        } else if let board = manifest.board {
+          board.emulated ? .modelled : .measured
+        } else {
+          .unknown
+        }
     }
   }
 
@@ -179,6 +187,7 @@ extension CharacterizationReport.Provenance {
     case .modelled: "Every number was read from an emulated board: it is modelled, not measured."
     case .imported:
       "These values were measured elsewhere and read from a file: nothing here was measured by this toolkit."
+    case .unknown: "Where these numbers come from is not on record: the run names neither a board nor a file."
     }
   }
 }

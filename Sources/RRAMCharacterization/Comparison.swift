@@ -49,7 +49,7 @@ public struct Comparison: Sendable, Encodable {
   /// Those that differ.
   public var settings: [Setting]
   public var figures: [Figure] = []
-  /// Names of figures that one run alone has.
+  /// Names of the figures, pictures and sections that one run alone has.
   public var onlyFirst: [String] = []
   public var onlySecond: [String] = []
   private var sections: [(title: String, first: [Findings.Picture], second: [Findings.Picture])] = []
@@ -81,10 +81,7 @@ public struct Comparison: Sendable, Encodable {
     settings = Set(all[0].keys).union(all[1].keys).sorted().filter { all[0][$0] != all[1][$0] }.map {
       Setting(name: $0, first: all[0][$0], second: all[1][$0])
     }
-    let reports = sides.map {
-      $0.report?.sections.filter { $0.chipSeconds != nil || !$0.estimates.isEmpty || !$0.pictures.isEmpty } ?? []
-    }
-    compare(reports[0], reports[1])
+    compare(sides[0].report?.sections ?? [], sides[1].report?.sections ?? [])
   }
 
   private static func settings(of manifest: RunManifest) -> [String: String] {
@@ -96,18 +93,18 @@ public struct Comparison: Sendable, Encodable {
     return all
   }
 
-  /// The nth section of a kind belongs to the other run's nth.
+  /// The nth section of a kind belongs to the other run's nth, also where some were not finished.
   private mutating func compare(
     _ one: [CharacterizationReport.Section], _ other: [CharacterizationReport.Section]
   ) {
-    func numbered(_ sections: [CharacterizationReport.Section]) -> [(
-      key: String, section: CharacterizationReport.Section
-    )] {
+    func numbered(_ sections: [CharacterizationReport.Section]) -> [Numbered] {
       var counts: [String: Int] = [:]
       return sections.map { section in
         let count = counts[section.name, default: 0] + 1
         counts[section.name] = count
         return (count == 1 ? section.title : "\(section.title) (\(count))", section)
+      }.filter { _, section in
+        section.chipSeconds != nil || !section.estimates.isEmpty || !section.pictures.isEmpty
       }
     }
     let (one, other) = (numbered(one), numbered(other))
@@ -115,10 +112,7 @@ public struct Comparison: Sendable, Encodable {
     for (title, section) in one {
       let estimates = others[title]?.estimates ?? []
       for estimate in section.estimates {
-        guard let match = estimates.first(where: { $0.name == estimate.name && $0.unit == estimate.unit }) else {
-          onlyFirst.append("\(title): \(estimate.name)")
-          continue
-        }
+        guard let match = estimates.first(where: estimate.pairs(with:)) else { continue }
         var differs: Bool?
         if let low = estimate.low, let high = estimate.high, let otherLow = match.low, let otherHigh = match.high {
           differs = low > otherHigh || otherLow > high
@@ -127,13 +121,29 @@ public struct Comparison: Sendable, Encodable {
           Figure(
             name: "\(title): \(estimate.name)", unit: estimate.unit, first: estimate, second: match,
             difference: match.value.flatMap { second in estimate.value.map { second - $0 } }, differs: differs,
-            section: title, title: estimate.name))
+            section: title,
+            title: estimate.name == match.name ? estimate.name : "\(estimate.name) (B: \(match.name))"))
       }
       if let match = others[title] { sections.append((title, section.pictures, match.pictures)) }
     }
-    let names = Set(figures.map(\.name))
-    onlySecond = other.flatMap { title, section in section.estimates.map { "\(title): \($0.name)" } }.filter {
-      !names.contains($0)
+    onlyFirst = Self.unpaired(one, other)
+    onlySecond = Self.unpaired(other, one)
+  }
+
+  private typealias Numbered = (key: String, section: CharacterizationReport.Section)
+
+  /// What the sections of one run have, and those of the other have not.
+  private static func unpaired(_ sections: [Numbered], _ others: [Numbered]) -> [String] {
+    sections.flatMap { title, section -> [String] in
+      let other = others.first { $0.key == title }?.section
+      let figures = section.estimates.filter { estimate in
+        !(other?.estimates.contains(where: estimate.pairs(with:)) ?? false)
+      }
+      let pictures = section.pictures.filter { picture in
+        !(other?.pictures.contains { $0.title == picture.title } ?? false)
+      }
+      let names = figures.map { "\(title): \($0.name)" } + pictures.map { "\(title): picture '\($0.title)'" }
+      return names.isEmpty && other == nil ? [title] : names
     }
   }
 
@@ -197,7 +207,7 @@ public struct Comparison: Sendable, Encodable {
     }
     for (side, names) in [("A", onlyFirst), ("B", onlySecond)] where !names.isEmpty {
       page.sections.append(
-        .table(title: "Figures of \(side) alone", rows: [["figure"]] + names.map { [$0] }))
+        .table(title: "Figures and pictures of \(side) alone", rows: [["name"]] + names.map { [$0] }))
     }
     try page.write(to: file, manifests: [("Manifest of A", manifests[0]), ("Manifest of B", manifests[1])])
   }

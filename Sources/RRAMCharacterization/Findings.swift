@@ -33,6 +33,8 @@ public struct Findings: Sendable {
 /// A number with its interval of confidence.
 public struct Estimate: Sendable, Hashable, Codable {
   public var name: String
+  /// What a comparison pairs it by where the name says how this run took it; `nil`: the name.
+  public var key: String?
   /// `nil` where the data do not say.
   public var value: Double?
   /// Ends of the 95 % interval.
@@ -45,9 +47,11 @@ public struct Estimate: Sendable, Hashable, Codable {
   public var method: String
 
   init(
-    _ name: String, _ value: Double, _ interval: ClosedRange<Double>? = nil, unit: String, n: Int, method: String = ""
+    _ name: String, key: String? = nil, _ value: Double, _ interval: ClosedRange<Double>? = nil, unit: String, n: Int,
+    method: String = ""
   ) {
     self.name = name
+    self.key = key
     self.value = value.isFinite ? value : nil
     low = interval?.lowerBound
     high = interval?.upperBound
@@ -55,4 +59,7 @@ public struct Estimate: Sendable, Hashable, Codable {
     self.n = n
     self.method = interval == nil ? "" : method
   }
+
+  /// True if `other` is the same figure of another run.
+  func pairs(with other: Estimate) -> Bool { (key ?? name) == (other.key ?? other.name) && unit == other.unit }
 }

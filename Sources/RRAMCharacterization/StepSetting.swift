@@ -8,8 +8,10 @@ struct Setting<Step>: Sendable {
   /// What may stand there: `1 to 65536`, `a time (s, ms, …)`.
   var values: String
   var read: @Sendable (ProfileSection, inout Step) throws(ProfileError) -> Void
-  /// The value of a step as a plan would write it.
-  var text: @Sendable (Step) -> String
+  /// What holds where a step has no value, in words.
+  var none: String?
+  /// The value of a step as a plan would write it; nil where it has none.
+  var text: @Sendable (Step) -> String?
 
   static func whole(
     _ name: String, _ path: any WritableKeyPath<Step, Int> & Sendable, in range: ClosedRange<Int>, _ meaning: String
@@ -36,39 +38,41 @@ struct Setting<Step>: Sendable {
   ///
   /// - Parameter none: what holds where the step has no value.
   static func quantity(
-    _ name: String, _ dimension: RRAMProfiles.Dimension, _ meaning: String, none: String = "",
+    _ name: String, _ dimension: RRAMProfiles.Dimension, _ meaning: String, none: String? = nil,
     get: @escaping @Sendable (Step) -> Double?, set: @escaping @Sendable (inout Step, Double) -> Void
   ) -> Self {
     Setting(
       name: name, meaning: meaning, values: "a number in \(dimension.symbols)",
       read: { section, step throws(ProfileError) in
         if let value = try section.quantity(name, dimension) { set(&step, value) }
-      }, text: { get($0).map { written($0, dimension) } ?? none })
+      }, none: none, text: { get($0).map { written($0, dimension) } })
   }
 
   /// A list of quantities.
   static func quantities(
-    _ name: String, _ dimension: RRAMProfiles.Dimension, _ meaning: String, none: String = "",
+    _ name: String, _ dimension: RRAMProfiles.Dimension, _ meaning: String, none: String? = nil,
     get: @escaping @Sendable (Step) -> [Double]?, set: @escaping @Sendable (inout Step, [Double]) -> Void
   ) -> Self {
     Setting(
       name: name, meaning: meaning, values: "a list of numbers in \(dimension.symbols)",
       read: { section, step throws(ProfileError) in
         if let values = try section.quantities(name, dimension) { set(&step, values) }
-      },
+      }, none: none,
       text: { step in
-        get(step).map { "[" + $0.map { written($0, dimension) }.joined(separator: ", ") + "]" } ?? none
+        get(step).map { "[" + $0.map { written($0, dimension) }.joined(separator: ", ") + "]" }
       })
   }
 
   /// Anything else.
   static func other(
-    _ name: String, _ meaning: String, values: String, text: @escaping @Sendable (Step) -> String,
+    _ name: String, _ meaning: String, values: String, none: String? = nil,
+    text: @escaping @Sendable (Step) -> String?,
     read: @escaping @Sendable (ProfileSection, inout Step) throws(ProfileError) -> Void
   ) -> Self {
     Setting(
       name: name, meaning: meaning, values: values,
-      read: { section, step throws(ProfileError) in if section.has(name) { try read(section, &step) } }, text: text)
+      read: { section, step throws(ProfileError) in if section.has(name) { try read(section, &step) } },
+      none: none, text: text)
   }
 
   private static func written(_ value: Double, _ dimension: RRAMProfiles.Dimension) -> String {
@@ -83,8 +87,10 @@ struct Setting<Step>: Sendable {
 /// What help says of a setting.
 public struct StepSetting: Sendable, Encodable {
   public var name: String
-  /// What holds without it, as a plan would write it.
-  public var standard: String
+  /// What holds without it, as a plan would write it; nil where nothing can be written that does.
+  public var standard: String?
+  /// What holds then, in words.
+  public var none: String?
   public var values: String
   public var meaning: String
 }
@@ -95,7 +101,12 @@ extension PlanStep {
   /// What may stand below its name in a plan.
   static var describedSettings: [StepSetting] {
     let standard = Self()
-    return settings.map { .init(name: $0.name, standard: $0.text(standard), values: $0.values, meaning: $0.meaning) }
+    return settings.map { setting in
+      let value = setting.text(standard)
+      return .init(
+        name: setting.name, standard: value, none: value == nil ? setting.none : nil, values: setting.values,
+        meaning: setting.meaning)
+    }
   }
 
   init(_ section: ProfileSection) throws(ProfileError) {

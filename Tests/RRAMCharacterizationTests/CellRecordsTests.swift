@@ -69,10 +69,98 @@ import Testing
     ("row,column,conductance_uS,time_s\n1,1,5,1\n1,1,5,2\n1,2,5,3\n1,2,5,4\n", "times count from each cell's write"),
     ("macro,row,column,conductance_uS\n0,1,1,5\n1,1,1,5\n", "has lines of 2 macros (0, 1): name one"),
     ("", "cells.csv: is empty"),
+    ("row,column,conductance_uS\n1,1,5\n1,2,\"6\n1,3,7\n", "cells.csv:3: a quote begins that never ends"),
+    ("row,column,conductance_uS\nTRUE,1,5\n", "cells.csv:2: row: 'TRUE' is not a number"),
+    (
+      "row,column,conductance_kOhm\n1,1,5\n",
+      "'conductance_kOhm' has no unit that fits: conductance_S (or _mS, _uS, _nS), resistance_Ohm (or _kOhm, _MOhm) says"
+    ),
+    ("row,column,resistance_uS\n1,1,5\n", "cells.csv: 'resistance_uS' has no unit that fits"),
+    ("row,column,verify_uS,time_s\n1,1,5,1\n", "cells.csv:1: there are times, and no conductance_S (or"),
+    (
+      "row,column,conductance_uS\n1,2000,5\n",
+      "cells.csv: holds nothing that can be reported: no map: a row or column is beyond 1023"
+    ),
   ])
   func aTableThatIsNoneIsRefusedWithItsPlace(text: String, words: String) {
     let said = refusal { try table(text) }
     #expect(said.contains(words), "\(said)")
+  }
+
+  /// Inches in a note cost no cell, and a file without a last line end is taken with a remark.
+  @Test func aTableWithInchesKeepsItsCells() throws {
+    let text = "row,column,verify_uS,note\n1,1,5,3\" die\n1,2,6,4\" die\n"
+    let records = try table(text, .init(ignored: ["note"]))
+    #expect(records.cells.map(\.column) == [1, 2] && records.remarks.isEmpty && records.unused.isEmpty)
+    let cut = try table(String(text.dropLast()), .init(ignored: ["note"]))
+    #expect(cut.remarks.count == 1 && cut.remarks[0].hasPrefix("line 3, the last one, has no line end"))
+  }
+
+  /// Reads in even steps are a series of noise; others are none, and what is not shown is told.
+  @Test func onlyEvenStepsGiveASpectrum() throws {
+    func reads(_ times: [Double], _ more: String = "") throws -> CellRecords {
+      var text = "row,column,conductance_uS,time_s" + (more.isEmpty ? "" : ",pulses") + "\n"
+      for (index, time) in times.enumerated() { text += "1,1,\(5 + index % 3),\(time)\(more)\n" }
+      return try table(text)
+    }
+    func steps(_ records: CellRecords) -> [String] { records.measurements().map { $0.step.name } }
+    let even = try reads((1...16).map { (index: Int) in Double(index) + 0.02 * Double(index % 2) })
+    #expect(steps(even) == ["readNoise", "arrayMap"] && even.unused.isEmpty)
+    let uneven = try reads((0..<20).map { (index: Int) in pow(10, Double(index) / 5) }, ",3")
+    #expect(steps(uneven) == ["arrayMap"] && uneven.unused.count == 2, "\(uneven.unused)")
+    #expect(uneven.unused.first?.hasPrefix("no relaxation of the reads at 20 times, for there are no targets") == true)
+    #expect(uneven.unused.last == "no programming, for there are no targets: pulses not reported")
+    let few = try reads([1, 2, 3])
+    #expect(steps(few) == ["arrayMap"] && few.unused.count == 1 && few.unused[0].contains("16 times or more"))
+  }
+
+  /// Repeated steps keep their number where one was not finished; figures pair by what they are, not by how they are told.
+  @Test func runsCompareStepByStep() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "rram-import-\(UUID().uuidString.prefix(8))")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let home = RecordsHome(root: folder.appending(path: "home"))
+    let table =
+      "row,column,target_uS,verify_uS,accepted,pulses\n" + (0..<8).map { "0,\($0),10,10.\($0),1,3\n" }.joined()
+    func run(_ name: String, _ change: (inout CellRecords) -> Void = { _ in }) throws -> URL {
+      var records = try self.table(table)
+      change(&records)
+      let run = try RunDirectory(
+        home: home, folder: folder.appending(path: name), toolkit: "1", command: ["rram"],
+        settings: ["importedFrom": name])
+      try records.write(to: run)
+      try run.finish(exitStatus: 0)
+      return run.folder
+    }
+    let windowed = try run("a") { $0.tolerance = 1e-6 }
+    let plain = try run("b") { $0.pulses = nil }
+    let both = try Comparison(windowed, plain)
+    let accepted = try #require(both.figures.first)
+    #expect(accepted.first.name == "accepted within ±1 µS" && accepted.second.name == "accepted")
+    #expect(both.onlySecond.isEmpty && both.onlyFirst.contains("Multi-level programming: pulses a cell, mean"))
+    #expect(
+      both.onlyFirst.contains("Multi-level programming: picture 'Pulses a cell, cumulative'"), "\(both.onlyFirst)")
+    var manifest = try RunManifest.read(from: plain)
+    #expect(CharacterizationReport.Provenance(of: manifest) == .imported)
+    manifest.settings = [:]
+    #expect(CharacterizationReport.Provenance(of: manifest) == .unknown)
+    let plan = windowed.appending(path: "plan.yaml")
+    try "name: imported\nsummary: x\nsteps:\n  - programming:\n  - programming:\n".write(
+      to: plan, atomically: true, encoding: .utf8)
+    try FileManager.default.moveItem(
+      at: windowed.appending(path: "01-programming.npz"), to: windowed.appending(path: "02-programming.npz"))
+    let second = try Comparison(windowed, plain)
+    #expect(second.figures.isEmpty, "\(second.figures)")
+    #expect(second.onlyFirst.contains("Multi-level programming (2): accepted within ±1 µS"), "\(second.onlyFirst)")
+    #expect(second.onlySecond.contains("Multi-level programming: accepted"))
+  }
+
+  /// Targets that are all different come in ranges with enough cells for figures, and levels stay levels.
+  @Test func fewCellsWithTargetsOfTheirOwnComeInRanges() {
+    let own = TargetGroup.groups(of: (0..<50).map { 1 + Double($0) * 0.8 })
+    #expect(own.count <= 10 && own.count { $0.cells.count > 3 } >= 4, "\(own.map(\.label))")
+    #expect(own.map(\.cells.count).reduce(0, +) == 50)
+    #expect(TargetGroup.groups(of: [1, 1, 1, 1, 2, 3]).map(\.label) == ["1", "2", "3"])
+    #expect(TargetGroup.groups(of: [5, 7]).map(\.label) == ["5", "7"] && TargetGroup.groups(of: []).isEmpty)
   }
 
   /// Shape and names as in the notebook of NeuRRAM's repository.
@@ -137,7 +225,28 @@ import Testing
       ([("G", square)], "die.npz: holds no conductance"),
       ([("row", NPYArray([Int64(1)])), ("verify_S", NPYArray([1e-6]))], "needs both arrays 'row' and 'column'"),
       ([("G_program", square), ("g_tol", NPYArray([5.0]))], "array 'g_tol': 5.0 S is no width of a window"),
+      (
+        [("verify_S", NPYArray([Double](), shape: [1 << 40, 0]))],
+        "die.npz: holds no cell: its arrays have shape [1099511627776, 0]"
+      ),
+      (
+        [("verify_S", NPYArray([Double](repeating: 1e-6, count: 65_537), shape: [65_537, 1]))],
+        "die.npz: has 65537 rows (shape [65537, 1]): rows and columns go from 0 to 65535"
+      ),
+      (
+        [("verify_S", square), ("time_s", NPYArray([1.0, 2]))],
+        "array 'time_s': there are times, and no conductance_S"
+      ),
+      (
+        [
+          ("conductance_S", NPYArray([1e-6, 2e-6], shape: [2, 1, 1])), ("time_s", NPYArray([1.0, 1])),
+        ], "array 'time_s': has 1.0 s after 1.0 s: times must rise"
+      ),
     ]
+    let other = refusal {
+      try archive([("verify_S", square), ("macro", NPYArray([Int64(0)]))], .init(macro: 3))
+    }
+    #expect(other.contains("die.npz: has no cell of macro 3, but of 0"), "\(other)")
     for (arrays, words) in cases {
       let said = refusal { try archive(arrays) }
       #expect(said.contains(words), "\(said)")

@@ -57,10 +57,11 @@ import Testing
   @Test func helpSaysWhatHolds() throws {
     for step in CharacterizationPlan.describedSteps {
       #expect(!step.settings.isEmpty && step.settings.allSatisfy { !$0.meaning.isEmpty && !$0.values.isEmpty })
-      // Words stand where a step has no value.
-      let written = step.settings.filter { $0.standard.first.map { $0.isNumber || $0 == "[" } == true }
+      // Words stand where a step has no value, and nowhere else.
+      #expect(step.settings.allSatisfy { ($0.standard == nil) != ($0.none == nil) }, "\(step.name)")
       let plan = try CharacterizationPlan.step(
-        step.name, settings: written.map { (key: $0.name, value: $0.standard) })
+        step.name,
+        settings: step.settings.compactMap { setting in setting.standard.map { (key: setting.name, value: $0) } })
       let standard = try CharacterizationPlan.step(step.name)
       #expect("\(plan.steps[0])" == "\(standard.steps[0])")
       let error = #expect(throws: ProfileError.self) {

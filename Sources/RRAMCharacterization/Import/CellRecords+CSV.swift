@@ -6,11 +6,19 @@ extension CellRecords {
   mutating func read(table bytes: [UInt8], _ reader: Reader) throws {
     let file = reader.file
     var records = CSVRecords(bytes)
+    func closed(_ record: CSVRecords.Record) throws {
+      if let line = record.unclosedQuote { throw reader.refusal("\(file):\(line)", "a quote begins that never ends") }
+    }
     guard let head = records.next() else { throw reader.refusal(file, "is empty") }
+    try closed(head)
     let meanings = try meanings(of: head.fields, reader)
     var lines: [Int] = []
     var values = [Column: [Double]]()
     for record in records where !record.isEmpty {
+      try closed(record)
+      if !record.isEnded {
+        remarks.append("line \(record.line), the last one, has no line end: a file that was cut off ends so")
+      }
       guard record.fields.count == head.fields.count else {
         throw reader.refusal(
           "\(file):\(record.line)", "has \(record.fields.count) fields, and the head has \(head.fields.count)")
@@ -20,7 +28,7 @@ extension CellRecords {
         guard let meaning else { continue }
         let text = record.fields[place]
         func at() -> String { "\(file):\(record.line): \(head.fields[place])" }
-        guard let raw = Self.number(text) else {
+        guard let raw = Self.number(text, meaning.column) else {
           throw reader.refusal(at(), text.isEmpty ? "is empty" : "'\(text.prefix(40))' is not a number")
         }
         values[meaning.column, default: []].append(try reader.value(raw, meaning, at: at()))
@@ -30,10 +38,10 @@ extension CellRecords {
     try assemble(values, lines, reader)
   }
 
-  private static func number(_ text: String) -> Double? {
+  private static func number(_ text: String, _ column: Column) -> Double? {
     switch text.lowercased() {
-    case "true": 1
-    case "false": 0
+    case "true" where column == .accepted: 1
+    case "false" where column == .accepted: 0
     // Swift reads hexadecimal too, which no table means.
     case let text where text.contains("x"): nil
     default: Double(text)
@@ -108,6 +116,9 @@ extension CellRecords {
     pulses = try once(.pulses)?.map { Int($0) }
     reads = try once(.reads)?.map { Int($0) }
     let conductances = values[.conductance]
+    guard values[.time] == nil || conductances != nil else {
+      throw reader.refusal("\(reader.file):1", Reader.timesAlone)
+    }
     guard let times = values[.time], let conductances else {
       for (cell, places) in sorted where places.count > 1 {
         throw reader.refusal(

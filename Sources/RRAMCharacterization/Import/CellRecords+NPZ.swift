@@ -71,13 +71,17 @@ extension CellRecords {
             + (Self.namesOfNeuRRAM.keys.sorted() + Self.scalars.sorted()).joined(separator: ", "))
       }
     }
-    macro =
-      try found.removeValue(forKey: .macro).map { macro in
-        guard macro.values.count == 1 else {
-          throw reader.refusal("\(file): array 'macro'", "holds more than one number")
-        }
-        return Int(macro.values[0])
-      } ?? reader.options.macro ?? 0
+    macro = reader.options.macro ?? 0
+    if let array = found.removeValue(forKey: .macro) {
+      guard array.values.count == 1 else {
+        throw reader.refusal("\(file): array '\(array.key)'", "holds \(array.values.count) numbers: one is needed")
+      }
+      let own = Int(array.values[0])
+      if let asked = reader.options.macro, asked != own {
+        throw reader.refusal(file, "has no cell of macro \(asked), but of \(own)")
+      }
+      macro = own
+    }
     try take(found, rows: rowList, columns: columnList, reader)
   }
 
@@ -86,6 +90,7 @@ extension CellRecords {
   ) throws {
     let file = reader.file
     let shape = try cellShape(found, reader)
+    guard !shape.contains(0) else { throw reader.refusal(file, "holds no cell: its arrays have shape \(shape)") }
     if let row = found[.row], let column = found[.column] {
       guard rows == nil, columns == nil else {
         throw reader.refusal(file, "has arrays row and column, and rows and cols: one pair is enough")
@@ -93,6 +98,10 @@ extension CellRecords {
       cells = zip(row.values, column.values).map { CellAddress(macro: macro, row: Int($0), column: Int($1)) }
     } else {
       for (name, list, length) in [("rows", rows, shape[0]), ("cols", columns, shape[1])] {
+        guard length <= Reader.largestAddress + 1 else {
+          throw reader.refusal(
+            file, "has \(length) \(name) (shape \(shape)): rows and columns go from 0 to \(Reader.largestAddress)")
+        }
         if let list, list.count != length {
           throw reader.refusal(
             "\(file): array '\(name)'", "holds \(list.count) numbers, and the cells' arrays have \(length) \(name)")
@@ -104,7 +113,6 @@ extension CellRecords {
         }
       }
     }
-    guard !cells.isEmpty else { throw reader.refusal(file, "holds no cell") }
     var seen = Set<CellAddress>()
     for cell in cells where !seen.insert(cell).inserted {
       throw reader.refusal(file, "row \(cell.row) column \(cell.column) comes twice")
@@ -122,7 +130,10 @@ extension CellRecords {
     accepted = try values(.accepted)?.map { $0 == 1 }
     pulses = try values(.pulses)?.map { Int($0) }
     reads = try values(.reads)?.map { Int($0) }
-    guard let conductance = found[.conductance] else { return }
+    guard let conductance = found[.conductance] else {
+      if let time = found[.time] { throw reader.refusal("\(file): array '\(time.key)'", Reader.timesAlone) }
+      return
+    }
     if let time = found[.time] {
       guard conductance.shape == time.shape + shape, time.shape.count == 1 else {
         throw reader.refusal(
@@ -130,7 +141,7 @@ extension CellRecords {
           "has shape \(conductance.shape), and '\(time.key)' of shape \(time.shape) asks for \(time.shape + shape)")
       }
       for (one, other) in zip(time.values, time.values.dropFirst()) where other <= one {
-        throw reader.refusal("\(file): array '\(time.key)'", "falls from \(one) s to \(other) s")
+        throw reader.refusal("\(file): array '\(time.key)'", "has \(other) s after \(one) s: times must rise")
       }
       ages = time.values
       later = ages.indices.map { Array(conductance.values[$0 * cells.count..<($0 + 1) * cells.count]) }

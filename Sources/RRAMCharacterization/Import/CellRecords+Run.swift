@@ -7,6 +7,53 @@ extension CellRecords {
   /// Largest macro of which a map is made.
   private static let largestMap = 1024
 
+  /// The smallest macro that has all cells; nil where it is too large for a map.
+  private var mapped: MacroShape? {
+    let shape = MacroShape(
+      rows: (cells.map(\.row).max() ?? 0) + 1, columns: (cells.map(\.column).max() ?? 0) + 1)
+    return max(shape.rows, shape.columns) <= Self.largestMap ? shape : nil
+  }
+
+  /// Changes need something to be changes of: the read that ended the write, or else the first later one.
+  private var hasRelaxation: Bool { target != nil && ages.count >= (verify == nil ? 3 : 2) }
+
+  /// A spectrum is one of even steps.
+  private var isEven: Bool {
+    let steps = zip(ages, ages.dropFirst()).map { $1 - $0 }
+    return (steps.max() ?? 0) <= 1.1 * (steps.min() ?? 0)
+  }
+
+  private var hasReadNoise: Bool { target == nil && ages.count >= 16 && isEven }
+
+  /// True if there is a step that the file can stand for.
+  var isReportable: Bool { target != nil || hasReadNoise || mapped != nil }
+
+  /// What of the file no step shows, and why: one sentence each.
+  public var unused: [String] {
+    var found: [String] = []
+    let shown = mapped == nil ? "" : ", and the map shows the last read"
+    if target == nil, !ages.isEmpty, !hasReadNoise {
+      found.append(
+        "no relaxation of the reads at \(ages.count) times, for there are no targets, and no read noise, which takes 16 times or more in even steps"
+          + (ages.count >= 16 ? " (the longest at most 1.1 times the shortest)" : "") + shown)
+    }
+    if target != nil, ages.count > 1, !hasRelaxation {
+      found.append(
+        "no relaxation: without the read that ended the write it takes 3 times, and there are \(ages.count)" + shown)
+    }
+    if target == nil {
+      let idle = [
+        ("accepted", accepted != nil), ("pulses", pulses != nil), ("reads", reads != nil), ("g_tol", tolerance != nil),
+        ("the read that ended the write", verify != nil && !later.isEmpty),
+      ].filter(\.1).map(\.0)
+      if !idle.isEmpty {
+        found.append("no programming, for there are no targets: \(idle.joined(separator: ", ")) not reported")
+      }
+    }
+    if mapped == nil { found.append("no map: a row or column is beyond \(Self.largestMap - 1)") }
+    return found
+  }
+
   /// The steps whose findings can be made of what the file holds, with their arrays as a step of our own would have recorded them.
   func measurements() -> [(step: any Procedure.Type, measurement: Measurement)] {
     var found: [(step: any Procedure.Type, measurement: Measurement)] = []
@@ -26,9 +73,8 @@ extension CellRecords {
       if let accepted { measurement.add(accepted.map { $0 ? 1 : 0 }, as: "accepted") }
       if let tolerance { measurement.add([tolerance], as: "tolerance_S") }
       found.append((LevelProgramming.self, measurement))
-      // Changes need something to be changes of.
-      let first = verify == nil ? 1 : 0
-      if ages.count >= first + 2 {
+      if hasRelaxation {
+        let first = verify == nil ? 1 : 0
         var measurement = begin()
         measurement.add(target, as: "target_S")
         measurement.add(verify ?? later[0], as: "verify_S")
@@ -39,15 +85,13 @@ extension CellRecords {
           later[first...].flatMap { $0 }, shape: [ages.count - first, cells.count], as: "conductance_S")
         found.append((RelaxationSeries.self, measurement))
       }
-    } else if ages.count >= 16 {
+    } else if hasReadNoise {
       var measurement = begin()
       measurement.add(ages, as: "board_time_s")
       measurement.add(later.flatMap { $0 }, shape: [ages.count, cells.count], as: "conductance_S")
       found.append((ReadNoiseSeries.self, measurement))
     }
-    let shape = MacroShape(
-      rows: (cells.map(\.row).max() ?? 0) + 1, columns: (cells.map(\.column).max() ?? 0) + 1)
-    if max(shape.rows, shape.columns) <= Self.largestMap {
+    if let shape = mapped {
       var map = [Double](repeating: .nan, count: shape.cellCount)
       for (cell, value) in zip(cells, later.last ?? verify ?? []) { map[cell.index(in: shape)] = value }
       var measurement = Measurement()
@@ -59,16 +103,11 @@ extension CellRecords {
 
   /// Writes the records into a run: a plan of the steps that they can stand for, each step's arrays, and an event a value.
   ///
-  /// - Throws: ``CharacterizationError`` `malformedRecord` where no step can be made of them, ``RecordsError`` for the disk.
+  /// - Throws: ``RecordsError`` for the disk.
   /// - Returns: the steps' titles.
   @discardableResult
   public func write(to record: RunDirectory) throws -> [String] {
     let measurements = measurements()
-    guard !measurements.isEmpty else {
-      throw CharacterizationError(
-        .malformedRecord,
-        "without targets, without 16 times and with addresses beyond \(Self.largestMap) there is nothing to report")
-    }
     try record.note(setting: "macro", "\(macro)")
     for (name, value) in notes { try record.note(setting: name, "\(value)") }
     let plan =

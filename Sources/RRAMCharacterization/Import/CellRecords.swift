@@ -29,6 +29,8 @@ public struct CellRecords: Sendable {
   public internal(set) var tolerance: Double?
   /// Numbers beside the cells' arrays, as the archive names them.
   public internal(set) var notes: [(name: String, value: Double)] = []
+  /// What may be wrong with the file, though it can be read.
+  public internal(set) var remarks: [String] = []
 
   /// What a file calls otherwise, and what of it is asked for.
   public struct Options: Sendable {
@@ -78,6 +80,9 @@ public struct CellRecords: Sendable {
     guard largest >= 1e-9 else {
       throw reader.refusal(file, "the largest conductance is \(text(largest)) S: is its unit right?")
     }
+    guard isReportable else {
+      throw reader.refusal(file, "holds nothing that can be reported: " + unused.joined(separator: "; "))
+    }
   }
 }
 
@@ -86,11 +91,15 @@ extension CellRecords {
   enum Column: String, CaseIterable {
     case macro, row, column, target, verify, conductance, time, pulses, reads, accepted
 
-    var dimensions: [(Dimension, examples: [String])] {
-      switch self {
-      case .target, .verify, .conductance:
-        [(.conductance, ["S", "mS", "uS", "nS"]), (.resistance, ["Ohm", "kOhm", "MOhm"])]
-      case .time: [(.time, ["s", "ms", "us", "min", "h"])]
+    /// Beginnings of its names with what their units measure, and none where a name is the column's own.
+    var quantities: [(name: String, dimension: Dimension, examples: [String])] {
+      let siemens = ["S", "mS", "uS", "nS"]
+      let ohms = ["Ohm", "kOhm", "MOhm"]
+      return switch self {
+      case .target, .verify: [(rawValue, .conductance, siemens), (rawValue, .resistance, ohms)]
+      // People who keep resistances call them so.
+      case .conductance: [(rawValue, .conductance, siemens), ("resistance", .resistance, ohms)]
+      case .time: [(rawValue, .time, ["s", "ms", "us", "min", "h"])]
       default: []
       }
     }
@@ -118,28 +127,33 @@ extension CellRecords {
       CharacterizationError(.malformedRecord, "\(place): \(reason)")
     }
 
+    static let timesAlone = "there are times, and no \(examples(.conductance)) that was read at them"
+
     static func examples(_ columns: Column...) -> String {
-      columns.map { column in
-        let units = column.dimensions.flatMap(\.examples)
-        guard let first = units.first else { return column.rawValue }
-        return "\(column.rawValue)_\(first) (or \(units.dropFirst().map { "_\($0)" }.joined(separator: ", ")))"
+      columns.flatMap { column in
+        let names = Dictionary(grouping: column.quantities, by: \.name).sorted { $0.key < $1.key }
+        return names.map { name, quantities in
+          let units = quantities.flatMap(\.examples)
+          return "\(name)_\(units[0]) (or \(units.dropFirst().map { "_\($0)" }.joined(separator: ", ")))"
+        }
       }.joined(separator: ", ")
     }
 
     /// What a name says; nil for one that is unknown.
     func meaning(of name: String) throws -> Meaning? {
       let parts = name.split(separator: "_", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      // People who keep resistances call them so.
-      let base = parts[0] == "resistance" ? "conductance" : parts[0]
-      guard let column = Column(rawValue: base) else { return nil }
-      guard !column.dimensions.isEmpty else {
+      guard
+        let column = Column.allCases.first(where: { column in
+          column.rawValue == parts[0] || column.quantities.contains { $0.name == parts[0] }
+        })
+      else { return nil }
+      guard !column.quantities.isEmpty else {
         return parts.count == 1 ? Meaning(column: column, factor: 1, isResistance: false) : nil
       }
-      for (dimension, _) in column.dimensions {
-        if parts.count == 2, let factor = dimension.factor(of: parts[1]) {
-          if case .resistance = dimension { return Meaning(column: column, factor: factor, isResistance: true) }
-          return Meaning(column: column, factor: factor, isResistance: false)
-        }
+      for (name, dimension, _) in column.quantities where name == parts[0] && parts.count == 2 {
+        guard let factor = dimension.factor(of: parts[1]) else { continue }
+        if case .resistance = dimension { return Meaning(column: column, factor: factor, isResistance: true) }
+        return Meaning(column: column, factor: factor, isResistance: false)
       }
       throw refusal(
         file, "'\(name)' has no unit that fits: \(Self.examples(column)) says what it holds")

@@ -21,11 +21,11 @@ public struct ConverterCalibration: PlanStep {
       "measured", .resistance, "what an instrument measured of the board's resistors, in their order",
       none: "their nominal values", get: { $0.measured?.map(\.rawValue) }, set: { $0.measured = $1.map { Ohms($0) } }),
     .other(
-      "instrument", "which instrument that was", values: "text",
-      text: { $0.instrument.isEmpty ? "none" : $0.instrument },
+      "instrument", "which instrument that was", values: "text", none: "none",
+      text: { $0.instrument.isEmpty ? nil : $0.instrument },
       read: { section, step throws(ProfileError) in step.instrument = try section.text("instrument") }),
     .other(
-      "meter", "a source-meter that is asked for the resistors", values: "HOST:PORT", text: { _ in "none" },
+      "meter", "a source-meter that is asked for the resistors", values: "HOST:PORT", none: "none", text: { _ in nil },
       read: { section, step throws(ProfileError) in
         step.meter = SourceMeter.Address(try section.text("meter"))
         let isAddress = step.meter != nil

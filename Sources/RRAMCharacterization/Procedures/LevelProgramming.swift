@@ -69,7 +69,8 @@ public struct LevelProgramming: PlanStep {
     if let accepted {
       findings.estimates.append(
         proportion(
-          "accepted" + (tolerance.map { " within ±\(text($0)) µS" } ?? ""), accepted.count { $0 }, of: targets.count))
+          "accepted" + (tolerance.map { " within ±\(text($0)) µS" } ?? ""), key: "accepted", accepted.count { $0 },
+          of: targets.count))
     } else {
       findings.remarks.append("Which cells were accepted is not on record: all count.")
     }
@@ -77,7 +78,7 @@ public struct LevelProgramming: PlanStep {
       findings.estimates.append(
         proportion(
           "of these still within, " + (laterReads.map { "mean of \(Int($0)) later reads" } ?? "later read"),
-          errors.count { abs($0) <= tolerance }, of: errors.count))
+          key: "of these still within, later", errors.count { abs($0) <= tolerance }, of: errors.count))
     }
     if let verify {
       findings.estimates.append(
@@ -172,13 +173,18 @@ struct TargetGroup {
   var cells: [Int]
 
   /// A group a level, as plans have them; weights, which are all different, come in at most ten ranges of even width.
+  ///
+  /// Four cells are what a group needs for figures of its own: ranges are taken where no level has them, and then as many as may.
   static func groups(of targets: [Double]) -> [TargetGroup] {
-    let levels = Set(targets).sorted()
-    guard levels.count > 64, let low = levels.first, let high = levels.last else {
-      let places = Dictionary(grouping: targets.indices) { targets[$0] }
+    let places = Dictionary(grouping: targets.indices) { targets[$0] }
+    let levels = places.keys.sorted()
+    let ranges = min(8, targets.count / 4)
+    guard levels.count > 64 || places.values.allSatisfy({ $0.count < 4 }), ranges > 1, let low = levels.first,
+      let high = levels.last
+    else {
       return levels.map { TargetGroup(label: text($0), cells: places[$0] ?? []) }
     }
-    let rough = (high - low) / 8
+    let rough = (high - low) / Double(ranges)
     let decade = pow(10, log10(rough).rounded(.down))
     let width = decade * ([1, 2, 5].first { $0 * decade >= rough } ?? 10)
     return Dictionary(grouping: targets.indices) { (targets[$0] / width).rounded(.down) }.sorted { $0.key < $1.key }

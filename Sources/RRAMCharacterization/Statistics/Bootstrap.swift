@@ -38,12 +38,14 @@ enum Bootstrap {
 }
 
 /// Wilson's score interval of a proportion (E. B. Wilson, J. Am. Stat. Assoc. 22, 209, 1927) at 95 %.
-func proportion(_ name: String, _ hits: Int, of count: Int) -> Estimate {
-  guard count > 0 else { return Estimate(name, .nan, unit: "1", n: 0) }
+///
+/// - Parameter key: what a comparison pairs it by, where that is not the name.
+func proportion(_ name: String, key: String? = nil, _ hits: Int, of count: Int) -> Estimate {
+  guard count > 0 else { return Estimate(name, key: key, .nan, unit: "1", n: 0) }
   let (n, p, z) = (Double(count), Double(hits) / Double(count), 1.959_963_984_540_054)
   let centre = (p + z * z / (2 * n)) / (1 + z * z / n)
   let half = z * (p * (1 - p) / n + z * z / (4 * n * n)).squareRoot() / (1 + z * z / n)
   return Estimate(
-    name, p, (hits == 0 ? 0 : centre - half)...(hits == count ? 1 : centre + half), unit: "1", n: count,
+    name, key: key, p, (hits == 0 ? 0 : centre - half)...(hits == count ? 1 : centre + half), unit: "1", n: count,
     method: "Wilson's score interval")
 }

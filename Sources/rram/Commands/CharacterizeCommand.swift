@@ -332,7 +332,8 @@ private struct StepsOutput: CommandOutput {
     }
     return steps.map { step in
       ([step.name + ": \(step.title)"]
-        + padded(step.settings.map { [$0.name, $0.standard, "\($0.meaning) (\($0.values))"] }))
+        + padded(
+          step.settings.map { [$0.name, $0.standard ?? "(\($0.none ?? "none"))", "\($0.meaning) (\($0.values))"] }))
         .joined(separator: "\n")
     }.joined(separator: "\n\n")
   }

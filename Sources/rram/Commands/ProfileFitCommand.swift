@@ -28,7 +28,14 @@ struct ProfileFitCommand: AsyncParsableCommand {
   func run() async throws {
     try checkWritable(output)
     let folder = try runFolder(run)
-    let named = try base ?? RunManifest.read(from: folder).chip?.profile
+    let manifest = try RunManifest.read(from: folder)
+    guard CharacterizationReport.Provenance(of: manifest) != .imported else {
+      throw CommandError(
+        message:
+          "\(folder.path): was imported: a profile is fitted to the forming, pulses and reads after a write of a run of our own, and a file of cells does not hold them",
+        exitCode: ExitStatus.badInput)
+    }
+    let named = base ?? manifest.chip?.profile
     guard let named, !named.isEmpty else {
       throw CommandError(
         message: "the run does not say what profile its chip has",

@@ -200,7 +200,7 @@ struct CompareOutput: CommandOutput {
     }
     for (side, names) in [("A", comparison.onlyFirst), ("B", comparison.onlySecond)] where !names.isEmpty {
       text +=
-        "\n\n\(names.count) figures of \(side) alone: " + names.prefix(3).joined(separator: "; ")
+        "\n\n\(names.count) figures and pictures of \(side) alone: " + names.prefix(3).joined(separator: "; ")
         + (names.count > 3 ? "; …" : "")
     }
     for (side, run) in [("A", comparison.first), ("B", comparison.second)] {

@@ -120,6 +120,10 @@ func writeSeeds(to folder: URL) throws {
   reads.add(NPYArray([0.0, 1, 10]), as: "time_s")
   try reads.write(to: scratch)
   try write("cells", "archive-times", Array(try Data(contentsOf: URL(filePath: scratch))))
+  var empty = NPZWriter()
+  empty.add(NPYArray([Double](), shape: [1 << 40, 0]), as: "verify_S")
+  try empty.write(to: scratch)
+  try write("cells", "archive-empty", Array(try Data(contentsOf: URL(filePath: scratch))))
   for (name, text) in [
     (
       "cells",
@@ -127,6 +131,7 @@ func writeSeeds(to folder: URL) throws {
     ),
     ("times", "row,column,target_uS,conductance_uS,time_min\n0,1,10,11,1\n0,1,10,12,10\n0,1,10,13,99\n"),
     ("noise", "row,column,resistance_kOhm,time_s\n" + (1...16).map { "1,1,\(90 + $0 % 3),\($0)\n" }.joined()),
+    ("unclosed", "row,column,verify_uS\n1,1,\"5\n"),
     ("quoted", "\"row\",\"column\",verify_S\r\n\"1\",2,1e-5\r\n"), ("unit", "row,column,verify_V\n1,1,1\n"),
     ("nan", "row,column,verify_S\n1,1,nan\n"), ("twice", "row,column,conductance_uS\n1,1,5\n1,1,6\n"),
     ("macros", "macro,row,column,verify_uS\n0,1,1,5\n1,1,1,5\n"), ("short", "row,column,verify_uS\n1,1\n"),
