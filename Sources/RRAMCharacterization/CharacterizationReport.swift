@@ -124,7 +124,14 @@ public struct CharacterizationReport: Sendable, Encodable {
       ["begun", manifest.startedUTC.formatted(.iso8601)],
       ["read voltage (V)", manifest.settings["readVoltage_V"] ?? "–"],
       ["temperature (°C)", temperatures],
-      ["absolute scale", "absoluteScale: \(manifest.settings["absoluteScale"] ?? "uncalibrated")"],
+      [
+        "absoluteScale",
+        (manifest.settings["absoluteScale"] ?? "uncalibrated")
+          + (manifest.settings["calibrationMade"].map {
+            "; calibration \($0), made in this run, holds from the next one on"
+          }
+            ?? ""),
+      ],
     ]
     page.sections = [
       .paragraph(provenance.sentence + " " + Self.practice), .table(title: "Identity", rows: identity),

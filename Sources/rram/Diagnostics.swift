@@ -82,7 +82,10 @@ private func records(_ error: RecordsError) -> Diagnosis {
   case .newerVersion: Diagnosis(message: "\(error)", hint: "update the toolkit", exitCode: ExitStatus.badInput)
   case .malformed, .notFound: Diagnosis(message: "\(error)", exitCode: ExitStatus.badInput)
   case .occupied: Diagnosis(message: "\(error)", hint: "name another folder", exitCode: ExitStatus.usage)
-  case .tool: Diagnosis(message: "\(error)", hint: "'tools/setup run' installs gnuplot", exitCode: ExitStatus.failure)
+  case .tool:
+    Diagnosis(
+      message: "\(error)", hint: error.reason.contains("not installed") ? "'tools/setup run' installs gnuplot" : nil,
+      exitCode: ExitStatus.failure)
   default: Diagnosis(message: "\(error)", exitCode: ExitStatus.failure)
   }
 }

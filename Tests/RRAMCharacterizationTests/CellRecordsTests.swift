@@ -50,7 +50,7 @@ import Testing
     ("row,column,conductance\n1,1,1\n", "cells.csv: 'conductance' has no unit that fits: conductance_S (or _mS, "),
     ("row,column,conductance_V\n1,1,1\n", "cells.csv: 'conductance_V' has no unit that fits"),
     ("row,column,conductance_uS,note\n1,1,1,x\n", "cells.csv:1: unknown column 'note'; columns are macro, row,"),
-    ("row,column,verify_S,verify_uS\n1,1,1,1\n", "cells.csv:1: 'verify_S' and 'verify_uS' are the same"),
+    ("row,column,verify_S,verify_uS\n1,1,1,1\n", "cells.csv:1: 'verify_S' and 'verify_uS' are both taken as verify"),
     ("row,column,conductance_uS\n1,1,12\n1,2,nan\n", "cells.csv:3: conductance_uS: nan is no value"),
     ("row,column,conductance_uS\n1,1,12\n1,2,\n", "cells.csv:3: conductance_uS: is empty"),
     ("row,column,conductance_uS\n1,1,12 µS\n", "cells.csv:2: conductance_uS: '12 µS' is not a number"),
@@ -177,6 +177,7 @@ import Testing
     #expect(said.hasPrefix("die.npz: array 'G_later': is unknown (shape [2, 3] of <f8)"), "\(said)")
     let records = try archive(arrays, .init(names: ["G_later": "conductance_S"]))
     #expect(records.format == .npz && records.cells.map(\.row) == [4, 4, 4, 7, 7, 7])
+    #expect(records.taken.contains("G as target") && records.taken.contains("G_program as verify"), "\(records.taken)")
     #expect(records.cells.map(\.column) == [0, 1, 9, 0, 1, 9] && records.target == target)
     #expect(records.accepted?.count { $0 } == 5 && records.pulses == [1, 2, 3, 4, 5, 6] && records.tolerance == 1e-6)
     #expect(records.later.count == 1 && records.ages.isEmpty && records.notes.map(\.name) == ["core_row", "g_tol"])
@@ -220,7 +221,7 @@ import Testing
         [("G_program", square), ("conductance_S", square), ("time_s", NPYArray([1.0, 2]))],
         "has shape [2, 2], and 'time_s' of shape [2] asks for [2, 2, 2]"
       ),
-      ([("verify_S", square), ("G_program", square)], "arrays 'verify_S' and 'G_program' are the same"),
+      ([("verify_S", square), ("G_program", square)], "arrays 'verify_S' and 'G_program' are both taken as verify"),
       ([("G_program", NPYArray("text"))], "die.npz: array 'G_program': holds <U4, not numbers"),
       ([("G", square)], "die.npz: holds no conductance"),
       ([("row", NPYArray([Int64(1)])), ("verify_S", NPYArray([1e-6]))], "needs both arrays 'row' and 'column'"),

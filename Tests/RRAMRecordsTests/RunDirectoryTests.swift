@@ -116,6 +116,7 @@ import Testing
     try gnuplot.draw(
       "plot $ramp using 1:2 with lines", tables: [.init("ramp", rows: [[0, 0], [1, .nan], [2, 4]])], to: file)
     #expect(try String(contentsOf: file, encoding: .utf8).contains("<path"))
+    try gnuplot.draw("plot $one using 1:2", tables: [.init("one", rows: [[10, 1], [10, 1]])], to: file)
     #expect { try gnuplot.draw("plot nonsense(", tables: [], to: file) } throws: { error in
       (error as? RecordsError)?.code == .tool && "\(error)".contains("gnuplot")
     }

@@ -55,11 +55,14 @@ extension CellRecords {
       guard let meaning = try reader.meaning(of: reader.options.names[name] ?? name) else {
         throw reader.refusal(
           "\(reader.file):1",
-          "unknown column '\(name.prefix(40))'; columns are macro, row, column, pulses, reads, accepted, "
+          "unknown column '\(name.prefix(40))'\(name.contains(";") ? " (columns are separated by commas)" : ""); columns are macro, row, column, pulses, reads, accepted, "
             + Reader.examples(.target, .verify, .conductance, .time))
       }
       if let other = seen.updateValue(name, forKey: meaning.column) {
-        throw reader.refusal("\(reader.file):1", "'\(other)' and '\(name)' are the same")
+        throw reader.refusal(
+          "\(reader.file):1",
+          "'\(other)' and '\(name)' are both taken as \(meaning.column.rawValue): --name says what one holds, --ignore leaves it out"
+        )
       }
       return meaning
     }

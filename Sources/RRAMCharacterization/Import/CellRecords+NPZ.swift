@@ -50,10 +50,14 @@ extension CellRecords {
         if name == "rows" { rowList = list } else { columnList = list }
       } else if let meaning = try reader.meaning(of: name) {
         let values = try numbers.indices.map { try reader.value(numbers[$0], meaning, at: raw.place($0, file)) }
+        if name != key { taken.append("\(key) as \(meaning.column.rawValue)") }
         if let other = found.updateValue(
           Found(key: key, shape: array.shape, values: values), forKey: meaning.column)
         {
-          throw reader.refusal(file, "arrays '\(other.key)' and '\(key)' are the same")
+          throw reader.refusal(
+            file,
+            "arrays '\(other.key)' and '\(key)' are both taken as \(meaning.column.rawValue): --name says what one holds, --ignore leaves it out"
+          )
         }
       } else if Self.scalars.contains(name), array.count == 1, numbers[0].isFinite {
         notes.append((name, numbers[0]))

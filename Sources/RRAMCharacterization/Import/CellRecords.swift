@@ -29,6 +29,8 @@ public struct CellRecords: Sendable {
   public internal(set) var tolerance: Double?
   /// Numbers beside the cells' arrays, as the archive names them.
   public internal(set) var notes: [(name: String, value: Double)] = []
+  /// What arrays of other names were taken as: `G as target`.
+  public internal(set) var taken: [String] = []
   /// What may be wrong with the file, though it can be read.
   public internal(set) var remarks: [String] = []
 

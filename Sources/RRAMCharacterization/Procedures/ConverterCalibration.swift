@@ -169,7 +169,7 @@ public struct ConverterCalibration: PlanStep {
     findings.remarks = [
       "Inputs: open, \(resistors.joined(separator: ", ")) "
         + (instrument.isEmpty ? "(nominal, ±\(text(tolerance * 100)) %)." : "(as \(instrument) measured them).")
-        + " From now on reads are corrected by these lines, and targets shifted, on this chip and board."
+        + " From the next run on reads are corrected by these lines, and targets shifted, on this chip and board."
     ]
     findings.pictures = [
       .init(

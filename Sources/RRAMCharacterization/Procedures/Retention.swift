@@ -181,6 +181,11 @@ public struct Retention: PlanStep {
     let energy = Arrhenius.estimate(changes, ages: ages, celsius: celsius)
     if let energy, energy.value != nil {
       findings.estimates = [energy]
+      if energy.high == Arrhenius.range.upperBound || energy.low == Arrhenius.range.lowerBound {
+        findings.remarks.append(
+          "An end of the interval is where the search ends (\(text(Arrhenius.range.lowerBound)) to \(text(Arrhenius.range.upperBound)) eV): these data set no bound there; more cells do."
+        )
+      }
       findings.remarks.append(
         "Activation energy: the one that lays the mean |ΔG| of all temperatures on one curve of time at \(text(celsius[0])) °C."
       )

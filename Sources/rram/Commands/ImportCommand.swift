@@ -12,7 +12,8 @@ struct ImportCommand: AsyncParsableCommand {
       column and one conductance are needed. verify is the read that ended the write, conductance a later one, time counts from the write.
 
       Or it is an archive (npz) with arrays of these names, (rows, columns) each, or (cells) with arrays row and column; reads at several times \
-      have an axis more in front. The names of NeuRRAM's host code are known too: G, G_program, num_pulses, program_sucess, rows, cols, g_tol.
+      have an axis more in front. The names of NeuRRAM's host code are known too: G (the target, S), \
+      G_program (the read that ended the write, S), num_pulses, program_sucess, rows, cols, g_tol (S).
 
       What the file holds becomes the programming, relaxation, read-noise and array steps of a characterization, with a report; the \
       answer says what of it none of them shows. 'rram runs compare' sets it beside another run, 'rram export' writes it in other forms.
@@ -80,7 +81,8 @@ struct ImportCommand: AsyncParsableCommand {
       try answer(
         ImportOutput(
           folder: record.folder.path, chip: id, macro: records.macro, format: records.format.rawValue,
-          cells: records.cells.count, times: records.ages.count, steps: steps, unused: records.unused,
+          cells: records.cells.count, times: records.ages.count, steps: steps, taken: records.taken,
+          unused: records.unused,
           remarks: records.remarks, report: record.file("report.html").path),
         json: common.json)
     } catch {
@@ -113,6 +115,8 @@ private struct ImportOutput: CommandOutput {
   var times: Int
   /// Steps of a characterization that the data stand for.
   var steps: [String]
+  /// What arrays of other names were taken as.
+  var taken: [String]
   /// What of the file no step shows, and why.
   var unused: [String]
   /// What may be wrong with the file.
@@ -121,7 +125,7 @@ private struct ImportOutput: CommandOutput {
 
   var text: String {
     "\(cells) cells of \(chip), macro \(macro)" + (times > 0 ? ", read at \(times) times" : "")
-      + ": \(steps.joined(separator: ", "))\n"
+      + ": \(steps.joined(separator: ", "))\n" + (taken.isEmpty ? "" : "taken: \(taken.joined(separator: ", "))\n")
       + (unused.map { "not shown: \($0)\n" } + remarks.map { "beware: \($0)\n" }).joined()
       + "run: \(folder)\nreport: \(report)"
   }
