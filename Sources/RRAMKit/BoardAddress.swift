@@ -91,13 +91,22 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
   private static let schemes =
     "usb:, usb:SERIAL, emu:KEY=VALUE,…, sock:PATH, replay:FILE, hdpm:PORT, hdpm-emu:KEY=VALUE,…"
 
+  /// Beside `state`, which comes last.
+  private static let emulatedKeys = ["profile", "board", "seed", "steps", "noise", "temperature"]
+
   private static func emulated(_ keys: String, address: String) throws(ParseError) -> EmulatedChip {
     var chip = EmulatedChip()
     for (key, value) in try pairs(keys, address: address, last: "state") {
       switch key {
       case "profile": chip.profile = value
       case "board": chip.board = value
-      case "state": chip.stateFile = value
+      case "state":
+        // Whoever writes it in the middle means no file of such a name, and would get another chip.
+        if let key = Self.emulatedKeys.first(where: { value.contains(",\($0)=") }) {
+          throw ParseError(
+            address: address, reason: "'state=' takes the rest, '\(key)=' behind it as well: put 'state=' last")
+        }
+        chip.stateFile = value
       case "seed": chip.seed = try seed(value, address: address)
       case "steps":
         let range = EmulatedBoard.LoopSolution.stepRange
@@ -124,7 +133,7 @@ public enum BoardAddress: Sendable, Hashable, CustomStringConvertible {
       default:
         throw ParseError(
           address: address,
-          reason: "unknown key '\(key)'; known are profile, board, seed, steps, noise, temperature, state")
+          reason: "unknown key '\(key)'; known are \((Self.emulatedKeys + ["state"]).joined(separator: ", "))")
       }
     }
     return chip

@@ -32,7 +32,8 @@ import Testing
   @Test(arguments: [
     ("board", "no scheme"), ("serial:x", "unknown scheme 'serial'"), ("emu:seed", "'seed' is not KEY=VALUE"),
     ("emu:seed=x", "'x' is not a whole number"), ("emu:seed=1,seed=2", "stands twice"),
-    ("emu:color=1", "known are profile"), ("emu:steps=0", "steps '0' is not a whole number from 1"),
+    ("emu:color=1", "known are profile"), ("emu:state=/a.npz,seed=3", "'seed=' behind it as well: put 'state=' last"),
+    ("emu:steps=0", "steps '0' is not a whole number from 1"),
     ("emu:noise=loud", "known are outputs, cells"),
     ("hdpm:", "no serial port"), ("hdpm-emu:board=x", "known are model, profile, seed, firmware"),
     ("hdpm-emu:firmware=x", "published and model"), ("hdpm-emu:seed=-1", "'-1' is not a whole number"),
