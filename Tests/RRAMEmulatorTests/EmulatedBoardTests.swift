@@ -21,7 +21,8 @@ struct EmulatedBoardTests {
       firmwareVersion: "rram-emulator 1", serial: "EMU-2a", board: "parallel", chipID: "EMU-ideal-42",
       chipProfile: "ideal",
       capabilities: [
-        .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies, .cycleCells, .closedLoop,
+        .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies, .cycleCells,
+        .triggerOutput, .closedLoop,
         .loopNoise,
         .loopTrajectory, .loopStart,
       ],
