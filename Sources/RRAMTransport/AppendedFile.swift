@@ -8,8 +8,8 @@ final class AppendedFile: Sendable {
   private let address: String
   private let pieces: BytePipe
   private let written: BytePipe
-  /// Pieces so far. A state of no size would have the address of the lock's own header, and the thread sanitizer would see a race in that.
-  private let order = Monitor(0)
+  /// Locked from making a piece to handing it over.
+  private let order: Monitor<BytePipe>
 
   /// - Parameters:
   ///   - address: named in errors.
@@ -26,6 +26,7 @@ final class AppendedFile: Sendable {
     let pieces = BytePipe(capacity: 4 << 20, address: address)
     let written = BytePipe(capacity: 1, address: address)
     self.pieces = pieces
+    order = Monitor(pieces)
     self.written = written
     // The disk may be slow; it gets a thread of its own.
     let rc = startThread { written.finish(Self.write(pieces, to: descriptor, path: path, address: address)) }
@@ -65,10 +66,7 @@ final class AppendedFile: Sendable {
 
   /// Takes past the bound rather than wait: order matters more than a few kilobytes. `make` is called in that order.
   func append(_ make: () -> [UInt8]) {
-    order.withLock { count in
-      _ = pieces.tryPut(make(), force: true)
-      count += 1
-    }
+    order.withLock { _ = $0.tryPut(make(), force: true) }
   }
 
   /// Takes no more.

@@ -4,7 +4,8 @@ internal import Glibc
 ///
 /// `Synchronization.Mutex` has no condition variable, and a virtual board waits on threads of its own. The thread
 /// sanitizer sees no contended `Mutex` either (it waits inside a library that is not instrumented) and reports what it
-/// guards as a race, so what runs under that sanitizer (tools/sanitize base) locks with this.
+/// guards as a race, so what runs under that sanitizer (tools/sanitize base) locks with this. A `State` of no size would
+/// have the address of the object itself, which it takes for a race as well.
 /// `@unchecked Sendable`: `state` is touched only between lock and unlock of `mutex`.
 package final class Monitor<State>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>

@@ -1,6 +1,7 @@
 import Foundation
 import RRAMBoard
 import RRAMEmulator
+import RRAMFiles
 import RRAMProfiles
 import RRAMRecords
 import RRAMTransport
@@ -319,6 +320,14 @@ import Testing
       $0.key == "retention.activationEnergy"
     }
     #expect(fitted?.values == [value])
+    // A record as older versions wrote it, with the same cells at every temperature, gives none.
+    var older = Measurement()
+    for name in ["verify_S", "accepted", "age_s", "temperature_C", "conductance_S"] {
+      older.add(try measured.values(name), shape: try measured.array(name).shape, as: name)
+    }
+    older.add(Array(try measured.values("row").prefix(400)), as: "row")
+    #expect(try Retention.activationEnergy(older) == nil)
+    #expect(try Retention.findings(from: older).remarks.contains { $0.contains("an older version") })
   }
 
   /// Board `multiplexed`, seed 23: the calibration takes the amplifiers' 0.1 % and 5 nS out of what is read of a known input, to within

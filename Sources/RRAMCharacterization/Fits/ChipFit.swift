@@ -177,9 +177,8 @@ public struct ChipFit: Sendable, Codable {
   }
 
   private mutating func fitRetention(_ measurement: Measurement, _ step: String) throws {
-    let (changes, ages, celsius) = try Retention.changes(measurement)
-    guard let found = Arrhenius.estimate(changes, ages: ages, celsius: celsius), let value = found.value,
-      let low = found.low, let high = found.high
+    guard let found = try Retention.activationEnergy(measurement), let value = found.value, let low = found.low,
+      let high = found.high
     else { return }
     coefficients.append(
       Coefficient(

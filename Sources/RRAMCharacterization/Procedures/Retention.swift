@@ -126,18 +126,10 @@ public struct Retention: PlanStep {
   }
 
   /// Changes of the cells that were accepted and could be read every time: by temperature, age and cell, µS.
-  ///
-  /// - Throws: ``CharacterizationError`` `malformedRecord` for one that has the same cells at every temperature, as older versions wrote: what
-  ///   they lost went with how often they had been written.
-  static func changes(_ measurement: Measurement) throws -> (changes: [[[Double]]], ages: [[Double]], celsius: [Double])
-  {
+  private static func changes(_ measurement: Measurement) throws -> (
+    changes: [[[Double]]], ages: [[Double]], celsius: [Double]
+  ) {
     let shape = try measurement.array("conductance_S").shape
-    guard shape.count == 3, try measurement.values("row").count == shape[0] * shape[2] else {
-      throw CharacterizationError(
-        .malformedRecord,
-        "retention: the record has no cells of its own for each of its temperatures; an older version wrote it: measure again"
-      )
-    }
     let values = try measurement.values("conductance_S").map { $0 * 1e6 }
     let verify = try measurement.rows("verify_S").map { $0.map { $0 * 1e6 } }
     let accepted = try measurement.rows("accepted")
@@ -151,6 +143,18 @@ public struct Retention: PlanStep {
       }
     }
     return (changes, try measurement.rows("age_s"), try measurement.values("temperature_C"))
+  }
+
+  /// The activation energy, nil where it cannot be told; and not from a record with the same cells at every temperature, as older versions
+  /// wrote: what those lost went with how often they had been written.
+  static func activationEnergy(_ measurement: Measurement) throws -> Estimate? {
+    guard try hasOwnCells(measurement) else { return nil }
+    let (changes, ages, celsius) = try changes(measurement)
+    return Arrhenius.estimate(changes, ages: ages, celsius: celsius)
+  }
+
+  private static func hasOwnCells(_ measurement: Measurement) throws -> Bool {
+    try measurement.values("row").count == measurement.values("verify_S").count
   }
 
   public static func findings(from measurement: Measurement) throws -> Findings {
@@ -175,11 +179,13 @@ public struct Retention: PlanStep {
             }
           })
     ]
+    let hasOwnCells = try hasOwnCells(measurement)
     findings.remarks = [
-      "Every temperature has cells of its own (\(cells.map { "\($0)" }.joined(separator: ", ")) that were accepted), all written at \(text(celsius[0])) °C."
+      (hasOwnCells ? "Every temperature has cells of its own" : "The same cells were written for every temperature")
+        + " (\(cells.map { "\($0)" }.joined(separator: ", ")) that were accepted), all written at \(text(celsius[0])) °C."
     ]
-    let energy = Arrhenius.estimate(changes, ages: ages, celsius: celsius)
-    if let energy, energy.value != nil {
+    let energy = try activationEnergy(measurement)
+    if let energy {
       findings.estimates = [energy]
       if energy.high == Arrhenius.range.upperBound || energy.low == Arrhenius.range.lowerBound {
         findings.remarks.append(
@@ -191,9 +197,11 @@ public struct Retention: PlanStep {
       )
     } else {
       findings.remarks.append(
-        celsius.count < Arrhenius.leastTemperatures
-          ? "An activation energy takes \(Arrhenius.leastTemperatures) temperatures; these are \(celsius.count)."
-          : "No activation energy of \(text(Arrhenius.range.lowerBound)) to \(text(Arrhenius.range.upperBound)) eV lays the temperatures on one curve."
+        !hasOwnCells
+          ? "No activation energy: what cells lose that are written again goes with how often they were; an older version wrote this record."
+          : celsius.count < Arrhenius.leastTemperatures
+            ? "An activation energy takes \(Arrhenius.leastTemperatures) temperatures; these are \(celsius.count)."
+            : "No activation energy of \(text(Arrhenius.range.lowerBound)) to \(text(Arrhenius.range.upperBound)) eV lays the temperatures on one curve."
       )
     }
     findings.pictures = [
