@@ -2,11 +2,12 @@
 """How often the 95 % intervals of a characterization hold the truth, over emulated chips whose parameters vary with the seed.
 
 Usage: tools/bench/coverage.py [--profiles hfox-mlc,hfox-analog] [--seeds 100] [--first 1] [--keep DIR] [--refit] [--rram PATH]
-Of every seed: a die of its own, and a profile whose fitted parameters are drawn around the named one's (PARAMETERS below). The chip runs the
-steps of `full` that a profile is fitted to, and `rram profile fit --base NAME` gets the profile as it is published, never the drawn one: truth
-is the drawn number, and what is not drawn is known. Rows, one a coefficient and seed, go to coverage.tsv beside this file as each seed ends (a
-seed that stands there is not run again), and the table of all rows to coverage.md. --keep leaves the runs in a folder, where a later study
-finds them; --refit begins the rows anew, for a change of the fits. A seed takes some 4 s of one core a profile.
+Of every seed: a die of its own, and a profile whose fitted parameters are drawn around the named one's (PARAMETERS below). The chip runs
+the steps of `full` that a profile is fitted to, as `full` has them, and `rram profile fit --base NAME` gets the profile as it is published,
+never the drawn one: truth is the drawn number, and what is not drawn is known. Rows, one a coefficient and seed, go to coverage.tsv beside
+this file as each seed ends (a seed that stands there is not run again), and the table of all rows to coverage.md. --keep leaves the runs in
+a folder, where a later study finds them; --refit begins the rows anew, for a change of the fits. A seed takes some 9 s of one core a
+profile.
 """
 
 import argparse
@@ -29,8 +30,9 @@ PLAN = """name: coverage
 summary: the steps of full that a profile is fitted to
 steps:
   - forming:
-  - switching: {cells: 256, cycles: 20}
+  - switching: {cells: 256, cycles: 100}
   - relaxation: {cells: 2560, levels: 5, from: 1 s, until: 24 h, perDecade: 4}
+  - retention: {cells: 2400, levels: 4, temperatures: [25 °C, 65 °C, 105 °C], from: 1 s, until: 1000 s}
 """
 
 # Drawn uniformly: ("add", V) moves by up to ± that, ("times", f) multiplies by 1/f … f. Lists get one factor for all their entries.
@@ -47,6 +49,7 @@ PARAMETERS = {
     "relaxation.components.stationary": ("times", 1.35),
     "relaxation.components.accumulating": ("times", 1.35),
     "relaxation.components.mean": ("times", 1.35),
+    "retention.activationEnergy": ("times", 1.15),
 }
 
 
