@@ -28,6 +28,8 @@ public struct BoardInfo: Sendable, Hashable {
   /// Time of a round trip that pipelining does not hide, and payload bytes a second; 0: not modelled.
   public var busRoundTrip: Duration
   public var busBytesPerSecond: Int
+  /// Virtual time that an emulated chip had seen at the board's boot; nil on hardware.
+  public var chipTimeAtBoot: Duration?
 
   init(_ hello: HelloResult, bootID: UInt64, address: String) {
     self.address = address
@@ -48,5 +50,6 @@ public struct BoardInfo: Sendable, Hashable {
     self.bootID = bootID
     busRoundTrip = hello.busRoundTrip
     busBytesPerSecond = hello.busBytesPerSecond
+    chipTimeAtBoot = hello.isEmulated ? hello.chipTimeAtBoot : nil
   }
 }

@@ -88,8 +88,15 @@ public struct CharacterizationPlan: Sendable {
         validChoices: shippedNames + procedureNames)
     }
     let lines = settings.map { "      \($0.key): \($0.value)\n" }.joined()
-    return try CharacterizationPlan(
-      yaml: "name: \(procedure)\nsteps:\n  - \(procedure):\n\(lines)", file: procedure)
+    do {
+      return try CharacterizationPlan(
+        yaml: "name: \(procedure)\nsteps:\n  - \(procedure):\n\(lines)", file: procedure)
+    } catch {
+      // The lines are those of a plan that nobody wrote.
+      var error = error
+      error.line = nil
+      throw error
+    }
   }
 
   /// Keys that name a step of a plan.

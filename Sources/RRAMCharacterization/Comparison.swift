@@ -214,10 +214,9 @@ public struct Comparison: Sendable, Encodable {
 
   private var runs: [[String]] {
     let rows: [(String, (Side) -> String?)] = [
-      ("run", { $0.run }), ("folder", { $0.folder }), ("chip", { $0.chip }), ("profile", { $0.profile }),
-      ("numbers are", { $0.provenance.rawValue }), ("source", { $0.source }),
-      ("begun (UTC)", { $0.begun.formatted(.iso8601) }), ("plan", { $0.plan }),
-      ("macro", { $0.macro.map { "\($0)" } }),
+      ("chip", { $0.chip }), ("profile", { $0.profile }), ("numbers are", { $0.provenance.rawValue }),
+      ("source", { $0.source }), ("begun (UTC)", { $0.begun.formatted(.iso8601) }), ("plan", { $0.plan }),
+      ("macro", { $0.macro.map { "\($0)" } }), ("run", { $0.run }), ("folder", { $0.folder }),
     ]
     return [["", "A", "B"]]
       + rows.compactMap { name, value in

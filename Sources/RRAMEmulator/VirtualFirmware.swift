@@ -264,7 +264,7 @@ final class VirtualFirmware {
       maximumRequestBytes: board.link.maximumRequestBytes, maximumResponseBytes: board.link.maximumResponseBytes,
       maximumInFlight: board.link.maximumInFlight, maximumScheduleTicks: board.closedLoop?.maximumTicks ?? 0,
       watchdog: board.link.watchdog, isEnergised: isEnergised, isEmulated: true, busRoundTrip: board.link.roundTrip,
-      busBytesPerSecond: Int(board.link.bytesPerSecond))
+      busBytesPerSecond: Int(board.link.bytesPerSecond), chipTimeAtBoot: .nanoseconds(Int64(bootTime)))
   }
 
   private func describe(_ sequence: UInt32) {

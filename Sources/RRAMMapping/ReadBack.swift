@@ -6,28 +6,41 @@ internal import RRAMWire
 
 /// A moment on a board's clock and on the host's.
 ///
-/// A board's clock begins anew at every boot, so it tells the time between two moments of one boot alone. Chip time that an emulated
-/// board let pass by itself before its last boot is on neither clock.
+/// A board's clock begins anew at every boot, so it tells the time between two moments of one boot alone. An emulated board says what its
+/// chip had seen before.
 public struct BoardMoment: Sendable, Hashable, Codable {
   public var bootID: UInt64
   /// Board time, seconds.
   public var seconds: Double
   public var utc: Date
+  /// Virtual time of an emulated chip over all its boots, seconds; nil on hardware.
+  public var chipSeconds: Double?
 
-  public init(bootID: UInt64, seconds: Double, utc: Date) {
+  public init(bootID: UInt64, seconds: Double, utc: Date, chipSeconds: Double? = nil) {
     self.bootID = bootID
     self.seconds = seconds
     self.utc = utc
+    self.chipSeconds = chipSeconds
   }
 
   /// Now.
   public init(_ board: Board) async {
-    self.init(bootID: board.info.bootID, seconds: await board.boardTime.seconds, utc: Date())
+    let seconds = await board.boardTime.seconds
+    self.init(
+      bootID: board.info.bootID, seconds: seconds, utc: Date(),
+      chipSeconds: board.info.chipTimeAtBoot.map { $0.seconds + seconds })
   }
 
-  /// Seconds of chip time since `earlier`: by the board's clock, or by the host's where the board was booted in between.
+  /// Seconds of chip time since `earlier`: by the board's clock, or by the host's where a real board was booted in between.
   public func since(_ earlier: BoardMoment) -> Double {
-    bootID == earlier.bootID ? seconds - earlier.seconds : max(0, utc.timeIntervalSince(earlier.utc))
+    guard isByBoard(since: earlier) else { return max(0, utc.timeIntervalSince(earlier.utc)) }
+    if let chipSeconds, let before = earlier.chipSeconds { return max(0, chipSeconds - before) }
+    return seconds - earlier.seconds
+  }
+
+  /// True if the board's own clock tells the time since `earlier`.
+  public func isByBoard(since earlier: BoardMoment) -> Bool {
+    bootID == earlier.bootID || (chipSeconds != nil && earlier.chipSeconds != nil)
   }
 }
 

@@ -99,18 +99,19 @@ extension ProfileSection {
   private func quantity(
     _ text: String, _ dimension: Dimension, line: Int?, key: String
   ) throws(ProfileError) -> Double {
-    let parts = text.split(separator: " ", omittingEmptySubsequences: true)
+    // A number, and the rest is its unit, with or without a blank between them.
+    let length = (0...text.count).last { Double(text.prefix($0)) != nil } ?? 0
+    let unit = String(text.dropFirst(length).drop { $0 == " " })
     let symbols = dimension.units.map(\.symbol)
-    guard let first = parts.first, let value = Double(first), value.isFinite else {
+    guard let value = Double(text.prefix(length)), value.isFinite else {
       throw ProfileError(
         code: .invalidValue, file: reader.file, line: line, key: key, reason: "'\(text)' is not a number and its unit",
         validChoices: symbols.map { "number \($0)" })
     }
-    guard parts.count == 2, let factor = dimension.factor(of: String(parts[1])) else {
+    guard let factor = dimension.factor(of: unit) else {
       throw ProfileError(
         code: .wrongUnit, file: reader.file, line: line, key: key,
-        reason: parts.count == 1 ? "'\(text)' has no unit" : "the unit of '\(text)' does not fit", validChoices: symbols
-      )
+        reason: unit.isEmpty ? "'\(text)' has no unit" : "the unit of '\(text)' does not fit", validChoices: symbols)
     }
     return value * factor
   }

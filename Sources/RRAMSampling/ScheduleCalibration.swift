@@ -71,7 +71,7 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
   public var guidancePlay: GuidancePlay?
   public var target: Target
   public var readBack: ReadBack
-  /// Chip time from the last write to the read, seconds; by the host's clock if the board was booted in between.
+  /// Chip time from the last write to the read, seconds; by the host's clock if a real board was booted in between.
   public var age: Double
   /// True if the board's own clock tells the age.
   public var ageByBoard: Bool
@@ -167,7 +167,7 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     guidancePlay = goal.guidance == 0 ? nil : goal.play(on: loop)
     target = Target(name: goal.data?.name ?? "software", dataSHA256: goal.data?.sha256)
     age = record.written.map { readBack.begin.since($0) } ?? max(0, now.timeIntervalSince(record.programmedUTC))
-    ageByBoard = record.written?.bootID == readBack.begin.bootID
+    ageByBoard = record.written.map { readBack.begin.isByBoard(since: $0) } ?? false
     self.readBack = readBack
     self.settings = fit.settings
     tables = zip(goal.labels, result.corrections).map { Tables(label: $0, correction: $1) }

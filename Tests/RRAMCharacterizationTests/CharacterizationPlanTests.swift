@@ -18,7 +18,7 @@ import Testing
   @Test func settingsAreRead() throws {
     let plan = try CharacterizationPlan(
       yaml:
-        "name: mine\nsteps:\n  - relaxation: {cells: 16, until: 3 min}\n  - pulseResponse: {set: 1700 mV}\n  - arrayMap:\n",
+        "name: mine\nsteps:\n  - relaxation: {cells: 16, until: 3 min}\n  - pulseResponse: {set: 1700mV}\n  - arrayMap:\n",
       file: "mine.yaml")
     let relaxation = try #require(plan.steps[0] as? RelaxationSeries)
     #expect(relaxation.cells == 16 && relaxation.until == 180 && relaxation.from == 1)
@@ -36,6 +36,7 @@ import Testing
     ("name: a\nsteps:\n  - relaxation: {until: 100 V}\n", "the unit of '100 V' does not fit"),
     ("name: a\nsteps:\n  - relaxation: {from: 10 s, until: 1 s}\n", "1.0 s is not between 'from' (10.0 s) and 1e9 s"),
     ("name: a\nsteps:\n  - relaxation: {until: soon}\n", "'soon' is not a number and its unit"),
+    ("name: a\nsteps:\n  - relaxation: {until: 10 20 s}\n", "the unit of '10 20 s' does not fit"),
     ("name: a\nsteps: [", "is not YAML"),
     (
       "name: a\nsteps:\n  - retention: {temperatures: [25, 85 °C]}\n",
@@ -51,6 +52,15 @@ import Testing
   func aPlanThatMakesNoSenseIsRefusedWithItsLine(yaml: String, message: String) {
     let error = #expect(throws: ProfileError.self) { try CharacterizationPlan(yaml: yaml, file: "mine.yaml") }
     #expect("\(error.map { "\($0)" } ?? "")".contains(message), "\(String(describing: error))")
+  }
+
+  @Test func settingsOfTheCommandLineHaveNoLine() {
+    let error = #expect(throws: ProfileError.self) {
+      try CharacterizationPlan.step("relaxation", settings: [(key: "until", value: "100")])
+    }
+    #expect(
+      "\(error.map { "\($0)" } ?? "")".hasPrefix("relaxation: steps[1].relaxation.until: '100' has no unit"),
+      "\(String(describing: error))")
   }
 
   /// What help says of a setting holds: a plan that writes every standard out is the plan that writes none, and no key is missing.

@@ -165,7 +165,7 @@ import Testing
       .loopStart,
     ], maximumRequestBytes: 16384, maximumResponseBytes: 65536, maximumInFlight: 8, maximumScheduleTicks: 4096,
     watchdog: .seconds(2), isEnergised: true, isEmulated: true, busRoundTrip: .microseconds(125),
-    busBytesPerSecond: 40_000_000)
+    busBytesPerSecond: 40_000_000, chipTimeAtBoot: .seconds(86_400))
 
   static func ok(_ body: some WireResponse) -> ResponseMessage {
     ResponseMessage(bootID: 0x0123_4567_89AB_CDEF, boardTime: .microseconds(123_456_789_012), body: body.body)

@@ -6,7 +6,7 @@ import Testing
   @Test func samplesTakeTheNewestCalibrationThatFitsAndSayWhich() async throws {
     let bench = try Workbench()
     let board = "emu:profile=cmo-hfox,seed=601,state=\(bench.path("die.npz"))"
-    for command in [["form", "--for", "ring"], ["program", "ring"]] {
+    for command in [["form", "--for", "ring"], ["program", "ring"], ["wait", "600s"]] {
       let result = try await bench.rram(command + ["--board", board])
       #expect(result.status == 0, "\(result.stderr)")
     }
@@ -22,6 +22,9 @@ import Testing
     ] {
       #expect(calibration[key] != nil, "calibrate schedule --json lacks \(key)")
     }
+    // Every command boots the board anew: the chip's clock goes on, and the host's knows nothing of the wait.
+    let age = try #require(calibration["age_s"] as? Double)
+    #expect(age > 600 && age < 605 && calibration["ageByBoard"] as? Bool == true)
     let id = try #require(calibration["id"] as? String)
     let file = try #require(calibration["file"] as? String)
     #expect(FileManager.default.fileExists(atPath: file))

@@ -147,7 +147,7 @@ def responses():
             serial="RR-0042", board="parallel", chip_id="cmo-hfox-7", chip_profile="cmo-hfox",
             capabilities=[1, 2, 3, 4, 5, 6, 7, 8, 10], max_request_bytes=16384, max_response_bytes=65536, max_in_flight=8,
             max_schedule_ticks=4096, watchdog_ms=2000, energised=True, emulated=True, bus_round_trip_us=125,
-            bus_bytes_per_second=40_000_000),
+            bus_bytes_per_second=40_000_000, chip_time_at_boot_us=86_400_000_000),
         "description": s.DescriptionPage(first_index=0, total=200, page=page),
         "limits": s.Limits(
             present=True, word_line_v=3.3, bit_line_v=1.8, source_line_v=2, forming_v=3.4, read_v=0.2,

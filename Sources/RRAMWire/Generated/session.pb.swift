@@ -289,6 +289,12 @@ nonisolated struct Rram_Board_V1_HelloResult: @unchecked Sendable {
     set {_uniqueStorage()._busBytesPerSecond = newValue}
   }
 
+  /// Virtual time that an emulated chip had seen when the board booted, so that its ages go on over boots; 0 on hardware.
+  var chipTimeAtBootUs: UInt64 {
+    get {_storage._chipTimeAtBootUs}
+    set {_uniqueStorage()._chipTimeAtBootUs = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -864,7 +870,7 @@ nonisolated extension Rram_Board_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Rram_Board_V1_HelloResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".HelloResult"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_level\0\u{3}firmware_minimum_level\0\u{3}firmware_maximum_level\0\u{3}firmware_version\0\u{1}serial\0\u{1}board\0\u{3}chip_id\0\u{3}chip_profile\0\u{1}capabilities\0\u{3}max_request_bytes\0\u{3}max_response_bytes\0\u{3}max_in_flight\0\u{3}max_schedule_ticks\0\u{3}watchdog_ms\0\u{1}energised\0\u{1}emulated\0\u{3}bus_round_trip_us\0\u{3}bus_bytes_per_second\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_level\0\u{3}firmware_minimum_level\0\u{3}firmware_maximum_level\0\u{3}firmware_version\0\u{1}serial\0\u{1}board\0\u{3}chip_id\0\u{3}chip_profile\0\u{1}capabilities\0\u{3}max_request_bytes\0\u{3}max_response_bytes\0\u{3}max_in_flight\0\u{3}max_schedule_ticks\0\u{3}watchdog_ms\0\u{1}energised\0\u{1}emulated\0\u{3}bus_round_trip_us\0\u{3}bus_bytes_per_second\0\u{3}chip_time_at_boot_us\0")
 
   fileprivate class _StorageClass {
     var _protocolLevel: UInt32 = 0
@@ -885,6 +891,7 @@ nonisolated extension Rram_Board_V1_HelloResult: SwiftProtobuf.Message, SwiftPro
     var _emulated: Bool = false
     var _busRoundTripUs: UInt32 = 0
     var _busBytesPerSecond: UInt32 = 0
+    var _chipTimeAtBootUs: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -913,6 +920,7 @@ nonisolated extension Rram_Board_V1_HelloResult: SwiftProtobuf.Message, SwiftPro
       _emulated = source._emulated
       _busRoundTripUs = source._busRoundTripUs
       _busBytesPerSecond = source._busBytesPerSecond
+      _chipTimeAtBootUs = source._chipTimeAtBootUs
     }
   }
 
@@ -949,6 +957,7 @@ nonisolated extension Rram_Board_V1_HelloResult: SwiftProtobuf.Message, SwiftPro
         case 16: try { try decoder.decodeSingularBoolField(value: &_storage._emulated) }()
         case 17: try { try decoder.decodeSingularUInt32Field(value: &_storage._busRoundTripUs) }()
         case 18: try { try decoder.decodeSingularUInt32Field(value: &_storage._busBytesPerSecond) }()
+        case 19: try { try decoder.decodeSingularUInt64Field(value: &_storage._chipTimeAtBootUs) }()
         default: break
         }
       }
@@ -1011,6 +1020,9 @@ nonisolated extension Rram_Board_V1_HelloResult: SwiftProtobuf.Message, SwiftPro
       if _storage._busBytesPerSecond != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._busBytesPerSecond, fieldNumber: 18)
       }
+      if _storage._chipTimeAtBootUs != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._chipTimeAtBootUs, fieldNumber: 19)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1038,6 +1050,7 @@ nonisolated extension Rram_Board_V1_HelloResult: SwiftProtobuf.Message, SwiftPro
         if _storage._emulated != rhs_storage._emulated {return false}
         if _storage._busRoundTripUs != rhs_storage._busRoundTripUs {return false}
         if _storage._busBytesPerSecond != rhs_storage._busBytesPerSecond {return false}
+        if _storage._chipTimeAtBootUs != rhs_storage._chipTimeAtBootUs {return false}
         return true
       }
       if !storagesAreEqual {return false}

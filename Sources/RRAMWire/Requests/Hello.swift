@@ -105,13 +105,16 @@ public struct HelloResult: WireResponse, Hashable {
   public var busRoundTrip: Duration
   /// Payload bytes a second; 0: not modelled.
   public var busBytesPerSecond: Int
+  /// Virtual time that an emulated chip had seen at the board's boot, whole microseconds; 0 on hardware.
+  public var chipTimeAtBoot: Duration
 
   public init(
     protocolLevel: Int = ProtocolLevel.current, firmwareMinimumLevel: Int = ProtocolLevel.minimum,
     firmwareMaximumLevel: Int = ProtocolLevel.current, firmwareVersion: String, serial: String, board: String,
     chipID: String = "", chipProfile: String = "", capabilities: Set<Capability> = [], maximumRequestBytes: Int,
     maximumResponseBytes: Int, maximumInFlight: Int, maximumScheduleTicks: Int, watchdog: Duration = .seconds(2),
-    isEnergised: Bool = false, isEmulated: Bool = false, busRoundTrip: Duration = .zero, busBytesPerSecond: Int = 0
+    isEnergised: Bool = false, isEmulated: Bool = false, busRoundTrip: Duration = .zero, busBytesPerSecond: Int = 0,
+    chipTimeAtBoot: Duration = .zero
   ) {
     self.protocolLevel = protocolLevel
     self.firmwareMinimumLevel = firmwareMinimumLevel
@@ -131,6 +134,7 @@ public struct HelloResult: WireResponse, Hashable {
     self.isEmulated = isEmulated
     self.busRoundTrip = busRoundTrip
     self.busBytesPerSecond = busBytesPerSecond
+    self.chipTimeAtBoot = chipTimeAtBoot
   }
 
   /// Least value of ``maximumRequestBytes`` a board may state.
@@ -186,6 +190,7 @@ extension HelloResult {
     isEmulated = message.emulated
     busRoundTrip = .microseconds(Int64(message.busRoundTripUs))
     busBytesPerSecond = Int(message.busBytesPerSecond)
+    chipTimeAtBoot = .microseconds(Int64(clamping: message.chipTimeAtBootUs))
     try checkSizes()
   }
 
@@ -214,6 +219,7 @@ extension HelloResult {
     let roundTrip = try microseconds(busRoundTrip, "hello.bus_round_trip_us")
     message.busRoundTripUs = try wire32(Int(clamping: roundTrip), "hello.bus_round_trip_us")
     message.busBytesPerSecond = try wire32(busBytesPerSecond, "hello.bus_bytes_per_second")
+    message.chipTimeAtBootUs = UInt64(try microseconds(chipTimeAtBoot, "hello.chip_time_at_boot_us"))
     return message
   }
 

@@ -223,7 +223,10 @@ struct ProfileCheckOutput: CommandOutput {
 
   var exitStatus: Int32 { fitted.allSatisfy(\.withinBound) ? 0 : ExitStatus.outOfTolerance }
 
-  private static let head = ["figure", "published", "model", "bound", "unit", "cells", ""]
+  /// Whose figures the model is compared with: of a profile that is not shipped, its own.
+  private var reference: String { ChipProfile.shippedNames.contains(profile) ? "published" : "profile's own" }
+
+  private var head: [String] { ["figure", reference, "model", "bound", "unit", "cells", ""] }
 
   private static func cells(_ figures: [Figure]) -> [[String]] {
     figures.map { figure in
@@ -241,9 +244,9 @@ struct ProfileCheckOutput: CommandOutput {
   }
 
   var text: String {
-    var parts = ["\(profile), seed \(seed): what the emulated cells show beside what is published"]
+    var parts = ["\(profile), seed \(seed): what the emulated cells show beside the \(reference) figures"]
     for (title, figures) in [("fitted", fitted), ("not fitted", notFitted)] where !figures.isEmpty {
-      parts.append("\(title): \(Self.verdict(figures))\n" + table([Self.head] + Self.cells(figures)))
+      parts.append("\(title): \(Self.verdict(figures))\n" + table([head] + Self.cells(figures)))
     }
     if let report { parts.append("report: \(report)") }
     return parts.joined(separator: "\n\n")
@@ -251,7 +254,7 @@ struct ProfileCheckOutput: CommandOutput {
 
   /// `report.html` with the pictures in it, and the figures as `figures.json` beside it.
   func writeReport(_ check: ProfileCheck, to record: RunDirectory) throws {
-    var page = Report(title: "Profile \(profile): model and published figures")
+    var page = Report(title: "Profile \(profile): model and \(reference) figures")
     page.sections.append(
       .paragraph(
         "\(check.profile.summary). Statistics of emulated cells, seed \(seed). Fitted figures were used to choose the profile's numbers; "
@@ -270,7 +273,7 @@ struct ProfileCheckOutput: CommandOutput {
         let rows = zip(Self.cells(part), part).map { cells, figure in
           [figure.quantity] + cells.dropFirst() + [figure.source]
         }
-        page.sections.append(.subtable(title: section, rows: [Self.head + ["source"]] + rows))
+        page.sections.append(.subtable(title: section, rows: [head + ["source"]] + rows))
       }
     }
     try page.write(to: record.file("report.html"), manifest: record.currentManifest)
