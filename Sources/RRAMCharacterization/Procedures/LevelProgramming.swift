@@ -220,21 +220,36 @@ extension Site {
     }
   }
 
-  /// The deepest RESET of the profile.
-  private func erasing(_ cells: CellSelection) -> Pulse {
-    request(cells, .reset, amplitude: profile.programming.reset.stop)
+  /// What takes every cell far from its target: the deepest RESET below targets in the upper half of the permitted window, the strongest
+  /// SET above those in the lower half, of which the lowest lie within the tolerance of a RESET cell.
+  private func leaving(
+    _ cells: CellSelection, _ targets: [Float]
+  ) -> [(cells: CellSelection, kind: PulseKind, amplitude: Volts)] {
+    let window = board.limits.conductance
+    let middle = Float((window.lowerBound + (window.upperBound - window.lowerBound) / 2).rawValue)
+    var (low, high) = (CellMask(cellCount: block.cellCount), CellMask(cellCount: block.cellCount))
+    for (index, target) in zip(cells.indices, targets) {
+      if target < middle { low[index] = true } else { high[index] = true }
+    }
+    let (set, reset) = (profile.programming.set.stop, profile.programming.reset.stop)
+    return [
+      (cells: CellSelection(block: block, mask: low), kind: .set, amplitude: set),
+      (cells: CellSelection(block: block, mask: high), kind: .reset, amplitude: reset),
+    ].filter { $0.cells.count > 0 }
   }
 
   /// Refuses what limits do not permit of ``writeAnew(_:_:as:)``.
   func checkWritingAnew(_ cells: CellSelection, _ targets: [Float]) throws {
-    try board.check.check(erasing(cells))
+    for pulse in leaving(cells, targets) {
+      try board.check.check(request(pulse.cells, pulse.kind, amplitude: pulse.amplitude))
+    }
     try board.check.check(writing(cells, targets))
   }
 
-  /// Writes all cells at once, each after a RESET: a cell that still lies at its target would take no pulse, and what it goes on to lose
-  /// would be that of an old write.
+  /// Writes all cells at once, each from far off its target: a cell that already lies there would take no pulse, and what it goes on to
+  /// lose would be that of an old write, or of a RESET.
   func writeAnew(_ cells: CellSelection, _ targets: [Float], as event: String) async throws -> CellReport {
-    try await pulse(cells, .reset, amplitude: profile.programming.reset.stop)
+    for away in leaving(cells, targets) { try await pulse(away.cells, away.kind, amplitude: away.amplitude) }
     return try await write(cells, targets, partSize: cells.count, as: event).report
   }
 }
@@ -248,7 +263,7 @@ extension Cost {
       chipSeconds: Double(usual * cells) * (site.pulseSeconds + site.readSeconds))
   }
 
-  /// The same after a RESET.
+  /// The same after a pulse away from the target.
   static func writingAnew(_ cells: Int, at site: Site) -> Cost {
     var cost = writing(cells, at: site)
     cost.pulses += cells
