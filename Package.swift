@@ -179,8 +179,7 @@ let package = Package(
       name: "RRAMSamplingTests",
       dependencies: [
         "RRAMUnits", "RRAMProfiles", "RRAMFiles", "RRAMModel", "RRAMWire", "RRAMTransport", "RRAMBoard",
-        "RRAMRecords", "RRAMMapping",
-        "RRAMSampling", "RRAMEmulator",
+        "RRAMRecords", "RRAMMapping", "RRAMSampling", "RRAMEmulator", "RRAMPhysics", "RRAMCharacterization",
       ]),
     .testTarget(
       name: "RRAMRecordsTests",
@@ -191,7 +190,7 @@ let package = Package(
       name: "RRAMCharacterizationTests",
       dependencies: [
         "RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMTransport", "RRAMBoard", "RRAMEmulator", "RRAMRecords",
-        "RRAMCharacterization",
+        "RRAMPhysics", "RRAMCharacterization",
       ]),
     .testTarget(name: "RRAMKitTests", dependencies: ["RRAMKit"]),
     .testTarget(

@@ -213,10 +213,12 @@ extension Board {
     try require(.matrixProduct, for: "matrix product")
     try check.check(request)
     var currents: [Float] = []
+    var ranges: [UInt8] = []
     var saturated = 0
     for try await page in try await responses(request) {
       try checkJoin(page.firstIndex == currents.count, "matrix_product")
       currents += page.currents
+      ranges += page.ranges
       saturated += page.saturated
     }
     try checkJoin(currents.count == request.block.shape.columns, "matrix_product")
@@ -227,9 +229,11 @@ extension Board {
         address: address)
     }
     if let calibration {
-      // The offset is that of the read's range; a product may use another.
+      let voltage = defaultReadBias().bitLine
       for column in currents.indices {
-        currents[column] /= Float(calibration.gain[request.block.macro][request.block.firstColumn + column])
+        currents[column] = calibration.corrected(
+          current: currents[column], macro: request.block.macro, column: request.block.firstColumn + column,
+          range: ranges.count == currents.count ? Int(ranges[column]) : nil, voltage: voltage)
       }
     }
     return currents

@@ -22,6 +22,10 @@ public actor Board {
   public nonisolated let sessionID: UInt64
   /// Corrects reads and targets, where there is one.
   public nonisolated let calibration: ReadCalibration?
+  /// What mapping, sampling and calibrating take the loop's gains from, where there is one that was measured with ``calibration`` in force.
+  public nonisolated let loopCalibration: LoopCalibration?
+  /// One that was measured with other corrections of the reads in force, so that it does not hold; nil if there is none.
+  public nonisolated let staleLoopCalibration: LoopCalibration?
   nonisolated let configuration: BoardConfiguration
   nonisolated let link: BoardLink
   nonisolated let logger: Logger
@@ -37,10 +41,13 @@ public actor Board {
 
   private init(
     info: BoardInfo, boardDescription: BoardDescription, check: LimitCheck, limitRecords: [LimitRecord],
-    events: AsyncStream<BoardEvent>, sessionID: UInt64, calibration: ReadCalibration?,
+    events: AsyncStream<BoardEvent>, sessionID: UInt64, calibration: ReadCalibration?, ofLoop: LoopCalibration?,
     configuration: BoardConfiguration, link: BoardLink, logger: Logger
   ) {
     self.calibration = calibration
+    let holds = ofLoop?.readCalibration == calibration?.id
+    loopCalibration = holds ? ofLoop : nil
+    staleLoopCalibration = holds ? nil : ofLoop
     self.info = info
     self.boardDescription = boardDescription
     self.check = check
@@ -125,6 +132,20 @@ public actor Board {
         "calibration \(calibration.id) is not for \(description.macros.count) macros of \(description.macros.shape)",
         address: address)
     }
+    let ofLoop = try configuration.loopCalibration?(info)
+    if let ofLoop, !ofLoop.fits(macros: description.macros.count, shape: description.macros.shape) {
+      throw BoardError(
+        .badArgument,
+        "calibration \(ofLoop.id) of the loop is not for \(description.macros.count) macros of \(description.macros.shape)",
+        address: address)
+    }
+    if let ofLoop, ofLoop.board != info.serial || ofLoop.chip != info.chipID {
+      throw BoardError(
+        .badArgument,
+        "calibration \(ofLoop.id) of the loop is of chip \(ofLoop.chip) on board \(ofLoop.board), this is \(info.chipID) "
+          + "on \(info.serial)",
+        address: address)
+    }
     if let trigger = configuration.trigger {
       guard info.capabilities.contains(.triggerOutput) else {
         throw BoardError(.unsupported, "the board has no trigger output", address: address)
@@ -134,7 +155,8 @@ public actor Board {
     logger.debug("open", metadata: ["serial": "\(info.serial)", "firmware": "\(info.firmwareVersion)"])
     return Board(
       info: info, boardDescription: description, check: check, limitRecords: records, events: events,
-      sessionID: sessionID, calibration: calibration, configuration: configuration, link: link, logger: logger)
+      sessionID: sessionID, calibration: calibration, ofLoop: ofLoop, configuration: configuration, link: link,
+      logger: logger)
   }
 
   private static func versionMismatch(_ hello: HelloResult, address: String) -> BoardError {

@@ -44,6 +44,8 @@ public struct BoardConfiguration: Sendable {
 
   /// What the read chain of the board with this chip adds; asked for once, at the handshake.
   public var readCalibration: (@Sendable (BoardInfo) throws -> ReadCalibration?)?
+  /// What the loop's amplifiers make of the conductances that reads show; asked for once, at the handshake.
+  public var loopCalibration: (@Sendable (BoardInfo) throws -> LoopCalibration?)?
   /// Pulses a cell may get in its life beside what the limit records say, as a ledger keeps it; `nil`: no further limit.
   public var pulsesPerLife: (@Sendable (BoardInfo) throws -> Int?)?
 

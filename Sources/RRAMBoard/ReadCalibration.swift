@@ -27,10 +27,25 @@ public struct ReadCalibration: Sendable, Hashable, Codable {
   public var gain: [[Double]]
   /// Siemens, by macro, then column.
   public var offsetSiemens: [[Double]]
+  /// One of the amplifiers' ranges.
+  public struct RangeLine: Sendable, Hashable, Codable {
+    /// By macro, then column.
+    public var gain: [[Double]]
+    /// Siemens at the board's read voltage, by macro, then column.
+    public var offsetSiemens: [[Double]]
+
+    public init(gain: [[Double]], offsetSiemens: [[Double]]) {
+      self.gain = gain
+      self.offsetSiemens = offsetSiemens
+    }
+  }
+  /// The same for every range of the board's description, in its order: products are converted in the one that suits a column's current.
+  /// `nil`: measured in the range of reads alone.
+  public var ranges: [RangeLine]?
 
   public init(
     id: String, chip: String, board: String, madeAt: Double, celsius: Double?, reference: Reference, shape: MacroShape,
-    gain: [[Double]], offsetSiemens: [[Double]]
+    gain: [[Double]], offsetSiemens: [[Double]], ranges: [RangeLine]? = nil
   ) {
     self.id = id
     self.chip = chip
@@ -41,13 +56,29 @@ public struct ReadCalibration: Sendable, Hashable, Codable {
     self.shape = shape
     self.gain = gain
     self.offsetSiemens = offsetSiemens
+    self.ranges = ranges
   }
 
   /// True if it covers macros of this count and shape.
   public func fits(macros: Int, shape: MacroShape) -> Bool {
-    self.shape == shape && gain.count == macros && offsetSiemens.count == macros
-      && gain.allSatisfy { $0.count == shape.columns && $0.allSatisfy { $0.isFinite && $0 > 0 } }
-      && offsetSiemens.allSatisfy { $0.count == shape.columns && $0.allSatisfy(\.isFinite) }
+    self.shape == shape
+      && ([RangeLine(gain: gain, offsetSiemens: offsetSiemens)] + (ranges ?? [])).allSatisfy { line in
+        line.gain.count == macros && line.offsetSiemens.count == macros
+          && line.gain.allSatisfy { $0.count == shape.columns && $0.allSatisfy { $0.isFinite && $0 > 0 } }
+          && line.offsetSiemens.allSatisfy { $0.count == shape.columns && $0.allSatisfy(\.isFinite) }
+      }
+  }
+
+  /// The current behind what a product shows, amperes.
+  ///
+  /// - Parameters:
+  ///   - range: that of the conversion; `nil` where the board does not say, the range of reads then gives the gain and nothing the offset.
+  ///   - voltage: the board's read voltage, at which the offsets are siemens.
+  func corrected(current: Float, macro: Int, column: Int, range: Int?, voltage: Volts) -> Float {
+    guard let range, let ranges, ranges.indices.contains(range) else { return current / Float(gain[macro][column]) }
+    let line = ranges[range]
+    return Float(
+      (Double(current) - line.offsetSiemens[macro][column] * voltage.rawValue) / line.gain[macro][column])
   }
 
   /// The conductance behind what a read shows.

@@ -28,7 +28,7 @@ public struct CharacterizationPlan: Sendable {
   static let procedures: [any PlanStep.Type] = [
     ConverterCalibration.self, BringUp.self, ContactTest.self, Forming.self, IVSweep.self, Switching.self,
     PulseResponse.self, LevelProgramming.self, RelaxationSeries.self, Retention.self, ReadNoiseSeries.self,
-    Endurance.self, Disturb.self, MatrixProductTest.self, ArrayMap.self,
+    Endurance.self, Disturb.self, MatrixProductTest.self, LoopGains.self, ArrayMap.self,
   ]
 
   /// Reads a plan.

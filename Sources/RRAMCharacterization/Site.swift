@@ -195,14 +195,25 @@ public struct Site: Sendable {
   }
 
   /// What the amplifier of every column shows of a known input, siemens; `number` as in ``ReadADC/reference(_:macro:column:of:)``.
-  func reference(_ number: Int, averages: Int) async throws -> [Double] {
+  ///
+  /// - Parameter range: of the description's ranges; nil: that of reads.
+  /// - Returns: nothing if the board does not know that range.
+  func reference(_ number: Int, range: Int? = nil, averages: Int) async throws -> [Double] {
     let macros = (count: board.boardDescription.macros.count, shape: block.shape)
+    let inputs = 1 + (board.boardDescription.sensing.references?.resistors.count ?? 0)
     return try await ask("reference") {
       var shown: [Double] = []
       for column in 0..<block.shape.columns {
-        let request = ReadADC.reference(number, macro: block.macro, column: column, of: macros)
+        let request = ReadADC.reference(
+          number, macro: block.macro, column: column, of: macros, range: range.map { ($0, inputs) })
         var sum = 0.0
-        for _ in 0..<averages { sum += try await board.exchange(request).value }
+        for _ in 0..<averages {
+          do {
+            sum += try await board.exchange(request).value
+          } catch let error as BoardError where error.code == .badArgument && range != nil && shown.isEmpty {
+            return .init()
+          }
+        }
         shown.append(sum / Double(averages))
       }
       return .init(numbers: shown)

@@ -277,10 +277,10 @@ final class Chip {
   /// What the amplifiers' range is chosen for: a little above the window that targets may ask for.
   private var highestConductance: Siemens { limits.conductance.upperBound * 1.05 }
 
-  /// Currents of the block's columns, A, and which conversions were out of range.
+  /// Currents of the block's columns, A, which conversions were out of range, and the amplifiers' ranges.
   func columnCurrents(
     _ block: CellBlock, inputs: [Double], wordLine gate: Double, averages: Int
-  ) throws(RequestFailure) -> (currents: [Float], saturated: [Bool]) {
+  ) throws(RequestFailure) -> (currents: [Float], saturated: [Bool], ranges: [UInt8]) {
     let sensing = board.sensing
     try checkConverter()
     let slots = min(block.shape.columns, sensing.columnsPerAmplifier)
@@ -302,6 +302,7 @@ final class Chip {
       let periphery = SensingPeriphery(sensing, seed: seed, macro: block.macro)
       var currents: [Float] = []
       var saturated: [Bool] = []
+      var ranges: [UInt8] = []
       for column in 0..<columns {
         var current = 0.0
         var variance = 0.0
@@ -313,13 +314,15 @@ final class Chip {
             variance += input * input * white[index]
           }
         }
+        let range = currentRange(current)
         let (value, isSaturated) = convert(
-          current, sigma: variance.squareRoot(), averages: averages, range: currentRange(current),
+          current, sigma: variance.squareRoot(), averages: averages, range: range,
           column: block.firstColumn + column, periphery, &draws)
         currents.append(Float(value))
         saturated.append(isSaturated)
+        ranges.append(UInt8(range))
       }
-      return (currents, saturated)
+      return (currents, saturated, periphery.isIdeal ? [] : ranges)
     } catch {
       throw RequestFailure(error)
     }
@@ -350,10 +353,11 @@ final class Chip {
       }
       var draws = drawStream(Self.columnTag, macro: macro)
       let noise = sensing.converterNoise.rawValue * draws.normal()
+      let range = currentRange(current)
       let conversion = sensing.converter.convert(
         Volts(
           SensingPeriphery(sensing, seed: seed, macro: macro).seen(
-            volts: current * sensing.ranges[currentRange(current)].rawValue + noise, column: column)))
+            volts: current * sensing.ranges[range].rawValue + noise, column: column, range: range)))
       return ADCResult(
         code: conversion.code, value: sensing.converter.volts(conversion.code).rawValue,
         isSaturated: conversion.isSaturated)
@@ -368,11 +372,13 @@ final class Chip {
   /// One conversion of a known input through the amplifier of a column, as a conductance.
   ///
   /// A resistor's true value is drawn once from the board's seed, even over its tolerance.
-  func referenceReading(_ reference: Int, macro: Int, column: Int) -> ADCResult {
+  ///
+  /// - Parameter range: nil: that of reads.
+  func referenceReading(_ reference: Int, macro: Int, column: Int, range: Int? = nil) -> ADCResult {
     let sensing = board.sensing
     advance(board.drivers.settling + sensing.integrationTime + sensing.conversionTime)
     let voltage = Volts(bitLine.atMost(min(sensing.readVoltage, limits.read).rawValue))
-    let range = sensing.rangeIndex(for: highestConductance, at: voltage)
+    let range = range ?? sensing.rangeIndex(for: highestConductance, at: voltage)
     var current = 0.0
     if reference > 0, let known = sensing.references {
       let words = Philox4x32.block(seed: seed, UInt32(reference), 0, 0, Self.referenceTag)
@@ -384,7 +390,7 @@ final class Chip {
     let conversion = sensing.converter.convert(
       Volts(
         SensingPeriphery(sensing, seed: seed, macro: macro).seen(
-          volts: current * sensing.ranges[range].rawValue + noise, column: column)))
+          volts: current * sensing.ranges[range].rawValue + noise, column: column, range: range)))
     return ADCResult(
       code: conversion.code, value: sensing.conductance(of: conversion.code, at: voltage, range: range).rawValue,
       isSaturated: conversion.isSaturated)
@@ -422,7 +428,7 @@ final class Chip {
     var saturated = false
     for _ in 0..<averages {
       let voltage = current * gain + (noise > 0 ? noise * draws.normal() : 0)
-      let conversion = sensing.converter.convert(Volts(periphery.seen(volts: voltage, column: column)))
+      let conversion = sensing.converter.convert(Volts(periphery.seen(volts: voltage, column: column, range: range)))
       saturated = saturated || conversion.isSaturated
       sum += sensing.converter.volts(conversion.code).rawValue
     }
@@ -522,7 +528,13 @@ final class Chip {
     var network = try self.network(layers, loop, use: use, at: time)
     if !second.isEmpty { network = network.beside(try self.network(second, loop, use: use, at: time)) }
     let isNoisy = network.layers.contains { !$0.variances.isEmpty }
-    LoopPeriphery(loop, seed: seed).apply(to: &network)
+    LoopPeriphery(loop, seed: seed).apply(
+      to: &network,
+      amplifiers: layers.indices.map { layer in
+        (second.isEmpty ? [layers[layer]] : [layers[layer], second[layer]]).flatMap { layer in
+          (0..<layer.outputs).map { (layer.block.macro, layer.block.firstColumn / 2 + $0) }
+        }
+      })
     // A single pole at f has the correlation time 1/(2πf), here in units of τ.
     let correlationTime = 1 / (2 * Double.pi * loop.amplifierBandwidth * loop.runTime.seconds)
     do {

@@ -71,7 +71,7 @@ struct LineVoltages {
       case .column: chip.macroCount * columns
       case .integrator: integrators?.count ?? 0
       case .temperature: 1
-      case .reference: chip.referenceCount * chip.macroCount * columns
+      case .reference: (1 + board.sensing.ranges.count) * chip.referenceCount * chip.macroCount * columns
       }
     guard request.channel < channels else {
       throw RequestFailure(.badArgument, "channel \(request.channel) of \(channels): read_adc.channel")
@@ -87,7 +87,11 @@ struct LineVoltages {
         return .adc(result)
       case .reference:
         let reference = request.channel / columns / chip.macroCount
-        return .adc(chip.referenceReading(reference, macro: macro, column: request.channel % columns))
+        let range = reference / chip.referenceCount
+        return .adc(
+          chip.referenceReading(
+            reference % chip.referenceCount, macro: macro, column: request.channel % columns,
+            range: range == 0 ? nil : range - 1))
       case .integrator:
         chip.advance(readOutTime)
         guard let readOut, let integrators else { return .adc(ADCResult(code: ADCCode(rawValue: 0), value: 0)) }

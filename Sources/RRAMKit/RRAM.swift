@@ -59,6 +59,9 @@ public enum RRAM {
       if configuration.readCalibration == nil {
         configuration.readCalibration = { try readCalibration(chip: $0.chipID, board: $0.serial, home: home) }
       }
+      if configuration.loopCalibration == nil {
+        configuration.loopCalibration = { try loopCalibration(chip: $0.chipID, board: $0.serial, home: home) }
+      }
     }
     func session(_ transport: any Transport, device: USBDevice? = nil) async throws -> Result {
       let configuration = configuration
@@ -193,6 +196,12 @@ public enum RRAM {
   static func readCalibration(chip id: String, board: String, home: RecordsHome) throws -> ReadCalibration? {
     guard ChipLedger.exists(in: home) else { return nil }
     return try ChipLedger(home: home).readCalibrations(chip: id, board: board).first
+  }
+
+  /// The newest calibration of the loop's gains in the ledger.
+  static func loopCalibration(chip id: String, board: String, home: RecordsHome) throws -> LoopCalibration? {
+    guard ChipLedger.exists(in: home) else { return nil }
+    return try ChipLedger(home: home).loopCalibrations(chip: id, board: board).first
   }
 
   /// The host's own limits for a chip: its record, or reads only for a real chip without one.

@@ -48,14 +48,16 @@ extension Board {
   ) async throws -> (plan: MappingPlan, report: FormReport, screened: ScreenReport?) {
     let tally = await Tally(self)
     var outcome = FormOutcome()
-    var plan = try MappingPlan(network, on: boardDescription, window: window, options: mapping, known: known)
+    var plan = try MappingPlan(
+      network, on: boardDescription, window: window, options: mapping, known: known, amplifiers: loopCalibration)
     try await form(&plan, network, options: options, known: &known, into: &outcome, progress: progress)
     var screened: ScreenReport?
     for _ in 0..<(screening?.passes ?? 0) {
       guard let screening else { break }
       let found = try await screen(plan, screening, options: options, known: &known, progress: progress)
       screened = screened.map { $0.adding(found) } ?? found
-      let next = try MappingPlan(network, on: boardDescription, window: window, options: mapping, known: known)
+      let next = try MappingPlan(
+        network, on: boardDescription, window: window, options: mapping, known: known, amplifiers: loopCalibration)
       if next == plan { break }
       plan = next
       try await form(&plan, network, options: options, known: &known, into: &outcome, progress: progress)
@@ -93,7 +95,8 @@ extension Board {
         known.enter(conducting: value, of: cell)
       }
       let next = try MappingPlan(
-        network, on: boardDescription, window: plan.window, options: plan.options, known: known)
+        network, on: boardDescription, window: plan.window, options: plan.options, known: known,
+        amplifiers: loopCalibration)
       // Each round either finds new bad cells or ends, and a chip has a finite number of cells.
       if known == before || next == plan {
         plan = next

@@ -1,3 +1,4 @@
+public import RRAMBoard
 public import RRAMModel
 public import RRAMProfiles
 public import RRAMUnits
@@ -37,7 +38,7 @@ public struct MappingPlan: Sendable, Hashable, Codable {
     public var targets: [Float]
     /// Code of the column gain of each pair, (outputs); empty where the board has no closed loop.
     public var columnGainCodes: [UInt16]
-    /// Transimpedance of each pair in ohms as those codes set it; empty where the board has no closed loop.
+    /// Transimpedance of each pair in ohms as those codes set it, with what is known of its amplifier; empty where the board has no closed loop.
     public var columnGain: [Double]
     /// The network's weights, (outputs, inputs + 1), biases last.
     public var ideal: [Double]
@@ -45,6 +46,8 @@ public struct MappingPlan: Sendable, Hashable, Codable {
     public var maximumWeight: Double
     /// Cells of the block (row-major indices) that are known to be unusable and are not written.
     public var masked: [Int]
+    /// What the amplifier of each output adds of its own, in units, (outputs): part of the bias; nil where nobody has measured it.
+    public var offsets: [Double]?
 
     public var outputs: Int { block.shape.columns / 2 }
 
@@ -68,7 +71,8 @@ public struct MappingPlan: Sendable, Hashable, Codable {
     /// The rows that an input drives, `inputs` for the bias.
     public func rows(of input: Int) -> [Int] { rows.indices.filter { rows[$0].input == input } }
 
-    /// The weights that conductances realise: Σ f·(G+ − G−) / scale, shape (outputs, inputs + 1), row-major, biases last.
+    /// The weights that conductances realise: Σ f·(G+ − G−) / scale, shape (outputs, inputs + 1), row-major, biases last and with the
+    /// amplifiers' offsets.
     ///
     /// - Parameter conductances: siemens, row-major over the block.
     public func weights(of conductances: [Float]) -> [Double] {
@@ -84,6 +88,7 @@ public struct MappingPlan: Sendable, Hashable, Codable {
           weights[out * (inputs + 1) + input] += drive.factor * (plus - minus) / scales[out]
         }
       }
+      for (out, offset) in (offsets ?? []).enumerated() { weights[out * (inputs + 1) + inputs] += offset }
       return weights
     }
 
@@ -138,11 +143,13 @@ public struct MappingPlan: Sendable, Hashable, Codable {
   ///   - noise: how far cells were seen to fluctuate; of the cells that could carry a weight, sparse pairs take the quietest, and the scale
   ///     at which the fluctuation matters least.
   ///   - conducting: cells that conduct of their own; the other cells of the weight make it good in sparse pairs.
+  ///   - amplifiers: what the loop's amplifiers were found to add; scales are those of the gains that they have.
   /// - Throws: ``MappingError`` saying what is missing.
   public init(
     _ network: ScoreNetwork, on board: BoardDescription, window: ClosedRange<Siemens>,
     options: MappingOptions = MappingOptions(), avoiding avoid: Set<CellAddress> = [],
-    noise: [CellAddress: Siemens] = [:], conducting: [CellAddress: Siemens] = [:]
+    noise: [CellAddress: Siemens] = [:], conducting: [CellAddress: Siemens] = [:],
+    amplifiers: LoopCalibration? = nil
   ) throws(MappingError) {
     guard window.lowerBound.rawValue >= 0, window.upperBound > window.lowerBound, window.upperBound.isFinite else {
       throw MappingError(
@@ -169,23 +176,36 @@ public struct MappingPlan: Sendable, Hashable, Codable {
       if !masked.isEmpty {
         notes.append("layer \(index + 1) at \(block) covers \(masked.count) unusable cells, which are not written")
       }
+      let known = amplifiers.map { amplifiers in
+        (0..<layer.outputs).map { amplifiers.pair(macro: block.macro, column: block.firstColumn + 2 * $0) }
+      }
+      let offsets = known?.map { $0?.offset ?? 0 }
+      // The cells carry what the amplifiers do not add by themselves.
+      let carried = ScoreNetwork.Layer(
+        outputs: layer.outputs, inputs: layer.inputs, weight: layer.weight,
+        bias: offsets.map { zip(layer.bias, $0).map { $0 - Float($1) } } ?? layer.bias)
       let cells = LayerCells(
-        layer, block: block, rows: rows, masked: Set(masked), window: window, options: options, noise: noise,
+        carried, block: block, rows: rows, masked: Set(masked), window: window, options: options, noise: noise,
         conducting: conducting)
-      let (scales, gains) = try scales(cells, layer: index, board: board)
+      let (scales, gains) = try scales(
+        cells, layer: index, board: board,
+        errors: known?.map { $0?.gain ?? 1 } ?? [Double](repeating: 1, count: layer.outputs))
+      var ideal = cells.weights
+      for (out, offset) in (offsets ?? []).enumerated() { ideal[out * (layer.inputs + 1) + layer.inputs] += offset }
       layers.append(
         LayerPlacement(
           block: block, inputs: layer.inputs, rows: rows, scales: scales, targets: cells.targets(scales: scales),
-          columnGainCodes: gains.map(\.code), columnGain: gains.map(\.ohms), ideal: cells.weights,
+          columnGainCodes: gains.map(\.code), columnGain: gains.map(\.ohms), ideal: ideal,
           maximumWeight: cells.largestWeight,
-          masked: masked))
+          masked: masked, offsets: offsets))
     }
     guard network.isConditional, let loop = board.closedLoop, !loop.secondLayerMacros.isEmpty else { return }
     var other = board
     other.closedLoop?.layerMacros = loop.secondLayerMacros
     other.closedLoop?.secondLayerMacros = []
     let copy = try MappingPlan(
-      network, on: other, window: window, options: options, avoiding: avoid, noise: noise, conducting: conducting)
+      network, on: other, window: window, options: options, avoiding: avoid, noise: noise, conducting: conducting,
+      amplifiers: amplifiers)
     secondNetwork = layers.count
     layers += copy.layers
     notes += copy.notes.map { "second network: \($0)" }
@@ -194,11 +214,35 @@ public struct MappingPlan: Sendable, Hashable, Codable {
   /// Places a network on a chip as far as its cells are known.
   public init(
     _ network: ScoreNetwork, on board: BoardDescription, window: ClosedRange<Siemens>,
-    options: MappingOptions = MappingOptions(), known: KnownCells
+    options: MappingOptions = MappingOptions(), known: KnownCells, amplifiers: LoopCalibration? = nil
   ) throws(MappingError) {
     try self.init(
       network, on: board, window: window, options: options, avoiding: known.unusable, noise: known.noise,
-      conducting: known.conducting)
+      conducting: known.conducting, amplifiers: amplifiers)
+  }
+
+  /// Sets the codes of the column gains so that the amplifiers, with the errors that were found since the plan was made, have the gains that
+  /// the plan wants, and the scales to what they then have.
+  ///
+  /// Targets stay: this is for cells that are written already.
+  public mutating func trim(_ amplifiers: LoopCalibration, on loop: BoardDescription.ClosedLoop) {
+    let last = UInt32((1 << loop.columnGainBits) - 1)
+    for (index, layer) in layers.enumerated() where !layer.columnGainCodes.isEmpty {
+      layers[index].offsets = (0..<layer.outputs).map {
+        amplifiers.pair(macro: layer.block.macro, column: layer.block.firstColumn + 2 * $0)?.offset ?? 0
+      }
+      for output in 0..<layer.outputs {
+        guard let pair = amplifiers.pair(macro: layer.block.macro, column: layer.block.firstColumn + 2 * output) else {
+          continue
+        }
+        let wanted = Ohms(layer.columnGain[output] / pair.gain)
+        let code = loop.columnGainCode(nearest: wanted) ?? (wanted > loop.columnGain.upperBound ? last : 0)
+        let ohms = loop.columnGain(code: code).rawValue * pair.gain
+        layers[index].scales[output] *= layer.columnGain[output] / ohms
+        layers[index].columnGain[output] = ohms
+        layers[index].columnGainCodes[output] = UInt16(code)
+      }
+    }
   }
 
   /// Sets the targets of the rows driven by a factor so that they make good what the others miss, as far as their window reaches.
@@ -399,8 +443,10 @@ public struct MappingPlan: Sendable, Hashable, Codable {
   /// Scales of the outputs, and the column gains that make exactly 1/scale of them; no gains where the board has no loop.
   ///
   /// A gain code is chosen first and the scale follows from it, so that quantising the gain costs no accuracy.
+  ///
+  /// - Parameter errors: gain of every output's amplifier ÷ what its code says.
   private mutating func scales(
-    _ cells: LayerCells, layer: Int, board: BoardDescription
+    _ cells: LayerCells, layer: Int, board: BoardDescription, errors: [Double]
   ) throws(MappingError) -> ([Double], [(code: UInt16, ohms: Double)]) {
     let groups = options.scale == .layer ? [Array(0..<cells.outputs)] : (0..<cells.outputs).map { [$0] }
     var scales = [Double](repeating: 0, count: cells.outputs)
@@ -414,23 +460,24 @@ public struct MappingPlan: Sendable, Hashable, Codable {
       }
       let (lowest, highest) = (loop.columnGain.lowerBound.rawValue, loop.columnGain.upperBound.rawValue)
       let needed = 1 / best
-      guard needed <= highest else {
+      guard outputs.allSatisfy({ needed <= highest * errors[$0] }) else {
         throw MappingError(
           .gainOutOfRange,
           "layer \(layer + 1): the largest |weight| of \(Float(cells.largestWeight(of: outputs))) over "
             + "\(Siemens(cells.room)) needs a column gain of \(Ohms(needed)), the board has \(Ohms(lowest)) to \(Ohms(highest))"
         )
       }
-      // Rounded up: a larger gain needs a smaller scale, so no target leaves the window.
-      let code = min(
-        max(0, ((needed - lowest) / loop.columnGainStep.rawValue).rounded(.up)), Double((1 << loop.columnGainBits) - 1))
-      let ohms = lowest + code * loop.columnGainStep.rawValue
-      if needed < lowest {
-        reduced =
-          "layer \(layer + 1): column gain at its lower end of \(Ohms(lowest)), so the scale is \(Siemens(1 / ohms)) a unit "
-          + "weight instead of \(best.isFinite ? "\(Siemens(best))" : "any")"
-      }
       for output in outputs {
+        // Rounded up: a larger gain needs a smaller scale, so no target leaves the window.
+        let code = min(
+          max(0, ((needed / errors[output] - lowest) / loop.columnGainStep.rawValue).rounded(.up)),
+          Double((1 << loop.columnGainBits) - 1))
+        let ohms = (lowest + code * loop.columnGainStep.rawValue) * errors[output]
+        if needed < lowest * errors[output] {
+          reduced =
+            "layer \(layer + 1): column gain at its lower end of \(Ohms(lowest)), so the scale is \(Siemens(1 / ohms)) a unit "
+            + "weight instead of \(best.isFinite ? "\(Siemens(best))" : "any")"
+        }
         scales[output] = 1 / ohms
         gains[output] = (UInt16(code), ohms)
       }

@@ -65,7 +65,8 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
     try home.saveProgram(try encoder.encode(self), label: labelBytes, chip: chip)
   }
 
-  /// The record of what is on the chip, after checking label and write counter of every macro concerned.
+  /// The record of what is on the chip, after checking label and write counter of every macro concerned; its column gains are trimmed to what
+  /// the board's calibration of the loop says.
   ///
   /// - Parameter model: if given, the chip must carry it.
   /// - Throws: ``MappingError`` with `notProgrammed`, `unknownLabel`, `changedSince`, `otherModel` or `malformedRecord`,
@@ -87,7 +88,7 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
           + "does not know: it was programmed from elsewhere, or programming was interrupted"
       )
     }
-    let record = try read(data, label: label)
+    var record = try read(data, label: label)
     for expected in record.macros {
       let actual: MacroLabel
       if let known = found[expected.macro] {
@@ -114,6 +115,9 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
         .otherModel,
         "chip \(chip) of \(board.address) carries '\(record.model)' (SHA-256 \(record.modelSHA256.prefix(12))…), not "
           + "'\(model.name)' (\(model.sha256.prefix(12))…)")
+    }
+    if let amplifiers = board.loopCalibration, let loop = board.boardDescription.closedLoop {
+      record.plan.trim(amplifiers, on: loop)
     }
     return record
   }

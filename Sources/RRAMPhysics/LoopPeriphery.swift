@@ -62,13 +62,17 @@ public struct LoopPeriphery: Sendable {
   // MARK: Network
 
   /// Gain error and offset of every column amplifier, in the rows and the bias column of the effective weights.
-  public func apply(to network: inout LoopNetwork) {
+  ///
+  /// - Parameter amplifiers: macro and pair of columns of every output, by layer: an amplifier belongs to its pair, whatever layer the pair
+  ///   is part of.
+  public func apply(to network: inout LoopNetwork, amplifiers: [[(macro: Int, pair: Int)]]) {
     guard parts.amplifierGain > 0 || parts.amplifierOffset > .zero else { return }
     let unit = loop.unitVoltage.rawValue
     for layer in network.layers.indices {
       let columns = network.layers[layer].inputs + 1
       for output in 0..<network.layers[layer].outputs {
-        let draw = normals(.amplifier, output, layer)
+        let amplifier = amplifiers[layer][output]
+        let draw = normals(.amplifier, amplifier.pair, amplifier.macro)
         let gain = Float(1 + parts.amplifierGain * draw.0)
         let offset = Float(parts.amplifierOffset.rawValue * draw.1 / unit)
         let row = output * columns
@@ -162,18 +166,23 @@ public struct SensingPeriphery: Sendable {
     isIdeal = sensing.imperfections.isIdeal
   }
 
-  /// What the converter gets of `voltage` at the output of the amplifier that serves `column`.
-  public func seen(volts voltage: Double, column: Int) -> Double {
+  /// What the converter gets of `voltage` at the output of the amplifier that serves `column`, in one of the description's ranges.
+  public func seen(volts voltage: Double, column: Int, range: Int) -> Double {
     guard !isIdeal else { return voltage }
     let parts = sensing.imperfections
     let amplifier = column / sensing.columnsPerAmplifier
     let draw = Philox4x32.normals(
       Philox4x32.block(seed: seed, UInt32(amplifier), UInt32(macro), 0, Self.purpose))
-    let value = voltage * (1 + parts.gain * draw.0) + parts.offset.rawValue * draw.1
+    var gain = 1 + parts.gain * draw.0
+    if parts.rangeGain > 0 {
+      let own = Philox4x32.block(seed: seed, UInt32(amplifier), UInt32(macro), 2 + UInt32(range), Self.purpose)
+      gain *= 1 + parts.rangeGain * Philox4x32.normals(own).0
+    }
+    let value = voltage * gain + parts.offset.rawValue * draw.1
     guard parts.nonlinearity > 0 else { return value }
     let words = Philox4x32.block(seed: seed, UInt32(amplifier), UInt32(macro), 1, Self.purpose)
-    let range = sensing.converter.range
-    let place = value / (range.upperBound - range.lowerBound).rawValue
+    let span = sensing.converter.range
+    let place = value / (span.upperBound - span.lowerBound).rawValue
     return value
       + parts.nonlinearity * sensing.converter.leastSignificantBit.rawValue
       * sin(2 * Double.pi * (place + Philox4x32.uniform(words.x)))

@@ -149,11 +149,15 @@ extension BoardDescription.Sensing {
     conversionTime = try section.duration("conversionTime")
     integrationTime = try section.duration("integrationTime")
     converterNoise = try section.volts("converterNoise")
-    let parts = try section.section("imperfections", required: ["offset", "gain", "nonlinearity"])
+    let parts = try section.section(
+      "imperfections", required: ["offset", "gain", "nonlinearity"], optional: ["rangeGain"])
     imperfections = Imperfections(
-      offset: try parts.volts("offset"), gain: try parts.ratio("gain"), nonlinearity: try parts.ratio("nonlinearity"))
+      offset: try parts.volts("offset"), gain: try parts.ratio("gain"),
+      rangeGain: parts.has("rangeGain") ? try parts.ratio("rangeGain") : 0,
+      nonlinearity: try parts.ratio("nonlinearity"))
     try parts.requireNotNegative(imperfections.offset, "offset")
     try parts.requireFraction(imperfections.gain, "gain")
+    try parts.requireFraction(imperfections.rangeGain, "rangeGain")
     try parts.reader.require(imperfections.nonlinearity >= 0, parts.childPath("nonlinearity"), "is negative")
     inputResistance = section.has("inputResistance") ? try section.ohms("inputResistance") : .zero
     try section.requireNotNegative(inputResistance, "inputResistance")

@@ -121,10 +121,12 @@ public struct BoardDescription: Sendable {
       public var offset: Volts
       /// σ of the relative gain error.
       public var gain: Double
+      /// σ of the relative gain error that each range of an amplifier has of its own beside that: its feedback resistor.
+      public var rangeGain: Double
       /// Largest integral nonlinearity of the converter, LSB.
       public var nonlinearity: Double
 
-      public var isIdeal: Bool { offset == .zero && gain == 0 && nonlinearity == 0 }
+      public var isIdeal: Bool { offset == .zero && gain == 0 && rangeGain == 0 && nonlinearity == 0 }
     }
     public var imperfections: Imperfections
   }

@@ -132,6 +132,15 @@ public final class ChipLedger: Sendable {
           CREATE INDEX readCalibrationByChip ON readCalibration(chip, board, made);
           """)
     }
+    migrator.registerMigration("loopCalibration") { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE loopCalibration (
+            id TEXT PRIMARY KEY, chip TEXT NOT NULL REFERENCES chip(id), board TEXT NOT NULL, made REAL NOT NULL,
+            document TEXT NOT NULL);
+          CREATE INDEX loopCalibrationByChip ON loopCalibration(chip, board, made);
+          """)
+    }
     return migrator
   }
 
@@ -304,20 +313,34 @@ public final class ChipLedger: Sendable {
 
   /// Keeps a calibration of the read chain; it holds for its chip on its board until a newer one comes.
   public func enter(_ calibration: ReadCalibration) throws {
+    try enter(
+      calibration, "readCalibration", id: calibration.id, chip: calibration.chip, board: calibration.board,
+      at: calibration.madeAt)
+  }
+
+  /// Keeps a calibration of the loop's gains; it holds for its chip on its board until a newer one comes.
+  public func enter(_ calibration: LoopCalibration) throws {
+    try enter(
+      calibration, "loopCalibration", id: calibration.id, chip: calibration.chip, board: calibration.board,
+      at: calibration.madeAt)
+  }
+
+  private func enter(
+    _ calibration: some Encodable, _ name: String, id: String, chip: String, board: String, at time: Double
+  ) throws {
     let document: String
     do {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       document = String(decoding: try encoder.encode(calibration), as: UTF8.self)
     } catch {
-      throw RecordsError(
-        .malformed, path: path, reason: "calibration \(calibration.id) cannot be written", underlying: error)
+      throw RecordsError(.malformed, path: path, reason: "calibration \(id) cannot be written", underlying: error)
     }
     try write { database in
-      try Self.enter(chip: calibration.chip, profile: nil, at: Date(), database)
+      try Self.enter(chip: chip, profile: nil, at: Date(), database)
       try database.execute(
-        sql: "INSERT OR REPLACE INTO readCalibration (id, chip, board, made, document) VALUES (?, ?, ?, ?, ?)",
-        arguments: [calibration.id, calibration.chip, calibration.board, calibration.madeAt, document])
+        sql: "INSERT OR REPLACE INTO \(name) (id, chip, board, made, document) VALUES (?, ?, ?, ?, ?)",
+        arguments: [id, chip, board, time, document])
     }
   }
 
@@ -325,16 +348,29 @@ public final class ChipLedger: Sendable {
   ///
   /// - Parameter board: only those made with the board of this serial number.
   public func readCalibrations(chip: String, board: String? = nil) throws -> [ReadCalibration] {
+    try calibrations("readCalibration", chip: chip, board: board)
+  }
+
+  /// Calibrations of the loop's gains with a chip, the newest first.
+  ///
+  /// - Parameter board: only those made with the board of this serial number.
+  public func loopCalibrations(chip: String, board: String? = nil) throws -> [LoopCalibration] {
+    try calibrations("loopCalibration", chip: chip, board: board)
+  }
+
+  private func calibrations<Calibration: Decodable>(
+    _ name: String, chip: String, board: String?
+  ) throws -> [Calibration] {
     let documents = try read {
       try String.fetchAll(
         $0,
         sql: """
-          SELECT document FROM readCalibration WHERE chip = ?1 AND (?2 IS NULL OR board = ?2) ORDER BY made DESC, id DESC
+          SELECT document FROM \(name) WHERE chip = ?1 AND (?2 IS NULL OR board = ?2) ORDER BY made DESC, id DESC
           """, arguments: [chip, board])
     }
     return try documents.map { document in
       do {
-        return try JSONDecoder().decode(ReadCalibration.self, from: Data(document.utf8))
+        return try JSONDecoder().decode(Calibration.self, from: Data(document.utf8))
       } catch {
         throw RecordsError(
           .malformed, path: path, reason: "holds a calibration of chip \(chip) that cannot be read", underlying: error)

@@ -1,4 +1,5 @@
 internal import Glibc
+public import RRAMBoard
 public import RRAMMapping
 public import RRAMModel
 public import RRAMProfiles
@@ -39,10 +40,12 @@ public struct RecipePlacement: Sendable {
   /// What was measured before is kept. Without traps in the profile's cells, and for pairs that are not sparse, nothing is moved.
   public static func screened(
     _ network: ScoreNetwork, on board: BoardDescription, window: ClosedRange<Siemens>, mapping: MappingOptions,
-    known: KnownCells, profile: ChipProfile, screening: Screening = Screening(), seed: UInt64 = 1
+    known: KnownCells, profile: ChipProfile, screening: Screening = Screening(), seed: UInt64 = 1,
+    amplifiers: LoopCalibration? = nil
   ) throws(MappingError) -> RecipePlacement {
     var known = known
-    var plan = try MappingPlan(network, on: board, window: window, options: mapping, known: known)
+    var plan = try MappingPlan(
+      network, on: board, window: window, options: mapping, known: known, amplifiers: amplifiers)
     guard mapping.pairs == .sparse, let law = profile.relaxation.components else {
       return RecipePlacement(plan, known: known)
     }
@@ -61,7 +64,8 @@ public struct RecipePlacement: Sendable {
           known.enter(noise: .microsiemens(power.squareRoot()), of: address)
         }
       }
-      let next = try MappingPlan(network, on: board, window: window, options: mapping, known: known)
+      let next = try MappingPlan(
+        network, on: board, window: window, options: mapping, known: known, amplifiers: amplifiers)
       if next == plan { break }
       plan = next
     }

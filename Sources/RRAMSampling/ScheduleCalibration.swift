@@ -58,6 +58,8 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
   public var board: String
   public var firmware: String
   public var protocolLevel: Int
+  /// The calibration of the loop's gains that was in force; nil: none.
+  public var loopCalibration: String?
   /// The program on the chip by its label, and the write counter of every macro.
   public var program: String
   public var macros: [ProgramRecord.Macro]
@@ -89,7 +91,8 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
   public var hostSeconds: Double
 
   enum CodingKeys: String, CodingKey {
-    case schema, id, madeUTC, chip, serial, board, firmware, protocolLevel, program, macros, model, modelSHA256, solver
+    case schema, id, madeUTC, chip, serial, board, firmware, protocolLevel, loopCalibration, program, macros, model
+    case modelSHA256, solver
     case scale, guidance, guidancePlay, target, readBack
     case age = "age_s"
     case ageByBoard
@@ -157,6 +160,7 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     self.board = info.board
     firmware = info.firmwareVersion
     protocolLevel = info.protocolLevel
+    loopCalibration = board.loopCalibration?.id
     program = record.label
     macros = record.macros
     model = goal.model.name
@@ -318,6 +322,10 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
       reason =
         "was read back before the last write: it is of program \(program.prefix(12))…, chip \(chip) carries "
         + "\(record.label.prefix(12))…"
+    } else if loopCalibration != board.loopCalibration?.id {
+      func name(_ id: String?) -> String { id.map { "calibration \($0)" } ?? "no calibration" }
+      reason =
+        "was fitted with \(name(loopCalibration)) of the loop's gains in force, now it is \(name(board.loopCalibration?.id))"
     }
     if let reason { throw SessionError(.otherCalibration, "calibration \(id) \(reason)") }
   }

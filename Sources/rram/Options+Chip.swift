@@ -37,6 +37,7 @@ extension ScoreModel {
   /// Where this model goes on a board, away from cells that are known to be bad.
   func plan(for board: Board, mapping: MappingOptions = MappingOptions(), known: KnownCells) throws -> MappingPlan {
     try MappingPlan(
-      network, on: board.boardDescription, window: board.limits.conductance, options: mapping, known: known)
+      network, on: board.boardDescription, window: board.limits.conductance, options: mapping, known: known,
+      amplifiers: board.loopCalibration)
   }
 }

@@ -76,19 +76,34 @@ extension Board {
       + (calibration.celsius.map { " at \($0.formatted(digits: 3)) °C" } ?? "")
   }
 
-  /// What speaks against the calibration in force: its age, or another temperature; nil if nothing does.
-  func calibrationDoubt(now: Date = Date()) async throws -> String? {
-    guard let calibration else { return nil }
-    let days = (now.timeIntervalSince1970 - calibration.madeAt) / 86_400
-    if days > Self.oldCalibrationDays {
-      return
-        "calibration \(calibration.id) of the read chain is \(Int(days)) days old (over \(Int(Self.oldCalibrationDays)))"
+  /// What speaks against the calibrations in force: their age, or another temperature.
+  func calibrationDoubts(now: Date = Date()) async throws -> [String] {
+    let inForce =
+      (calibration.map { [("\($0.id) of the read chain", $0.madeAt, $0.celsius)] } ?? [])
+      + (loopCalibration.map { [("\($0.id) of the loop", $0.madeAt, $0.celsius)] } ?? [])
+    var doubts =
+      staleLoopCalibration.map { stale in
+        [
+          "calibration \(stale.id) of the loop was made with "
+            + (stale.readCalibration.map { "calibration \($0)" } ?? "no calibration")
+            + " of the read chain in force and is not used: 'rram characterize loopGains' makes one that holds"
+        ]
+      } ?? []
+    var here: Double?
+    for (name, madeAt, celsius) in inForce {
+      let days = (now.timeIntervalSince1970 - madeAt) / 86_400
+      if days > Self.oldCalibrationDays {
+        doubts.append("calibration \(name) is \(Int(days)) days old (over \(Int(Self.oldCalibrationDays)))")
+        continue
+      }
+      guard let celsius, info.capabilities.contains(.rawConverters) else { continue }
+      if here == nil { here = try await readADC(.temperature, channel: 0).value }
+      guard let here, abs(here - celsius) > Self.calibrationSpan else { continue }
+      doubts.append(
+        "calibration \(name) was made at \(celsius.formatted(digits: 3)) °C, and the board shows \(here.formatted(digits: 3)) °C"
+      )
     }
-    guard let made = calibration.celsius, info.capabilities.contains(.rawConverters) else { return nil }
-    let here = try await readADC(.temperature, channel: 0).value
-    guard abs(here - made) > Self.calibrationSpan else { return nil }
-    return
-      "calibration \(calibration.id) of the read chain was made at \(made.formatted(digits: 3)) °C, and the board shows \(here.formatted(digits: 3)) °C"
+    return doubts
   }
 
   private static let oldCalibrationDays = 30.0

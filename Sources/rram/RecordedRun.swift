@@ -36,7 +36,7 @@ func withRecordedBoard<Result: CommandOutput & Sendable>(
     journal?.attach(record)
     do {
       try record.note(board)
-      if let doubt = try await board.calibrationDoubt(), !options.common.quiet { note("warning: \(doubt)") }
+      for doubt in try await board.calibrationDoubts() where !options.common.quiet { note("warning: \(doubt)") }
       let result = try await body(board, record)
       try record.finish(exitStatus: Int(result.exitStatus))
       return result
@@ -71,5 +71,7 @@ extension RunDirectory {
         address: info.address, serial: info.serial, name: info.board, firmware: info.firmwareVersion,
         protocolLevel: info.protocolLevel, emulated: info.isEmulated),
       chip: .init(id: info.chipID, profile: info.chipProfile), limits: board.limits)
+    if let calibration = board.calibration { try note(setting: "readCalibration", calibration.id) }
+    if let calibration = board.loopCalibration { try note(setting: "loopCalibration", calibration.id) }
   }
 }

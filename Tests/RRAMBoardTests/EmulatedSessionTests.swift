@@ -187,6 +187,38 @@ import Testing
     #expect(abs(raw[0] - 20e-6) <= bound)
   }
 
+  /// Calibrations of the loop: one of another board or shape is refused, one that was made with other corrections of the reads is not used.
+  @Test func aCalibrationOfTheLoopMustBelong() async throws {
+    let device = try emulated("ideal")
+    func open(_ change: @escaping @Sendable (inout LoopCalibration) -> Void) async throws -> (
+      used: String?, stale: String?
+    ) {
+      var configuration = BoardConfiguration()
+      configuration.loopCalibration = { info in
+        var calibration = LoopCalibration(
+          id: "L", chip: info.chipID, board: info.serial, madeAt: 0, celsius: 25, readCalibration: nil,
+          shape: MacroShape(rows: 64, columns: 64),
+          pairs: Array(repeating: Array(repeating: .init(gain: 1.01, standardError: 0, offset: 0), count: 32), count: 4)
+        )
+        change(&calibration)
+        return calibration
+      }
+      return try await withBoard(InMemoryLink(to: device), configuration: configuration) {
+        ($0.loopCalibration?.id, $0.staleLoopCalibration?.id)
+      }
+    }
+    #expect(try await open { _ in } == ("L", nil))
+    #expect(try await open { $0.readCalibration = "R" } == (nil, "L"))
+    for change: @Sendable (inout LoopCalibration) -> Void in [
+      { $0.pairs.removeLast() }, { $0.pairs[1][3]?.gain = 0 }, { $0.shape = MacroShape(rows: 32, columns: 64) },
+    ] {
+      let error = try await #require(throws: BoardError.self) { _ = try await open(change) }
+      #expect(error.message == "calibration L of the loop is not for 4 macros of 64×64")
+    }
+    let other = try await #require(throws: BoardError.self) { _ = try await open { $0.board = "X" } }
+    #expect(other.message.hasPrefix("calibration L of the loop is of chip "), "\(other.message)")
+  }
+
   @Test func aWholeMacroTakesAtMostThreeRequests() async throws {
     try await withBoard(InMemoryLink(to: try emulated("ideal"))) { board in
       let before = await board.statistics

@@ -348,8 +348,8 @@ struct EmulatedBoardTests {
     #expect(abs(low - 10e-6) < 0.2e-6 && abs(high - 50e-6) < 0.5e-6, "\(low) \(high)")
     #expect(abs(try await read(1, 15) - high) < 0.03e-6)
     #expect(abs(try await read(1, 16) - high) > 0)
-    let beyond = try await host.failure(.readADC(ReadADC(kind: .reference, channel: 3 * 128)))
-    #expect(beyond.detail == "channel 384 of 384: read_adc.channel")
+    let beyond = try await host.failure(.readADC(ReadADC(kind: .reference, channel: 5 * 3 * 128)))
+    #expect(beyond.detail == "channel 1920 of 1920: read_adc.channel")
     await host.board.close()
   }
 

@@ -1,3 +1,4 @@
+import RRAMBoard
 import RRAMMapping
 import RRAMModel
 import RRAMProfiles
@@ -81,6 +82,60 @@ import Testing
         #expect(max(plus, minus) <= Float(90e-6))
       }
       #expect((placement.targets.max() ?? 0) > 89e-6)
+    }
+  }
+
+  /// Amplifiers of 0.9 to 1.1 and offsets of some hundredths of a unit: what the loop makes of the targets is the network, whether the plan knew
+  /// of them or was trimmed for them later. A step of the gain is 15 Ω of some 30 kΩ.
+  @Test("what the loop's amplifiers add is taken into scales, biases and column gains")
+  func amplifiers() throws {
+    let board = try Self.board()
+    let loop = try #require(board.closedLoop)
+    let shape = board.macros.shape
+    var pairs: [[LoopCalibration.Pair?]] = []
+    for macro in 0..<board.macros.count {
+      var row: [LoopCalibration.Pair?] = []
+      for pair in 0..<shape.columns / 2 {
+        let gain: Double = 0.9 + 0.2 * Double((pair + macro) % 8) / 7
+        let offset: Double = 0.01 * Double(pair % 5 - 2)
+        row.append(.init(gain: gain, standardError: 0.001, offset: offset))
+      }
+      pairs.append(row)
+    }
+    let amplifiers = LoopCalibration(
+      id: "L", chip: "C", board: "B", madeAt: 0, celsius: nil, readCalibration: nil, shape: shape, pairs: pairs)
+    let plain = try MappingPlan(Self.network(), on: board, window: Self.window)
+    let knowing = try MappingPlan(Self.network(), on: board, window: Self.window, amplifiers: amplifiers)
+    var trimmed = plain
+    trimmed.trim(amplifiers, on: loop)
+    // Cells that are written already keep the bias they have.
+    for (plan, bound, keepsBias) in [(knowing, 1e-6, false), (trimmed, 1e-3, true)] {
+      for (layer, placement) in plan.layers.enumerated() {
+        let columns = placement.block.shape.columns
+        let weights = placement.weights(of: placement.targets)
+        for output in 0..<placement.outputs {
+          let column = placement.block.firstColumn + 2 * output
+          let pair = try #require(amplifiers.pair(macro: placement.block.macro, column: column))
+          let ohms = loop.columnGain(code: UInt32(placement.columnGainCodes[output])).rawValue * pair.gain
+          for input in 0...placement.inputs {
+            let isBias = input == placement.inputs
+            var value: Double = isBias ? pair.offset : 0
+            for row in placement.rows(of: input) {
+              let plus = row * columns + 2 * output
+              value += ohms * Double(placement.targets[plus] - placement.targets[plus + 1])
+            }
+            let place = output * (placement.inputs + 1) + input
+            let wanted = plain.layers[layer].ideal[place] + (isBias && keepsBias ? pair.offset : 0)
+            #expect(abs(value - wanted) < bound * placement.maximumWeight, "layer \(layer), output \(output)")
+            #expect(abs(weights[place] - value) < 1e-6)
+          }
+        }
+      }
+    }
+    var twice = knowing
+    twice.trim(amplifiers, on: loop)
+    for (after, before) in zip(twice.layers, knowing.layers) {
+      #expect(after.columnGainCodes == before.columnGainCodes)
     }
   }
 

@@ -92,7 +92,8 @@ import Testing
     let layer = LoopNetwork.Layer(
       inputs: 2, outputs: 2, weights: [1, 2, 0, -1, 4, 0], variances: [1, 1, 1, 1, 1, 1])
     var network = LoopNetwork(layers: [layer])
-    periphery.apply(to: &network)
+    let pairs = [[(macro: 0, pair: 0), (macro: 0, pair: 1)]]
+    periphery.apply(to: &network, amplifiers: pairs)
     let changed = network.layers[0]
     for row in 0..<2 {
       let gain = changed.weights[3 * row] / layer.weights[3 * row]
@@ -105,15 +106,19 @@ import Testing
     #expect(changed.weights[2] != changed.weights[5])
     // The same board again, and another one.
     var again = LoopNetwork(layers: [layer])
-    periphery.apply(to: &again)
+    periphery.apply(to: &again, amplifiers: pairs)
     #expect(again == network)
+    // An amplifier belongs to its pair of columns, not to its place in the network.
+    var exchanged = LoopNetwork(layers: [layer])
+    periphery.apply(to: &exchanged, amplifiers: [pairs[0].reversed()])
+    #expect(exchanged.layers[0].weights[0] / layer.weights[0] == changed.weights[3] / layer.weights[3])
     var other = LoopNetwork(layers: [layer])
     LoopPeriphery(
       try loop {
         $0.amplifierGain = 0.1
         $0.amplifierOffset = .millivolts(10)
       }, seed: 4
-    ).apply(to: &other)
+    ).apply(to: &other, amplifiers: pairs)
     #expect(other != network)
   }
 
@@ -151,12 +156,24 @@ import Testing
   @Test func columnsOfOneAmplifierReadAlike() throws {
     let board = try BoardDescription.named("multiplexed")
     let periphery = SensingPeriphery(board.sensing, seed: 7, macro: 0)
-    let seen = (0..<64).map { periphery.seen(volts: 0.5, column: $0) }
+    let seen = (0..<64).map { periphery.seen(volts: 0.5, column: $0, range: 1) }
     #expect(Set(seen).count == 8)
     #expect(seen[0] == seen[7] && seen[8] != seen[7])
     #expect(seen.allSatisfy { abs($0 - 0.5) < 0.003 })
     #expect(
-      SensingPeriphery(try BoardDescription.named("parallel").sensing, seed: 7, macro: 0).seen(volts: 0.5, column: 3)
-        == 0.5)
+      SensingPeriphery(try BoardDescription.named("parallel").sensing, seed: 7, macro: 0)
+        .seen(volts: 0.5, column: 3, range: 1) == 0.5)
+    // Ranges differ only by resistors of their own: 1 % here, 64 draws, σ within 3 standard errors of it.
+    #expect(periphery.seen(volts: 0.5, column: 3, range: 0) == seen[3])
+    var sensing = board.sensing
+    sensing.columnsPerAmplifier = 1
+    (sensing.imperfections.offset, sensing.imperfections.nonlinearity) = (.zero, 0)
+    (sensing.imperfections.gain, sensing.imperfections.rangeGain) = (0, 0.01)
+    let rough = SensingPeriphery(sensing, seed: 7, macro: 0)
+    let ratios = (0..<64).map {
+      rough.seen(volts: 0.5, column: $0, range: 0) / rough.seen(volts: 0.5, column: $0, range: 1) - 1
+    }
+    let deviation = (ratios.reduce(0) { $0 + $1 * $1 } / 64).squareRoot()
+    #expect(abs(deviation / 0.01 / 2.0.squareRoot() - 1) < 3 / 128.0.squareRoot(), "\(deviation)")
   }
 }

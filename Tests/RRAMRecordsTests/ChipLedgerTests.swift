@@ -111,6 +111,14 @@ import Testing
       try ledger.enter(calibration("other", at: 9, board: "A"))
       #expect(try ledger.readCalibrations(chip: "C1", board: "B").map(\.id) == ["new", "middle", "old"])
       #expect(try ledger.readCalibrations(chip: "C1").first == calibration("other", at: 9, board: "A"))
+      let pair = LoopCalibration.Pair(gain: 1.01, standardError: 0.001, offset: -0.002)
+      let loop = LoopCalibration(
+        id: "loop", chip: "C1", board: "B", madeAt: 4, celsius: nil, readCalibration: "new",
+        shape: MacroShape(rows: 1, columns: 4), pairs: [[pair, nil]])
+      try ledger.enter(loop)
+      #expect(try ledger.loopCalibrations(chip: "C1", board: "B") == [loop])
+      #expect(try ledger.loopCalibrations(chip: "C1", board: "A").isEmpty)
+      #expect(loop.fits(macros: 1, shape: loop.shape) && !loop.fits(macros: 2, shape: loop.shape))
     }
   }
 
@@ -125,8 +133,8 @@ import Testing
       try DatabaseQueue(path: home.root.appending(path: "ledger.sqlite").path).write {
         try $0.execute(
           sql: """
-            DELETE FROM grdb_migrations WHERE identifier = '2';
-            DROP TABLE exclusion; DROP TABLE readCalibration; ALTER TABLE chip DROP COLUMN lifetimePulses;
+            DELETE FROM grdb_migrations WHERE identifier <> '1';
+            DROP TABLE exclusion; DROP TABLE readCalibration; DROP TABLE loopCalibration; ALTER TABLE chip DROP COLUMN lifetimePulses;
             """)
       }
       let ledger = try ChipLedger(home: home)

@@ -244,6 +244,7 @@ import Testing
       "column-currents",
       ok(ColumnCurrents(firstIndex: 2, currents: (0..<6).map { Float(1e-6 * Double($0 - 3)) }, saturated: 0))
     ),
+    ("column-currents-ranges", ok(ColumnCurrents(firstIndex: 0, currents: [1e-6, 2e-5, 0], ranges: [3, 1, 3]))),
     ("configure-loop", ok(ConfigureLoopResult())),
     ("upload-schedule", ok(UploadScheduleResult(received: 12))),
     (

@@ -232,6 +232,8 @@ def responses():
         first_index=7, count=2, x=words([5, 6, 7, 8]), over_range=bytes([0b100000, 0]), preset_ns=1_000, loop_ns=40_000,
         conversion_ns=2_000, start=words([65535, 32768, 0, 1])))
     yield "set-trigger", 0, s.Response(**head, status=s.OK, set_trigger=s.SetTriggerResult())
+    yield "column-currents-ranges", 0, s.Response(**head, status=s.OK, column_currents=s.ColumnCurrents(
+        first_index=0, count=3, currents=floats([1e-6, 2e-5, 0]), ranges=bytes([3, 1, 3])))
 
 
 def events():

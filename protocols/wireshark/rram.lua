@@ -67,6 +67,7 @@ local messages = {
     [2] = { name = "count", kind = "uint32" },
     [3] = { name = "currents", kind = "bytes" },
     [4] = { name = "saturated", kind = "uint32" },
+    [5] = { name = "ranges", kind = "bytes" },
   } },
   Conductances = { filter = "conductances", fields = {
     [1] = { name = "first_index", kind = "uint32" },

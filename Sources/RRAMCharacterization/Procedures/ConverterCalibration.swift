@@ -8,8 +8,8 @@ internal import RRAMWire
 
 /// Known inputs through the amplifier of every column: its gain and offset, and what is left of a straight line.
 ///
-/// An open input and the board's reference resistors are read; what the resistors are worth is the board's description with its
-/// tolerance, or what an instrument measured.
+/// An open input and the board's reference resistors are read, in the range of reads and in every other one as far as it carries them; what the
+/// resistors are worth is the board's description with its tolerance, or what an instrument measured.
 public struct ConverterCalibration: PlanStep {
   public static let name = "converters"
   public static let title = "Converters and amplifiers"
@@ -65,12 +65,28 @@ public struct ConverterCalibration: PlanStep {
   }
 
   public func cost(at site: Site) -> Cost {
-    let inputs = (site.board.boardDescription.sensing.references?.resistors.count ?? 0) + 1
+    let resistors = site.board.boardDescription.sensing.references?.resistors.count ?? 0
+    let inputs = site.board.boardDescription.sensing.ranges.indices.reduce(resistors + 1) {
+      $0 + Self.inputs(ofRange: $1, at: site).count
+    }
     let reads = inputs * site.block.shape.columns * averages
     return Cost(reads: reads, chipSeconds: Double(reads) * (site.readSeconds + site.board.info.busRoundTrip.seconds))
   }
 
   public func check(at site: Site) throws {}
+
+  /// The known inputs that a range carries at the read voltage, the open one included.
+  private static func inputs(ofRange range: Int, at site: Site) -> [Int] {
+    let sensing = site.board.boardDescription.sensing
+    let voltage = site.board.defaultReadBias().bitLine
+    let highest = sensing.converter.reachable.upperBound.rawValue * 0.98
+    let resistors = sensing.references?.resistors ?? []
+    return [0]
+      + resistors.indices.filter {
+        voltage.rawValue / resistors[$0].rawValue * sensing.ranges[range].rawValue <= highest
+      }
+      .map { $0 + 1 }
+  }
 
   public func measure(at site: Site) async throws -> Measurement {
     var measurement = Measurement()
@@ -96,10 +112,25 @@ public struct ConverterCalibration: PlanStep {
           answer.dropFirst(references.resistors.count).compactMap { Unicode.Scalar(UInt32($0)) }))
     }
     var shown: [Double] = []
+    let ranges = site.board.boardDescription.sensing.ranges
+    let parts = ranges.count + 1
     for number in 0...references.resistors.count {
       shown += try await site.reference(number, averages: averages)
-      site.progress(number + 1, references.resistors.count + 1)
     }
+    site.progress(1, parts)
+    // (range, input, column), NaN for what a range does not carry.
+    var inRanges = [Double](repeating: .nan, count: ranges.count * shown.count)
+    for range in ranges.indices {
+      for number in Self.inputs(ofRange: range, at: site) {
+        let row = try await site.reference(number, range: range, averages: averages)
+        let first = (range * (references.resistors.count + 1) + number) * site.block.shape.columns
+        inRanges.replaceSubrange(first..<first + row.count, with: row)
+      }
+      site.progress(2 + range, parts)
+    }
+    measurement.add(ranges.map(\.rawValue), as: "range_Ohm")
+    measurement.add(
+      inRanges, shape: [ranges.count * (values.count + 1), site.block.shape.columns], as: "rangeShown_S")
     measurement.add([0] + values.map { 1 / $0.rawValue }, as: "input_S")
     measurement.add(shown, shape: [values.count + 1, site.block.shape.columns], as: "shown_S")
     measurement.add([tolerance], as: "tolerance")
@@ -111,12 +142,27 @@ public struct ConverterCalibration: PlanStep {
   ///
   /// An open input is 0 S exactly, so it gives the offset by itself; the gain is the mean over the resistors, each of which is known to its
   /// tolerance only.
-  static func lines(_ measurement: Measurement) throws -> [(gain: Double, offset: Double, rest: Double)] {
-    let inputs = try measurement.values("input_S").dropFirst()
-    let shown = try measurement.rows("shown_S")
-    return (0..<(shown.first?.count ?? 0)).map { column in
+  typealias Line = (gain: Double, offset: Double, rest: Double)
+
+  static func lines(_ measurement: Measurement) throws -> [Line] {
+    try lines(measurement.values("input_S"), measurement.rows("shown_S"))
+  }
+
+  /// The same in every range; in one that carries none of the resistors, or that the board does not know, nil.
+  static func rangeLines(_ measurement: Measurement) throws -> [[Line]?] {
+    guard let ranges = try measurement.optionalValues("range_Ohm") else { return [] }
+    let inputs = try measurement.values("input_S")
+    let shown = try measurement.rows("rangeShown_S")
+    return ranges.indices.map { range in
+      let lines = lines(inputs, Array(shown[range * inputs.count..<(range + 1) * inputs.count]))
+      return lines.allSatisfy { $0.gain.isFinite } ? lines : nil
+    }
+  }
+
+  private static func lines(_ inputs: [Double], _ shown: [[Double]]) -> [Line] {
+    (0..<(shown.first?.count ?? 0)).map { column in
       let offset = shown[0][column]
-      let gains = zip(inputs, shown.dropFirst()).map { ($1[column] - offset) / $0 }
+      let gains = zip(inputs, shown).dropFirst().map { ($1[column] - offset) / $0 }.filter(\.isFinite)
       let gain = mean(gains)
       return (gain, offset, mean(gains.map { abs($0 / gain - 1) }))
     }
@@ -140,6 +186,17 @@ public struct ConverterCalibration: PlanStep {
       offsetSiemens: earlier?.offsetSiemens ?? none)
     calibration.gain[macro] = lines.map(\.gain)
     calibration.offsetSiemens[macro] = lines.map(\.offset)
+    let ranges = try rangeLines(measurement)
+    if ranges.contains(where: { $0 != nil }) {
+      calibration.ranges = ranges.enumerated().map { range, own in
+        var line =
+          earlier?.ranges?[range] ?? .init(gain: none.map { $0.map { _ in 1 } }, offsetSiemens: none)
+        // A range that carries none of the resistors has at least the amplifier's own gain.
+        line.gain[macro] = (own ?? lines).map(\.gain)
+        line.offsetSiemens[macro] = own?.map(\.offset) ?? none[macro]
+        return line
+      }
+    }
     guard calibration.fits(macros: macros.count, shape: macros.shape) else {
       throw CharacterizationError(
         .instrument,
@@ -165,6 +222,14 @@ public struct ConverterCalibration: PlanStep {
       var estimate = $0
       if estimate.low != nil { estimate.method = "bootstrap over columns" }
       return estimate
+    }
+    for (ohms, own) in zip(try measurement.optionalValues("range_Ohm") ?? [], try rangeLines(measurement)) {
+      guard let own else { continue }
+      let ratios = zip(own, lines).map { ($0.gain / $1.gain - 1) * 100 }
+      var estimate = Bootstrap.estimate(
+        "gain of range \(text(ohms / 1e3)) kΩ against that of reads, σ", of: ratios, unit: "%", deviation)
+      if estimate.low != nil { estimate.method = "bootstrap over columns" }
+      findings.estimates.append(estimate)
     }
     findings.remarks = [
       "Inputs: open, \(resistors.joined(separator: ", ")) "

@@ -9,6 +9,7 @@ final class MatrixProductOperation: Operation {
   private(set) var account: OperationAccount
   private var currents: [Float] = []
   private var saturated: [Bool] = []
+  private var ranges: [UInt8] = []
   private var sent = 0
 
   init(_ request: MatrixProduct, _ chip: Chip, frameBytes: Int) throws(RequestFailure) {
@@ -30,7 +31,7 @@ final class MatrixProductOperation: Operation {
       throw RequestFailure(.badArgument, "\(request.averages) averages, 1 to 4096: matrix_product.averages")
     }
     self.request = request
-    columnsPerFrame = frameBytes / 4
+    columnsPerFrame = frameBytes / 5
     account = OperationAccount(total: block.shape.columns)
   }
 
@@ -38,7 +39,7 @@ final class MatrixProductOperation: Operation {
 
   func step(_ chip: Chip) throws(RequestFailure) -> OperationStep {
     if currents.isEmpty {
-      (currents, saturated) = try chip.columnCurrents(
+      (currents, saturated, ranges) = try chip.columnCurrents(
         block, inputs: request.inputs.map(Double.init), wordLine: request.wordLine.rawValue,
         averages: request.averages)
       account.finished = currents.count
@@ -49,7 +50,7 @@ final class MatrixProductOperation: Operation {
     let body = ResponseBody.columnCurrents(
       ColumnCurrents(
         firstIndex: range.lowerBound, currents: Array(currents[range]),
-        saturated: saturated[range].count { $0 }))
+        saturated: saturated[range].count { $0 }, ranges: ranges.isEmpty ? [] : Array(ranges[range])))
     return sent == currents.count ? .finished(body) : .part(body)
   }
 }

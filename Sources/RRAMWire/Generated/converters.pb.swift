@@ -92,9 +92,10 @@ nonisolated enum Rram_Board_V1_AdcKind: SwiftProtobuf.Enum, Swift.CaseIterable {
   case integratorAdc // = 2
   case temperatureAdc // = 3
 
-  /// The amplifier of a column with a known input instead of the column, at the board's read voltage and in the range that ReadCells
-  /// uses. channel = (reference * macros + macro) * columns + column; reference 0: open input, k: the k-th reference resistor of the
-  /// board's description.
+  /// The amplifier of a column with a known input instead of the column, at the board's read voltage.
+  /// channel = ((range * references + reference) * macros + macro) * columns + column with references = 1 + reference resistors.
+  /// reference 0: open input, k: the k-th reference resistor of the board's description. range 0: the one that ReadCells uses, k: the k-th of
+  /// the description's sensing.ranges; a board that knows range 0 alone answers BAD_ARGUMENT to others.
   case referenceAdc // = 4
   case UNRECOGNIZED(Int)
 
@@ -238,6 +239,10 @@ nonisolated struct Rram_Board_V1_ColumnCurrents: Sendable {
   var currents: Data = Data()
 
   var saturated: UInt32 = 0
+
+  /// uint8 a column: place in the description's sensing.ranges of the transimpedance that the column was converted with. Empty: the ranges of
+  /// a column have one gain and offset.
+  var ranges: Data = Data()
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -452,7 +457,7 @@ nonisolated extension Rram_Board_V1_MatrixProduct: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Rram_Board_V1_ColumnCurrents: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ColumnCurrents"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_index\0\u{1}count\0\u{1}currents\0\u{1}saturated\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}first_index\0\u{1}count\0\u{1}currents\0\u{1}saturated\0\u{1}ranges\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -464,6 +469,7 @@ nonisolated extension Rram_Board_V1_ColumnCurrents: SwiftProtobuf.Message, Swift
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.currents) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.saturated) }()
+      case 5: try { try decoder.decodeSingularBytesField(value: &self.ranges) }()
       default: break
       }
     }
@@ -482,6 +488,9 @@ nonisolated extension Rram_Board_V1_ColumnCurrents: SwiftProtobuf.Message, Swift
     if self.saturated != 0 {
       try visitor.visitSingularUInt32Field(value: self.saturated, fieldNumber: 4)
     }
+    if !self.ranges.isEmpty {
+      try visitor.visitSingularBytesField(value: self.ranges, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -490,6 +499,7 @@ nonisolated extension Rram_Board_V1_ColumnCurrents: SwiftProtobuf.Message, Swift
     if lhs.count != rhs.count {return false}
     if lhs.currents != rhs.currents {return false}
     if lhs.saturated != rhs.saturated {return false}
+    if lhs.ranges != rhs.ranges {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -30,11 +30,15 @@ public struct ColumnCurrents: WireResponse, Hashable {
   public var currents: [Float]
   /// Conversions that hit the end of the converter's range, in this part.
   public var saturated: Int
+  /// Place in the description's sensing.ranges of the transimpedance that each column was converted with; empty if all have one gain and
+  /// offset, or the board does not say.
+  public var ranges: [UInt8]
 
-  public init(firstIndex: Int, currents: [Float], saturated: Int = 0) {
+  public init(firstIndex: Int, currents: [Float], saturated: Int = 0, ranges: [UInt8] = []) {
     self.firstIndex = firstIndex
     self.currents = currents
     self.saturated = saturated
+    self.ranges = ranges
   }
 
   public init?(_ body: ResponseBody) {
@@ -80,6 +84,7 @@ extension ColumnCurrents {
     firstIndex = Int(message.firstIndex)
     currents = try unpack(message.currents, count: Int(message.count), "column_currents.currents")
     saturated = Int(message.saturated)
+    ranges = try unpackOptional(message.ranges, count: currents.count, "column_currents.ranges")
   }
 
   func message() throws(WireError) -> Rram_Board_V1_ColumnCurrents {
@@ -88,6 +93,8 @@ extension ColumnCurrents {
     message.count = try wire32(currents.count, "column_currents.count")
     message.currents = pack(currents)
     message.saturated = try wire32(saturated, "column_currents.saturated")
+    try check(ranges, count: currents.count, orEmpty: true, "column_currents.ranges")
+    message.ranges = pack(ranges)
     return message
   }
 }

@@ -19,15 +19,19 @@ public struct ReadADC: WireRequest {
     self.channel = channel
   }
 
-  /// The amplifier of a column with a known input at the board's read voltage, in the range of ``ReadCells``.
+  /// The amplifier of a column with a known input at the board's read voltage.
   ///
   /// - Parameters:
   ///   - number: 0 for an open input, k for the k-th reference resistor of the board's description.
   ///   - macros: how many the board has, all of this shape.
+  ///   - range: which of how many ranges of the board's description, and how many known inputs it has, the open one included; nil: the range
+  ///     of ``ReadCells``.
   public static func reference(
-    _ number: Int, macro: Int, column: Int, of macros: (count: Int, shape: MacroShape)
+    _ number: Int, macro: Int, column: Int, of macros: (count: Int, shape: MacroShape),
+    range: (index: Int, inputs: Int)? = nil
   ) -> ReadADC {
-    ReadADC(kind: .reference, channel: (number * macros.count + macro) * macros.shape.columns + column)
+    let input = (range.map { (1 + $0.index) * $0.inputs } ?? 0) + number
+    return ReadADC(kind: .reference, channel: (input * macros.count + macro) * macros.shape.columns + column)
   }
 
   public var body: RequestBody { .readADC(self) }

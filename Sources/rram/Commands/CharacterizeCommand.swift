@@ -211,23 +211,34 @@ struct CharacterizeCommand: AsyncParsableCommand {
     }
   }
 
-  /// Enters the calibration that the plan made of the read chain: it holds from the next session on.
+  /// Enters the calibrations that the plan made: they hold from the next session on.
   private func keepCalibration(
     of plan: CharacterizationPlan, macro: Int, _ board: Board, in record: RunDirectory
   ) throws {
     // A finished run that is resumed has made its calibration.
-    guard record.currentManifest.settings["calibrationMade"] == nil else { return }
-    for (index, step) in plan.steps.enumerated() where step is ConverterCalibration {
-      let file = record.file((index < 9 ? "0" : "") + "\(index + 1)-\(ConverterCalibration.name).npz").path
+    let settings = record.currentManifest.settings
+    for (index, step) in plan.steps.enumerated() {
+      let file = record.file((index < 9 ? "0" : "") + "\(index + 1)-\(type(of: step).name).npz").path
       guard FileManager.default.fileExists(atPath: file) else { continue }
       let now = Date()
-      let calibration = try ConverterCalibration.calibration(
-        from: RRAMCharacterization.Measurement(file: file), macro: macro, board: board,
-        id:
-          "\(now.formatted(.iso8601.dateSeparator(.omitted).timeSeparator(.omitted)))-\(record.folder.lastPathComponent)",
-        at: now.timeIntervalSince1970, before: board.calibration)
-      try ChipLedger(home: RecordsHome()).enter(calibration)
-      try record.note(setting: "calibrationMade", calibration.id)
+      let id =
+        "\(now.formatted(.iso8601.dateSeparator(.omitted).timeSeparator(.omitted)))-\(record.folder.lastPathComponent)"
+      let ledger = try ChipLedger(home: RecordsHome())
+      switch step {
+      case is ConverterCalibration where settings["calibrationMade"] == nil:
+        let calibration = try ConverterCalibration.calibration(
+          from: RRAMCharacterization.Measurement(file: file), macro: macro, board: board, id: id,
+          at: now.timeIntervalSince1970, before: board.calibration)
+        try ledger.enter(calibration)
+        try record.note(setting: "calibrationMade", calibration.id)
+      case is LoopGains where settings["loopCalibrationMade"] == nil:
+        let calibration = try LoopGains.calibration(
+          from: RRAMCharacterization.Measurement(file: file), board: board, id: id, at: now.timeIntervalSince1970,
+          before: board.loopCalibration)
+        try ledger.enter(calibration)
+        try record.note(setting: "loopCalibrationMade", calibration.id)
+      default: break
+      }
     }
   }
 

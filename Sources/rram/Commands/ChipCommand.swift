@@ -257,6 +257,8 @@ private struct ChipOutput: CommandOutput {
   var exclusions: [ChipLedger.Exclusion]
   /// Ids of the calibrations of the read chain, the newest first.
   var calibrations: [String]
+  /// Those of the loop's gains.
+  var loopCalibrations: [String]
 
   init(_ chip: ChipLedger.Chip, _ ledger: ChipLedger) throws {
     self.chip = chip
@@ -275,6 +277,7 @@ private struct ChipOutput: CommandOutput {
     badCells = try KnownCells.load(chip: chip.id, home: RecordsHome()).failures
     exclusions = try ledger.exclusions(chip: chip.id)
     calibrations = try ledger.readCalibrations(chip: chip.id).map(\.id)
+    loopCalibrations = try ledger.loopCalibrations(chip: chip.id).map(\.id)
   }
 
   var text: String {
@@ -287,6 +290,9 @@ private struct ChipOutput: CommandOutput {
     if let limit = chip.lifetimePulses { lines.append("a cell may get \(limit) SET and RESET pulses in its life") }
     if let newest = calibrations.first {
       lines.append("\(calibrations.count) calibrations of the read chain, the newest \(newest)")
+    }
+    if let newest = loopCalibrations.first {
+      lines.append("\(loopCalibrations.count) calibrations of the loop's gains, the newest \(newest)")
     }
     for (note, group) in Dictionary(grouping: exclusions, by: \.note).sorted(by: { $0.key < $1.key }) {
       lines.append(

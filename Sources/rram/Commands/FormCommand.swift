@@ -98,7 +98,7 @@ struct FormCommand: AsyncParsableCommand {
     let placements = try RecipePlacement.mappings(on: board.boardDescription).map { mapping in
       try RecipePlacement.screened(
         model.network, on: board.boardDescription, window: board.limits.conductance, mapping: mapping, known: known,
-        profile: profile)
+        profile: profile, amplifiers: board.loopCalibration)
     }
     return try QualityRecipe(
       goal, model: model, placements: placements, board: board.boardDescription, profile: profile,

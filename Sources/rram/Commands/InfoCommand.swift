@@ -90,12 +90,16 @@ struct InfoOutput: CommandOutput {
   var reads: Int
   var badFrames: Int
   var watchdogTrips: Int
+  /// Against what reads hold, and the calibration of the loop's gains in force.
+  var absoluteScale: String
+  var loopCalibration: String?
 
   enum CodingKeys: String, CodingKey {
     case address, serial, board, summary, firmware, protocolLevel, firmwareLevels, emulated, chip, chipProfile
     case capabilities, macroCount, rows, columns, closedLoop
     case unitVoltage = "unitVoltage_V"
-    case energised, lastSafeCause, limits, macros, pulses, reads, badFrames, watchdogTrips
+    case energised, lastSafeCause, limits, macros, pulses, reads, badFrames, watchdogTrips, absoluteScale,
+      loopCalibration
   }
 
   init(board: Board, heartbeat: HeartbeatResult, labels: [MacroLabel], counters: Counters) {
@@ -139,6 +143,8 @@ struct InfoOutput: CommandOutput {
     reads = counters.reads
     badFrames = counters.badFrames
     watchdogTrips = counters.watchdogTrips
+    absoluteScale = board.absoluteScale
+    loopCalibration = board.loopCalibration?.id
   }
 
   var text: String {
@@ -163,6 +169,8 @@ struct InfoOutput: CommandOutput {
             + "\(limits.conductance[0].formatted(digits: 4))–\(limits.conductance[1].formatted(digits: 4)) µS",
       ],
     ]
+    rows.append(["scale", absoluteScale])
+    if let loopCalibration { rows.append(["loop's gains", "calibration \(loopCalibration)"]) }
     for macro in macros {
       rows.append([
         "macro \(macro.macro)",

@@ -1,0 +1,533 @@
+public import RRAMBoard
+internal import RRAMFiles
+internal import RRAMProfiles
+internal import RRAMRecords
+internal import RRAMUnits
+internal import RRAMWire
+
+/// What the amplifiers of the closed loop make of the conductances that reads show, for every pair of columns with formed cells.
+///
+/// At the loop's operating point, word lines, row voltage and transimpedance: rows are driven with one unit, once in a matrix product, whose
+/// currents the read chain shows, and once in the loop, where the pair is one of the two last outputs and its integrator adds it up. Slope and
+/// offset of the second over the first are gain and offset of inference against those of read-back.
+///
+/// What is common to all pairs, multipliers and integrators behind the last layer, is taken off: the output of a first layer is balanced
+/// against its embedding's converter, whose volts are known, through one and the same pair behind it.
+public struct LoopGains: PlanStep {
+  public static let name = "loopGains"
+  public static let title = "Gains of the loop"
+  public static let wears = false
+  static let settings: [Setting<Self>] = [
+    .whole("passes", \.passes, in: 2...1000, "times that everything is measured, one after the other"),
+    .whole("samples", \.samples, in: 1...4096, "runs of the loop averaged for one value"),
+    .whole("averages", \.averages, in: 1...4096, "conversions averaged per column of a product"),
+  ]
+
+  /// Times that everything is measured, one after the other: their scatter gives the standard errors.
+  public var passes = 8
+  /// Runs of the loop averaged for one value.
+  public var samples = 64
+  /// Conversions averaged per column of a product.
+  public var averages = 16
+
+  public init() {}
+
+  /// Network output that the rows of a pattern add up to at most, units: half of what a rail of 50 behind an amplifier of 5 permits.
+  private static let highest = 6.0
+  /// The least span of outputs that tells a gain, units.
+  private static let leastSpan = 0.2
+  /// Pairs of the first layer that are balanced against the embedding, per axis.
+  private static let balanced = 8
+  /// Embedding at which the first layer's output is when nothing drives it, units.
+  private static let rest = 1.0
+  private static let ticks = 40
+  /// Above the ids that sampling sessions use.
+  private static let schedule: UInt32 = 1 << 29
+
+  public func obstacle(at site: Site) -> String? {
+    guard let loop = site.board.boardDescription.closedLoop,
+      site.board.info.capabilities.isSuperset(of: [.closedLoop, .matrixProduct])
+    else { return "the board has no closed loop beside matrix products" }
+    return loop.rowRouting == .any ? nil : "the board's rows have fixed sources: none can be driven alone"
+  }
+
+  public func cost(at site: Site) -> Cost {
+    guard let loop = site.board.boardDescription.closedLoop else { return Cost() }
+    let shape = site.block.shape
+    let blocks = (loop.layerMacros.count + loop.secondLayerMacros.count) * (shape.columns / 4)
+    let patterns = passes * blocks * 5
+    let trip = site.board.info.busRoundTrip.seconds
+    let run = loop.runTime.seconds + loop.presetTime.seconds + loop.readOutTime.seconds
+    return Cost(
+      reads: patterns * 4 * averages + loop.layerMacros.count * shape.rows * shape.columns,
+      chipSeconds: Double(patterns) * (Double(samples) * run + Double(averages) * site.readSeconds + 4 * trip))
+  }
+
+  public func check(at site: Site) throws {
+    guard let loop = site.board.boardDescription.closedLoop else { return }
+    try site.board.check.check(
+      product(
+        CellBlock(macro: site.block.macro, shape: site.block.shape), Array(0..<site.block.shape.rows), loop))
+  }
+
+  // MARK: Measuring
+
+  /// One pair of columns in a block of two.
+  private struct Pair {
+    var macro: Int
+    var pair: Int
+    /// 0: it is x, 1: it is y.
+    var axis: Int
+  }
+
+  /// Two pairs of columns that are the outputs of a last layer, and the rows that are driven together.
+  private struct Outputs {
+    var layer: Int
+    var block: CellBlock
+    /// By output, then row: what one unit on the row gives by the reads, units.
+    var weights: [[Double]]
+    var patterns: [[Int]]
+  }
+
+  private func product(_ block: CellBlock, _ rows: [Int], _ loop: BoardDescription.ClosedLoop) -> MatrixProduct {
+    var inputs = [Float](repeating: 0, count: block.shape.rows)
+    for row in rows { inputs[row] = Float(loop.unitVoltage.rawValue) }
+    return MatrixProduct(block: block, inputs: inputs, wordLine: loop.wordLine, averages: averages)
+  }
+
+  /// The loop as one measurement needs it.
+  private struct Setup {
+    let loop: BoardDescription.ClosedLoop
+    let gainCode: UInt16
+    let ohms: Double
+    let tick: Duration
+    /// b·τ·(gain of the output amplifier): units of x per unit of the network's output.
+    let path: Double
+    let bCode: UInt16
+
+    init(_ loop: BoardDescription.ClosedLoop, window: ClosedRange<Siemens>, highest: Double) throws {
+      self.loop = loop
+      // Two units over the window: where trained networks lie.
+      let wanted = Ohms(2 / (window.upperBound - window.lowerBound).rawValue)
+      let last = UInt32((1 << loop.columnGainBits) - 1)
+      let code = min(loop.columnGainCode(nearest: wanted) ?? (wanted > loop.columnGain.upperBound ? last : 0), last)
+      gainCode = UInt16(code)
+      ohms = loop.columnGain(code: code).rawValue
+      let nanoseconds = (loop.runTime.seconds / Double(LoopGains.ticks) * 1e9).rounded()
+      tick = min(max(.nanoseconds(Int(nanoseconds)), loop.tick.lowerBound), loop.tick.upperBound)
+      let tau = tick.seconds * Double(LoopGains.ticks) / loop.runTime.seconds
+      // Two thirds of the integrators' rail at the largest output.
+      let b = 2 / 3.0 * (loop.integratorRail / loop.unitVoltage) / (highest * loop.outputAmplifier * tau)
+      guard let code = loop.coefficient.code(nearest: b * loop.coefficientUnit) else {
+        throw CharacterizationError(.place, "the coefficient b of \(b) is beyond its converter")
+      }
+      bCode = UInt16(code.rawValue)
+      path = (loop.coefficient.volts(code) / loop.coefficientUnit) * tau * loop.outputAmplifier
+    }
+
+    /// Codes of a schedule of constants: b and the embedding's first channel, all else 0.
+    func schedule(isOpen: Bool, embedding: DACCode? = nil) -> LoopSchedule {
+      func zero(_ converter: BoardDescription.Converter) -> UInt16 {
+        UInt16(converter.code(nearest: .zero)?.rawValue ?? 0)
+      }
+      var codes = [zero(loop.coefficient), isOpen ? bCode : zero(loop.coefficient)]
+      codes += [UInt16](repeating: zero(loop.embedding), count: loop.embeddingChannels)
+      if let embedding { codes[2] = UInt16(embedding.rawValue) }
+      if let offset = loop.offset { codes += [zero(offset), zero(offset)] }
+      if !loop.secondLayerMacros.isEmpty {
+        codes += [zero(loop.coefficient)]
+        codes += [UInt16](repeating: zero(loop.embedding), count: loop.embeddingChannels)
+      }
+      return LoopSchedule(
+        id: LoopGains.schedule, tick: tick, ticks: LoopGains.ticks,
+        codes: (0..<LoopGains.ticks).flatMap { _ in codes })
+    }
+
+    /// A layer with rows that one unit drives, or that the layer before it drives, and the others grounded.
+    func layer(_ block: CellBlock, driven rows: [Int], by source: LoopRow.Source = .bias) -> LoopLayer {
+      var drives = [LoopRow](repeating: LoopRow(.ground), count: block.shape.rows)
+      for row in rows { drives[row] = LoopRow(source) }
+      return LoopLayer(
+        block: block, columnGain: [UInt16](repeating: gainCode, count: block.shape.columns / 2), rows: drives)
+    }
+
+  }
+
+  /// Where the integrators end from 0, units, mean over the runs.
+  private func run(_ setup: Setup, on board: Board) async throws -> [Double] {
+    let zero = UInt16(setup.loop.preset.code(nearest: .zero)?.rawValue ?? 0)
+    var sums = [0.0, 0.0]
+    for try await batch in board.runLoop(
+      LoopRun(scheduleID: Self.schedule, preset: [UInt16](repeating: zero, count: 2 * samples), seed: 0))
+    {
+      guard batch.overRange.allSatisfy(\.isEmpty) else {
+        throw CharacterizationError(.instrument, "the loop is driven beyond a rail where it should not be")
+      }
+      for (index, code) in batch.x.enumerated() {
+        sums[index % 2] += setup.loop.readOut.volts(DACCode(rawValue: UInt32(code))) / setup.loop.unitVoltage
+      }
+    }
+    return sums.map { $0 / Double(samples) }
+  }
+
+  public func measure(at site: Site) async throws -> Measurement {
+    guard let loop = site.board.boardDescription.closedLoop else { return Measurement() }
+    let board = site.board
+    let setup = try Setup(loop, window: board.limits.conductance, highest: Self.highest)
+    let shape = site.block.shape
+    // A second network's macros are reached beside the first one only: they are left out.
+    var outputs: [Outputs] = []
+    // A layer of one output with no row driven, for the places before the one that is measured; a board runs on formed cells only.
+    var idle: [LoopLayer] = []
+    for (layer, macro) in loop.layerMacros.enumerated() {
+      let whole = CellBlock(macro: macro, shape: shape)
+      let (read, formed) = try await site.readings(CellSelection(block: whole))
+      let first = formed.isEmpty ? 0 : formed.firstIndex(of: true) ?? 0
+      idle.append(
+        setup.layer(
+          CellBlock(
+            macro: macro, firstRow: min(first / shape.columns, shape.rows - 2),
+            firstColumn: first % shape.columns / 2 * 2, shape: MacroShape(rows: 2, columns: 2)), driven: []))
+      for column in stride(from: 0, to: shape.columns - 3, by: 4) {
+        let block = CellBlock(
+          macro: macro, firstColumn: column, shape: MacroShape(rows: shape.rows, columns: 4))
+        let weights = (0..<2).map { output in
+          (0..<shape.rows).map { row -> Double in
+            let plus = row * shape.columns + column + 2 * output
+            guard formed.isEmpty || formed[plus] || formed[plus + 1] else { return 0 }
+            let difference = setup.ohms * Double(read[plus] - read[plus + 1])
+            return difference.isFinite ? difference : 0
+          }
+        }
+        var patterns: [[Int]] = [[]]
+        for axis in 0..<2 {
+          for sign in [1.0, -1.0] {
+            let rows = Self.pattern(weights, axis: axis, sign: sign, highest: Self.highest)
+            if !rows.isEmpty, !patterns.contains(rows) { patterns.append(rows) }
+          }
+        }
+        if patterns.count > 1 {
+          outputs.append(Outputs(layer: layer, block: block, weights: weights, patterns: patterns))
+        }
+      }
+    }
+    guard !outputs.isEmpty else {
+      throw CharacterizationError(
+        .place, "no pair of columns of macros \(loop.layerMacros) has cells that differ: program the chip first")
+    }
+
+    // By pair, then pass and pattern: output by the product, and by the loop.
+    let pairs = outputs.flatMap { item in
+      (0..<2).map { Pair(macro: item.block.macro, pair: item.block.firstColumn / 2 + $0, axis: $0) }
+    }
+    let most = outputs.map(\.patterns.count).max() ?? 0
+    var products = [[Double]](
+      repeating: [Double](repeating: .nan, count: passes * most), count: pairs.count)
+    var responses = products
+    for pass in 0..<passes {
+      let start = try await site.ask("integrators") {
+        try await board.configureLoop(
+          idle.prefix(outputs[0].layer) + [setup.layer(outputs[0].block, driven: [])])
+        try await board.uploadSchedule(setup.schedule(isOpen: false))
+        return .init(numbers: try await run(setup, on: board))
+      }.numbers
+      for (place, item) in outputs.enumerated() {
+        let answers = try await site.ask("pair") {
+          var numbers: [Double] = []
+          try await board.uploadSchedule(setup.schedule(isOpen: true))
+          for rows in item.patterns {
+            let currents = try await board.matrixProduct(product(item.block, rows, loop)).map(Double.init)
+            try await board.configureLoop(idle.prefix(item.layer) + [setup.layer(item.block, driven: rows)])
+            let x = try await run(setup, on: board)
+            for axis in 0..<2 {
+              numbers.append(
+                setup.ohms * (currents[2 * axis] - currents[2 * axis + 1]) / loop.unitVoltage.rawValue)
+            }
+            numbers += x
+          }
+          return .init(numbers: numbers)
+        }.numbers
+        for pattern in item.patterns.indices {
+          for axis in 0..<2 {
+            products[2 * place + axis][pass * most + pattern] = answers[4 * pattern + axis]
+            responses[2 * place + axis][pass * most + pattern] =
+              (answers[4 * pattern + 2 + axis] - start[axis]) / setup.path
+          }
+        }
+        site.progress(pass * outputs.count + place + 1, passes * outputs.count)
+      }
+    }
+    var measurement = Measurement()
+    measurement.add(pairs.map(\.macro), as: "macro")
+    measurement.add(pairs.map(\.pair), as: "pair")
+    measurement.add(pairs.map(\.axis), as: "axis")
+    measurement.add([passes], as: "passes")
+    measurement.add([setup.ohms], as: "columnGain_Ohm")
+    measurement.add(products.flatMap { $0 }, shape: [pairs.count, passes * most], as: "product_units")
+    measurement.add(responses.flatMap { $0 }, shape: [pairs.count, passes * most], as: "loop_units")
+    let balance = try await balance(outputs, products, setup, at: site)
+    measurement.add(balance.map(\.pair), as: "balancedPair")
+    measurement.add(balance.flatMap(\.gains), shape: [balance.count, passes], as: "balancedGain")
+    if let calibration = board.calibration { measurement.add(calibration.id, as: "readCalibration") }
+    if let before = board.loopCalibration {
+      measurement.add(
+        pairs.map { before.pair(macro: $0.macro, column: 2 * $0.pair)?.gain ?? 1 }, as: "gainInForce")
+    }
+    return measurement
+  }
+
+  /// The rows with the largest weights of one sign for an output, as many as neither output is driven too far by.
+  private static func pattern(_ weights: [[Double]], axis: Int, sign: Double, highest: Double) -> [Int] {
+    var sums = [0.0, 0.0]
+    var rows: [Int] = []
+    let own = weights[axis]
+    for row in own.indices.filter({ sign * own[$0] > 0.02 }).sorted(by: { sign * own[$0] > sign * own[$1] }) {
+      let next = [sums[0] + weights[0][row], sums[1] + weights[1][row]]
+      guard next.allSatisfy({ abs($0) <= highest }) else { continue }
+      sums = next
+      rows.append(row)
+    }
+    return abs(sums[axis]) >= leastSpan ? rows.sorted() : []
+  }
+
+  /// Gains of pairs of the first layer by balance: the embedding that gives the layer behind it what the driven rows gave.
+  ///
+  /// - Returns: places among all pairs, and one gain a pass; nothing on a board with one layer.
+  private func balance(
+    _ outputs: [Outputs], _ products: [[Double]], _ setup: Setup, at site: Site
+  ) async throws -> [(pair: Int, gains: [Double])] {
+    let loop = setup.loop
+    guard loop.layerMacros.count > 1, loop.embeddingChannels > 0, loop.embeddingInjection == .afterGain else {
+      return []
+    }
+    let most = products[0].count / passes
+    func output(_ place: Int, _ axis: Int, _ pattern: Int) -> Double { products[2 * place + axis][pattern] }
+    let highest = (loop.embedding.reachable.upperBound / loop.unitVoltage - Self.rest) / 1.1
+    var found: [(pair: Int, gains: [Double])] = []
+    for axis in 0..<2 {
+      // The pair behind: the largest output by rows that the first layer's output, some units, may drive.
+      var behind: (place: Int, rows: [Int], value: Double)?
+      for (place, item) in outputs.enumerated() where item.layer == 1 {
+        for sign in [1.0, -1.0] {
+          let rows = Self.pattern(
+            item.weights, axis: axis, sign: sign, highest: Self.highest / (Self.rest + 1.05 * highest))
+          let value = abs(rows.reduce(0) { $0 + item.weights[axis][$1] })
+          if value > behind?.value ?? 0 { behind = (place, rows, value) }
+        }
+      }
+      guard let behind else { continue }
+      var tried = 0
+      for (place, item) in outputs.enumerated() where item.layer == 0 && tried < Self.balanced {
+        // A pattern within what the embedding reaches.
+        guard
+          let pattern = item.patterns.indices.filter({
+            (Self.leastSpan...highest).contains(output(place, axis, $0)) && $0 < most
+          }).max(by: { output(place, axis, $0) < output(place, axis, $1) })
+        else { continue }
+        tried += 1
+        let rows = item.patterns[pattern]
+        let block = CellBlock(
+          macro: item.block.macro, firstColumn: item.block.firstColumn + 2 * axis,
+          shape: MacroShape(rows: item.block.shape.rows, columns: 2))
+        var gains: [Double] = []
+        for _ in 0..<passes {
+          gains.append(
+            try await site.ask("balance") {
+              let currents = try await site.board.matrixProduct(product(block, rows, loop)).map(Double.init)
+              let expected = setup.ohms * (currents[0] - currents[1]) / loop.unitVoltage.rawValue
+              let idle = try await site.board.matrixProduct(product(block, [], loop)).map(Double.init)
+              let nothing = setup.ohms * (idle[0] - idle[1]) / loop.unitVoltage.rawValue
+              var points: [(level: Double, x: Double)] = []
+              for (driven, level) in [
+                (rows, Self.rest), ([], Self.rest + 0.95 * expected), ([], Self.rest + 1.05 * expected),
+              ] {
+                guard let code = loop.embedding.code(nearest: level * loop.unitVoltage) else {
+                  return .init(numbers: [.nan])
+                }
+                try await site.board.configureLoop([
+                  setup.layer(block, driven: driven),
+                  setup.layer(outputs[behind.place].block, driven: behind.rows, by: .input(0)),
+                ])
+                try await site.board.uploadSchedule(setup.schedule(isOpen: true, embedding: code))
+                points.append(
+                  (loop.embedding.volts(code) / loop.unitVoltage, try await run(setup, on: site.board)[axis]))
+              }
+              let slope = (points[2].x - points[1].x) / (points[2].level - points[1].level)
+              let equal = points[1].level + (points[0].x - points[1].x) / slope
+              return .init(numbers: [(equal - points[0].level) / (expected - nothing)])
+            }.numbers[0])
+        }
+        if gains.allSatisfy(\.isFinite) { found.append((2 * place + axis, gains)) }
+      }
+    }
+    return found
+  }
+
+  // MARK: Analysing
+
+  /// What was found of one pair.
+  struct Found {
+    var macro: Int
+    var pair: Int
+    var gain: Double
+    var standardError: Double
+    var offset: Double
+    /// Scatter of single outputs about the line, units.
+    var sigma: Double
+  }
+
+  /// Every pair whose rows tell it, and the gain that all have in common with its standard error, by axis.
+  static func analyse(
+    _ measurement: Measurement
+  ) throws -> (pairs: [Found], common: [(gain: Double, standardError: Double)?]) {
+    let (macros, places) = (try measurement.values("macro"), try measurement.values("pair"))
+    let axes = try measurement.values("axis").map { Int($0) }
+    let passes = Int(try measurement.value("passes"))
+    let (products, responses) = (try measurement.rows("product_units"), try measurement.rows("loop_units"))
+    let balanced = try measurement.values("balancedPair").map { Int($0) }
+    let balancedGains = balanced.isEmpty ? [] : try measurement.rows("balancedGain")
+    struct Fit { var slope: Double, error: Double, offset: Double, sigma: Double, isKnown: Bool }
+    let fits = macros.indices.map { index -> Fit in
+      let count = products[index].count / passes
+      func points(_ range: Range<Int>) -> (x: [Double], y: [Double]) {
+        let kept = range.filter { products[index][$0].isFinite && responses[index][$0].isFinite }
+        return (kept.map { products[index][$0] }, kept.map { responses[index][$0] })
+      }
+      let all = points(0..<products[index].count)
+      let fit = line(all.x, all.y)
+      let slopes = (0..<passes).map { pass -> Double in
+        let own = points(pass * count..<(pass + 1) * count)
+        return line(own.x, own.y).slope
+      }
+      let rest = zip(all.x, all.y).map { $1 - fit.slope * $0 - fit.offset }
+      let span = (all.x.max() ?? 0) - (all.x.min() ?? 0)
+      return Fit(
+        slope: fit.slope, error: deviation(slopes) / Double(passes).squareRoot(), offset: fit.offset,
+        sigma: deviation(rest), isKnown: span >= leastSpan && fit.slope.isFinite)
+    }
+    // Behind the last layer: multiplier, output amplifier and integrator of an axis.
+    let common = (0..<2).map { axis -> (gain: Double, standardError: Double)? in
+      let own = zip(balanced, balancedGains).filter { axes[$0.0] == axis && fits[$0.0].isKnown }.map {
+        (place, gains) -> (gain: Double, variance: Double) in
+        let direct = mean(gains)
+        let error = deviation(gains) / Double(gains.count).squareRoot() / direct
+        let other = fits[place].error / fits[place].slope
+        return (fits[place].slope / direct, error * error + other * other)
+      }
+      guard !own.isEmpty else { return nil }
+      return (mean(own.map(\.gain)), (own.reduce(0) { $0 + $1.variance }).squareRoot() / Double(own.count))
+    }
+    let pairs = macros.indices.filter { fits[$0].isKnown }.map { index -> Found in
+      let shared = common[axes[index]] ?? (1, 0)
+      let fit = fits[index]
+      let gain = fit.slope / shared.gain
+      let relative =
+        ((fit.error / fit.slope) * (fit.error / fit.slope) + shared.standardError * shared.standardError).squareRoot()
+      return Found(
+        macro: Int(macros[index]), pair: Int(places[index]), gain: gain, standardError: gain * relative,
+        offset: fit.offset / shared.gain, sigma: fit.sigma)
+    }
+    return (pairs, common)
+  }
+
+  /// The calibration that a finished step gives; pairs that it could not measure keep what is known of them.
+  public static func calibration(
+    from measurement: Measurement, board: Board, id: String, at seconds: Double, before: LoopCalibration?
+  ) throws -> LoopCalibration {
+    let macros = board.boardDescription.macros
+    let readCalibration =
+      measurement.arrays.contains { $0.name == "readCalibration" }
+      ? try measurement.array("readCalibration").string : nil
+    let earlier = before.flatMap {
+      $0.fits(macros: macros.count, shape: macros.shape) && $0.readCalibration == readCalibration ? $0 : nil
+    }
+    let none = [[LoopCalibration.Pair?]](
+      repeating: .init(repeating: nil, count: macros.shape.columns / 2), count: macros.count)
+    var calibration = LoopCalibration(
+      id: id, chip: board.info.chipID, board: board.info.serial, madeAt: seconds,
+      celsius: try? measurement.value("step_temperature_C"), readCalibration: readCalibration, shape: macros.shape,
+      pairs: earlier?.pairs ?? none)
+    for found in try analyse(measurement).pairs {
+      calibration.pairs[found.macro][found.pair] = .init(
+        gain: found.gain, standardError: found.standardError, offset: found.offset)
+    }
+    guard calibration.fits(macros: macros.count, shape: macros.shape) else {
+      throw CharacterizationError(
+        .instrument, "the loop's outputs do not rise with the currents that drive them: the loop is broken")
+    }
+    return calibration
+  }
+
+  /// The demand: read-back gain equals inference gain within this.
+  static let demand = 0.003
+
+  public static func findings(from measurement: Measurement) throws -> Findings {
+    let (pairs, common) = try analyse(measurement)
+    guard !pairs.isEmpty else {
+      throw CharacterizationError(.place, "no pair of columns has cells that differ enough: program the chip first")
+    }
+    let inForce = Dictionary(
+      zip(
+        zip(try measurement.values("macro"), try measurement.values("pair")).map { [Int($0), Int($1)] },
+        try measurement.optionalValues("gainInForce") ?? []), uniquingKeysWith: { a, _ in a })
+    let errors = pairs.map { ($0.gain - 1) * 100 }
+    var findings = Findings()
+    findings.estimates = [
+      Bootstrap.estimate("gain of inference ÷ gain of read-back, mean − 1", of: errors, unit: "%", mean),
+      Bootstrap.estimate("gain of inference ÷ gain of read-back, σ", of: errors, unit: "%", deviation),
+      Bootstrap.estimate(
+        "standard error of a pair's gain, rms", of: pairs.map { $0.standardError * 100 }, unit: "%",
+        { mean($0.map { $0 * $0 }).squareRoot() }),
+      Bootstrap.estimate("offset of a pair, σ", of: pairs.map(\.offset), unit: "units", deviation),
+      Bootstrap.estimate(
+        "single outputs about the line, rms", of: pairs.map(\.sigma), unit: "units",
+        { mean($0.map { $0 * $0 }).squareRoot() }),
+    ].map {
+      var estimate = $0
+      if estimate.low != nil { estimate.method = "bootstrap over pairs" }
+      return estimate
+    }
+    func judge(_ name: String, _ gains: [(gain: Double, standardError: Double)]) -> String {
+      let worst = gains.max { abs($0.gain - 1) < abs($1.gain - 1) } ?? (1, 0)
+      let inside = gains.count { abs($0.gain - 1) <= demand }
+      return
+        "\(name): largest difference from read-back \(text(abs(worst.gain - 1) * 100)) ± \(text(worst.standardError * 100)) %, "
+        + "\(inside) of \(gains.count) pairs within the demanded \(text(demand * 100)) %"
+        + (inside == gains.count ? "." : ": the demand is not met.")
+    }
+    let largest = pairs.map { $0.standardError / $0.gain }.max() ?? 0
+    findings.remarks = [
+      judge("As the board stands", pairs.map { ($0.gain, $0.standardError) }),
+      inForce.isEmpty
+        ? "No calibration of the loop was in force. From the next run on this one is: what it leaves is its standard error, at most "
+          + "\(text(largest * 100)) %, \(largest <= demand ? "within" : "not within") \(text(demand * 100)) %."
+        : judge(
+          "With the calibration that was in force",
+          pairs.map { found in
+            let known = inForce[[found.macro, found.pair]] ?? 1
+            return (found.gain / known, found.standardError / known)
+          }),
+      common.contains { $0 == nil }
+        ? "The outputs could not be balanced against the embedding: the gain of the path behind the last layer is in every pair's."
+        : "Behind the last layer, taken off: "
+          + zip(["x", "y"], common).map { "\($0) \(text($1?.gain ?? 1, digits: 5)) ± \(text($1?.standardError ?? 0))" }
+          .joined(separator: ", ") + ".",
+    ]
+    findings.pictures = [
+      .init(
+        title: "Gain of inference against read-back",
+        script: """
+          set key off
+          set xlabel 'pair of columns, macro after macro'
+          set ylabel 'gain of inference ÷ gain of read-back − 1 (%)'
+          plot $gains using 1:2:3 with yerrorbars pt 7 ps 0.5 lc rgb '#21518c', \(demand * 100) lc rgb '#999999', \(-demand * 100) lc rgb '#999999'
+          """,
+        tables: [
+          .init(
+            "gains",
+            rows: pairs.enumerated().map { [Double($0), ($1.gain - 1) * 100, 1.96 * $1.standardError * 100] })
+        ])
+    ]
+    return findings
+  }
+}

@@ -1,0 +1,180 @@
+import Foundation
+import RRAMBoard
+import RRAMCharacterization
+import RRAMEmulator
+import RRAMMapping
+import RRAMModel
+import RRAMPhysics
+import RRAMProfiles
+import RRAMRecords
+import RRAMSampling
+import RRAMTransport
+import RRAMUnits
+import Testing
+
+/// A board whose reads and whose loop see the cells by different gains, before and after they were measured.
+@Suite("LoopGains", .serialized) struct LoopGainsTests {
+  /// Board `parallel` with σ = 1 % in the amplifiers of reads, in each of their ranges and in those of the loop, and multipliers of 0.4 %;
+  /// reference resistors without error, so that what is measured is what was drawn.
+  private static func description() throws -> BoardDescription {
+    var text = try BoardDescription.named("parallel").document
+    for (line, other) in [
+      (
+        "    gain: {value: 0, unit: \"1\", assumed: trimmed at power-up}\n",
+        "    gain: {value: 0.01, unit: \"1\", assumed: test}\n    rangeGain: {value: 0.01, unit: \"1\", assumed: test}\n"
+      ),
+      ("amplifierGain: {value: 0,", "amplifierGain: {value: 0.01,"),
+      ("multiplierGain: {value: 0,", "multiplierGain: {value: 0.004,"),
+      ("tolerance: {value: 0.1,", "tolerance: {value: 0,"),
+    ] {
+      #expect(text.components(separatedBy: line).count == 2, "\(line)")
+      text = text.replacingOccurrences(of: line, with: other)
+    }
+    return try BoardDescription(yaml: text, file: "rough.yaml")
+  }
+
+  /// Sessions with a chip and its board, with or without what was measured of them.
+  private struct Bench: Sendable {
+    let profile: ChipProfile
+    let device: EmulatedBoard
+    let home: RecordsHome
+    var read: ReadCalibration?
+    var loop: LoopCalibration?
+
+    func session<R: Sendable>(_ body: (Board) async throws -> R) async throws -> R {
+      var configuration = BoardConfiguration()
+      configuration.openLimit = .seconds(300)
+      configuration.responseLimit = .seconds(300)
+      configuration.safeLimit = .seconds(300)
+      configuration.readCalibration = { _ in read }
+      configuration.loopCalibration = { _ in loop }
+      return try await withBoard(InMemoryLink(to: device), configuration: configuration, body)
+    }
+
+    func step(
+      _ name: String, _ settings: [(key: String, value: String)], macro: Int = 0, on board: Board
+    ) async throws -> RRAMCharacterization.Measurement {
+      let plan = try CharacterizationPlan.step(name, settings: settings)
+      let run = try RunDirectory(home: home, toolkit: "test", command: ["rram", "characterize"], settings: [:])
+      _ = try await Characterization(plan: plan, profile: profile, macro: macro).run(on: board, in: run)
+      return try RRAMCharacterization.Measurement(file: run.file("01-\(name).npz").path)
+    }
+
+    /// Writes the ring, and measures the reads' gains and then the loop's.
+    mutating func prepare(_ model: ScoreModel, passes: Int) async throws {
+      read = try await session { board in
+        let plan = try MappingPlan(model.network, on: board.boardDescription, window: board.limits.conductance)
+        _ = try await board.form(plan.layers.map(\.block), options: FormOptions(profile))
+        try await write(model, on: board)
+        var read: ReadCalibration?
+        for macro in 0..<3 {
+          read = try ConverterCalibration.calibration(
+            from: try await step("converters", [("averages", "2")], macro: macro, on: board), macro: macro,
+            board: board,
+            id: "read", at: 1, before: read)
+        }
+        return read
+      }
+      loop = try await session { board in
+        try LoopGains.calibration(
+          from: try await step("loopGains", [("passes", "\(passes)")], on: board), board: board, id: "loop", at: 2,
+          before: nil)
+      }
+    }
+
+    func write(_ model: ScoreModel, on board: Board) async throws {
+      let plan = try MappingPlan(
+        model.network, on: board.boardDescription, window: board.limits.conductance, amplifiers: board.loopCalibration)
+      var options = ProgramOptions(profile)
+      options.followUp = nil
+      _ = try await board.program(plan, model: model, options: options, home: home)
+    }
+  }
+
+  private func withBench<R: Sendable>(
+    _ name: String, seed: UInt64, _ body: (inout Bench) async throws -> R
+  ) async throws -> R {
+    let profile = try ChipProfile.named(name)
+    let device = try EmulatedBoard(
+      profile: profile, board: try Self.description(),
+      configuration: .init(seed: seed, clock: LinkClock { .zero }, threads: 1))
+    let home = RecordsHome(root: FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)"))
+    defer { try? FileManager.default.removeItem(at: home.root) }
+    var bench = Bench(profile: profile, device: device, home: home)
+    do {
+      let result = try await body(&bench)
+      await device.close()
+      return result
+    } catch {
+      await device.close()
+      throw error
+    }
+  }
+
+  /// What the emulated board drew for an amplifier of the loop.
+  private func truth(seed: UInt64, macro: Int, pair: Int) throws -> Double {
+    let loop = try #require(try Self.description().closedLoop)
+    var network = LoopNetwork(layers: [.init(inputs: 1, outputs: 1, weights: [1, 0])])
+    LoopPeriphery(loop, seed: seed).apply(to: &network, amplifiers: [[(macro, pair)]])
+    return Double(network.layers[0].weights[0])
+  }
+
+  /// Every measured pair with its truth.
+  private func pairs(
+    _ calibration: LoopCalibration, seed: UInt64
+  ) throws -> [(pair: LoopCalibration.Pair, truth: Double)] {
+    try calibration.pairs.enumerated().flatMap { macro, pairs in
+      try pairs.enumerated().compactMap { place, pair in
+        try pair.map { ($0, try truth(seed: seed, macro: macro, pair: place)) }
+      }
+    }
+  }
+
+  /// `ideal`, seed 2, 30 pairs of columns, 64 samples of seed 5.
+  @Test("inference follows read-back once its gains are measured, and samples come closer to software")
+  func closesTheGap() async throws {
+    let model = try ModelLibrary.scoreModel("ring")
+    try await withBench("ideal", seed: 2) { bench in
+      func rms(_ board: Board, _ home: RecordsHome) async throws -> Double {
+        let program = try SamplingProgram(model, equation: .ode, seed: 5)
+        let file = try await SamplingSession(program, on: board, home: home).draw(64).file
+        return SampleMetrics.rootMeanSquareDifference(file.x, try file.softwareReference(for: model))
+      }
+      try await bench.prepare(model, passes: 2)
+      let loop = try #require(bench.loop)
+      #expect(loop.readCalibration == "read")
+      let found = try pairs(loop, seed: 2)
+      #expect(found.count >= 28, "\(found.count) pairs")
+      let errors = found.map { $0.pair.gain - 1 }
+      let before = (errors.reduce(0) { $0 + $1 * $1 } / Double(errors.count)).squareRoot()
+      #expect((0.006...0.015).contains(before), "rms \(before)")
+      for (pair, truth) in found { #expect(abs(pair.gain / truth - 1) < 0.001, "\(pair), drawn \(truth)") }
+
+      var raw = bench
+      (raw.read, raw.loop) = (nil, nil)
+      let home = bench.home
+      let uncalibrated = try await raw.session { try await rms($0, home) }
+      let copy = bench
+      let (trimmed, calibrated, left) = try await bench.session { board in
+        let trimmed = try await rms(board, home)
+        try await copy.write(model, on: board)
+        let left = try await copy.step("loopGains", [("passes", "2")], on: board)
+        let again = try LoopGains.calibration(from: left, board: board, id: "again", at: 3, before: nil)
+        let findings = try LoopGains.findings(from: left)
+        #expect(
+          findings.remarks.contains {
+            $0.hasPrefix("With the calibration that was in force") && $0.hasSuffix("pairs within the demanded 0.3 %.")
+          }, "\(findings.remarks)")
+        return (trimmed, try await rms(board, home), again)
+      }
+      for (macro, pairs) in left.pairs.enumerated() {
+        for (place, pair) in pairs.enumerated() {
+          guard let pair, let known = loop.pairs[macro][place] else { continue }
+          #expect(abs(pair.gain / known.gain - 1) < 0.003, "macro \(macro), pair \(place)")
+        }
+      }
+      #expect(
+        calibrated < uncalibrated / 4, "rms \(uncalibrated), with trimmed gains \(trimmed), written anew \(calibrated)")
+    }
+  }
+}
