@@ -35,6 +35,7 @@ import Testing
     measurement.add(products, shape: [count, passes * patterns.count], as: "product_units")
     measurement.add(responses, shape: [count, passes * patterns.count], as: "loop_units")
     measurement.add(Array(0..<16), as: "balancedPair")
+    measurement.add([Double](repeating: 1.5, count: 16), as: "balancedOutput_units")
     measurement.add(
       (0..<16).flatMap { pair in (0..<passes).map { _ in gains[pair] * (1 + 0.0005 * stream.normal()) } },
       shape: [16, passes], as: "balancedGain")

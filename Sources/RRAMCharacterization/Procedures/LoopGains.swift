@@ -268,6 +268,7 @@ public struct LoopGains: PlanStep {
     let balance = try await balance(outputs, products, setup, at: site)
     measurement.add(balance.map(\.pair), as: "balancedPair")
     measurement.add(balance.flatMap(\.gains), shape: [balance.count, passes], as: "balancedGain")
+    measurement.add(balance.map(\.output), as: "balancedOutput_units")
     if let calibration = board.calibration { measurement.add(calibration.id, as: "readCalibration") }
     if let before = board.loopCalibration {
       measurement.add(
@@ -292,10 +293,10 @@ public struct LoopGains: PlanStep {
 
   /// Gains of pairs of the first layer by balance: the embedding that gives the layer behind it what the driven rows gave.
   ///
-  /// - Returns: places among all pairs, and one gain a pass; nothing on a board with one layer.
+  /// - Returns: places among all pairs, their outputs in units, and one gain a pass; nothing on a board with one layer.
   private func balance(
     _ outputs: [Outputs], _ products: [[Double]], _ setup: Setup, at site: Site
-  ) async throws -> [(pair: Int, gains: [Double])] {
+  ) async throws -> [(pair: Int, output: Double, gains: [Double])] {
     let loop = setup.loop
     guard loop.layerMacros.count > 1, loop.embeddingChannels > 0, loop.embeddingInjection == .afterGain else {
       return []
@@ -303,7 +304,7 @@ public struct LoopGains: PlanStep {
     let most = products[0].count / passes
     func output(_ place: Int, _ axis: Int, _ pattern: Int) -> Double { products[2 * place + axis][pattern] }
     let highest = (loop.embedding.reachable.upperBound / loop.unitVoltage - Self.rest) / 1.1
-    var found: [(pair: Int, gains: [Double])] = []
+    var found: [(pair: Int, output: Double, gains: [Double])] = []
     for axis in 0..<2 {
       // The pair behind: the largest output by rows that the first layer's output, some units, may drive.
       var behind: (place: Int, rows: [Int], value: Double)?
@@ -357,7 +358,7 @@ public struct LoopGains: PlanStep {
               return .init(numbers: [(equal - points[0].level) / (expected - nothing)])
             }.numbers[0])
         }
-        if gains.allSatisfy(\.isFinite) { found.append((2 * place + axis, gains)) }
+        if gains.allSatisfy(\.isFinite) { found.append((2 * place + axis, output(place, axis, pattern), gains)) }
       }
     }
     return found
@@ -386,6 +387,7 @@ public struct LoopGains: PlanStep {
     let (products, responses) = (try measurement.rows("product_units"), try measurement.rows("loop_units"))
     let balanced = try measurement.values("balancedPair").map { Int($0) }
     let balancedGains = balanced.isEmpty ? [] : try measurement.rows("balancedGain")
+    let outputs = try measurement.values("balancedOutput_units")
     struct Fit { var slope: Double, error: Double, offset: Double, sigma: Double, isKnown: Bool }
     let fits = macros.indices.map { index -> Fit in
       let count = products[index].count / passes
@@ -407,15 +409,19 @@ public struct LoopGains: PlanStep {
     }
     // Behind the last layer: multiplier, output amplifier and integrator of an axis.
     let common = (0..<2).map { axis -> (gain: Double, standardError: Double)? in
-      let own = zip(balanced, balancedGains).filter { axes[$0.0] == axis && fits[$0.0].isKnown }.map {
-        (place, gains) -> (gain: Double, variance: Double) in
+      var (sum, total, variance) = (0.0, 0.0, 0.0)
+      for ((place, gains), output) in zip(zip(balanced, balancedGains), outputs)
+      where axes[place] == axis && fits[place].isKnown {
         let direct = mean(gains)
         let error = deviation(gains) / Double(gains.count).squareRoot() / direct
         let other = fits[place].error / fits[place].slope
-        return (fits[place].slope / direct, error * error + other * other)
+        // What fluctuates is much the same in units, so a small output tells less.
+        let weight = output * output
+        sum += weight * fits[place].slope / direct
+        total += weight
+        variance += weight * weight * (error * error + other * other)
       }
-      guard !own.isEmpty else { return nil }
-      return (mean(own.map(\.gain)), (own.reduce(0) { $0 + $1.variance }).squareRoot() / Double(own.count))
+      return total > 0 ? (sum / total, variance.squareRoot() / total) : nil
     }
     let pairs = macros.indices.filter { fits[$0].isKnown }.map { index -> Found in
       let shared = common[axes[index]] ?? (1, 0)
