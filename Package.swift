@@ -184,7 +184,8 @@ let package = Package(
     .testTarget(
       name: "RRAMRecordsTests",
       dependencies: [
-        "RRAMUnits", "RRAMWire", "RRAMBoard", "RRAMRecords", .product(name: "GRDB", package: "GRDB.swift"),
+        "RRAMUnits", "RRAMProfiles", "RRAMWire", "RRAMBoard", "RRAMRecords",
+        .product(name: "GRDB", package: "GRDB.swift"),
       ]),
     .testTarget(
       name: "RRAMCharacterizationTests",

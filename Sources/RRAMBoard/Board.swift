@@ -26,6 +26,8 @@ public actor Board {
   public nonisolated let loopCalibration: LoopCalibration?
   /// One that was measured with other corrections of the reads in force, so that it does not hold; nil if there is none.
   public nonisolated let staleLoopCalibration: LoopCalibration?
+  /// Corrects what the converters of the closed loop play and read out, where there is one.
+  public nonisolated let lineCalibration: ConverterLineCalibration?
   nonisolated let configuration: BoardConfiguration
   nonisolated let link: BoardLink
   nonisolated let logger: Logger
@@ -42,9 +44,10 @@ public actor Board {
   private init(
     info: BoardInfo, boardDescription: BoardDescription, check: LimitCheck, limitRecords: [LimitRecord],
     events: AsyncStream<BoardEvent>, sessionID: UInt64, calibration: ReadCalibration?, ofLoop: LoopCalibration?,
-    configuration: BoardConfiguration, link: BoardLink, logger: Logger
+    lineCalibration: ConverterLineCalibration?, configuration: BoardConfiguration, link: BoardLink, logger: Logger
   ) {
     self.calibration = calibration
+    self.lineCalibration = lineCalibration
     let holds = ofLoop?.readCalibration == calibration?.id
     loopCalibration = holds ? ofLoop : nil
     staleLoopCalibration = holds ? nil : ofLoop
@@ -146,6 +149,11 @@ public actor Board {
           + "on \(info.serial)",
         address: address)
     }
+    let lineCalibration = try configuration.lineCalibration?(info, description)
+    if let lineCalibration, let obstacle = lineCalibration.obstacle(on: info.serial, description) {
+      throw BoardError(
+        .badArgument, "calibration \(lineCalibration.id) of the loop's converters \(obstacle)", address: address)
+    }
     if let trigger = configuration.trigger {
       guard info.capabilities.contains(.triggerOutput) else {
         throw BoardError(.unsupported, "the board has no trigger output", address: address)
@@ -155,8 +163,8 @@ public actor Board {
     logger.debug("open", metadata: ["serial": "\(info.serial)", "firmware": "\(info.firmwareVersion)"])
     return Board(
       info: info, boardDescription: description, check: check, limitRecords: records, events: events,
-      sessionID: sessionID, calibration: calibration, ofLoop: ofLoop, configuration: configuration, link: link,
-      logger: logger)
+      sessionID: sessionID, calibration: calibration, ofLoop: ofLoop, lineCalibration: lineCalibration,
+      configuration: configuration, link: link, logger: logger)
   }
 
   private static func versionMismatch(_ hello: HelloResult, address: String) -> BoardError {

@@ -280,7 +280,7 @@ public struct LimitCheck: Sendable {
     case .wordLine: (converter, limit, allowed) = (drivers.wordLine, .wordLine, limits.wordLine)
     case .bitLine: (converter, limit, allowed) = (drivers.bitLine, .read, limits.read)
     case .sourceLine: (converter, limit, allowed) = (drivers.sourceLine, .read, limits.read)
-    case .embedding, .coefficient, .offset, .preset: return
+    case .embedding, .coefficient, .offset, .preset, .noise: return
     }
     guard request.code.rawValue < converter.codeCount else {
       throw BoardError(

@@ -4,7 +4,7 @@ internal import RRAMUnits
 
 /// An instrument beside the board that speaks SCPI over TCP, as source-meters and scanners do on port 5025.
 ///
-/// Asked are `*IDN?` and `MEAS:FRES? (@CHANNEL)`, the four-wire resistance of a channel of its scanner, in ohms.
+/// Asked are `*IDN?`, and of a channel of its scanner `MEAS:FRES? (@CHANNEL)`, the four-wire resistance in ohms, and `MEAS:VOLT? (@CHANNEL)`, volts.
 public struct SourceMeter: Sendable {
   /// HOST:PORT.
   public struct Address: Sendable, Hashable, CustomStringConvertible {
@@ -69,11 +69,17 @@ public struct SourceMeter: Sendable {
   func identity() async throws -> String { try await query("*IDN?") }
 
   func resistance(channel: Int) async throws -> Ohms {
-    let answer = try await query("MEAS:FRES? (@\(channel))")
+    Ohms(try await positive("FRES", "resistance", channel))
+  }
+
+  func voltage(channel: Int) async throws -> Volts { Volts(try await positive("VOLT", "voltage", channel)) }
+
+  private func positive(_ function: String, _ name: String, _ channel: Int) async throws -> Double {
+    let answer = try await query("MEAS:\(function)? (@\(channel))")
     guard let value = Double(answer), value.isFinite, value > 0 else {
-      throw Self.failure(address, "answers '\(answer)' to a resistance on channel \(channel)")
+      throw Self.failure(address, "answers '\(answer)' to a \(name) on channel \(channel)")
     }
-    return Ohms(value)
+    return value
   }
 
   private func query(_ text: String) async throws -> String {

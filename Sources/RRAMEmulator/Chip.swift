@@ -396,8 +396,44 @@ final class Chip {
       isSaturated: conversion.isSaturated)
   }
 
-  /// Counter words that tell these streams of draws from those of the cells: "PROD", "COLU" and "REFE".
+  /// The board's voltage reference, drawn once from the board's seed, even over its tolerance; V.
+  func voltageReference(_ loopback: BoardDescription.ClosedLoop.Loopback) -> Double {
+    guard let reference = loopback.reference else { return 0 }
+    let words = Philox4x32.block(seed: seed, 0, 0, 0, Self.loopbackTag)
+    return reference.voltage.rawValue * (1 + reference.tolerance * (2 * Philox4x32.uniform(words.x) - 1))
+  }
+
+  /// One conversion of a voltage that stands at an output, without an amplifier.
+  func loopbackReading(
+    _ voltage: Double, _ loop: LoopSequencer, _ loopback: BoardDescription.ClosedLoop.Loopback
+  ) -> ADCResult {
+    let sensing = board.sensing
+    advance(loopback.settling + sensing.conversionTime)
+    var draws = drawStream(Self.loopbackTag, macro: 0)
+    let seen = loop.periphery.line(nil, channel: 0).of(Volts(voltage))
+    let conversion = sensing.converter.convert(seen + Volts(sensing.converterNoise.rawValue * draws.normal()))
+    return ADCResult(
+      code: conversion.code, value: sensing.converter.volts(conversion.code).rawValue,
+      isSaturated: conversion.isSaturated)
+  }
+
+  /// What the read-out converter shows of an integrator before it rounds, V.
+  func integratorVoltage(_ loop: LoopSequencer, _ channel: Int, _ scale: ConverterScale) -> Double {
+    let volts = loop.integrators[channel]
+    let periphery = loop.periphery
+    let shown =
+      loop.lines(.readOut)[channel].of(Volts(volts)).rawValue
+      + scale.step
+      * periphery.nonlinearity(.readOut, channel: channel, code: scale.code(volts).code, of: scale.lastCode + 1)
+    // Chip time has just moved: no two conversions share a draw.
+    return shown
+      + periphery.readOutNoise(
+        runSeed: seed ^ nanoseconds, sample: UInt32(truncatingIfNeeded: nanoseconds), point: 0, channel: channel)
+  }
+
+  /// Counter words that tell these streams of draws from those of the cells: "PROD", "COLU", "REFE" and "LOOP".
   private static let referenceTag: UInt32 = 0x5245_4645
+  private static let loopbackTag: UInt32 = 0x4C4F_4F50
   private static let productTag: UInt32 = 0x5052_4F44
   private static let columnTag: UInt32 = 0x434F_4C55
 

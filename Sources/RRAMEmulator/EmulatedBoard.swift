@@ -84,7 +84,7 @@ public final class EmulatedBoard: DeviceEndpoint, Sendable {
     profile: ChipProfile, board: BoardDescription, configuration: Configuration = Configuration()
   ) throws(EmulatorError) {
     let seed = configuration.seed
-    serial = "EMU-" + String(seed, radix: 16)
+    serial = Self.serial(seed: seed)
     chipID = Self.chipID(profile: profile.name, seed: seed)
     bootID = configuration.bootID ?? UInt64.random(in: 1 ... .max)
     let chip = try Chip(
@@ -103,6 +103,9 @@ public final class EmulatedBoard: DeviceEndpoint, Sendable {
   }
 
   deinit { core.stop() }
+
+  /// The ``serial`` of a board that is made from a seed.
+  public static func serial(seed: UInt64) -> String { "EMU-" + String(seed, radix: 16) }
 
   /// At most 32 bytes: the decimal seed where it fits, else a shortened profile and the hexadecimal seed.
   private static func chipID(profile: String, seed: UInt64) -> String {

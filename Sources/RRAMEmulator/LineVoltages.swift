@@ -5,8 +5,7 @@ internal import RRAMWire
 /// The bias converters as SetDac leaves them.
 ///
 /// Bit-line channel = macro · rows + row, source-line and column channel = macro · columns + column; a word line counts like
-/// the lines it runs along. The loop's
-/// converters count from 0: embedding; coefficient 0 = a, 1 = b; offset and preset 0 = x, 1 = y.
+/// the lines it runs along. The loop's converters count from 0, see ``ConverterLines``.
 struct LineVoltages {
   struct Output: Hashable {
     var kind: DACKind
@@ -28,7 +27,7 @@ struct LineVoltages {
 
   /// Checks a SetDac and makes the operation that does it; `set` is called with the output and its voltage.
   func setOperation(
-    _ request: SetDAC, _ chip: Chip, _ set: @escaping (Output, Double) -> Void
+    _ request: SetDAC, _ chip: Chip, _ loop: LoopSequencer?, _ set: @escaping (Output, Double) -> Void
   ) throws(RequestFailure) -> any Operation {
     let (converter, channels) = try converter(request.kind)
     guard request.channel < channels else {
@@ -51,11 +50,18 @@ struct LineVoltages {
     case .sourceLine:
       try chip.check.standing(voltage)
       macros = MacroSet(CollectionOfOne(request.channel / chip.shape.columns))
-    case .embedding, .coefficient, .offset, .preset: break
+    case .embedding, .coefficient, .offset, .preset, .noise: break
     }
     let settling = board.drivers.settling
     return ImmediateOperation(macros: macros, energises: true) { chip throws(RequestFailure) in
-      set(Output(kind: request.kind, channel: request.channel), voltage.rawValue)
+      let output = Output(kind: request.kind, channel: request.channel)
+      if let kind = request.kind.loopConverter, let loop {
+        let code = Int(request.code.rawValue)
+        set(output, loop.output(kind, request.channel, code, ConverterScale(converter)))
+        if kind == .preset { loop.preset(request.channel, code: code) }
+      } else {
+        set(output, voltage.rawValue)
+      }
       chip.advance(settling)
       return .setDAC(SetDACResult(voltage: voltage))
     }
@@ -63,15 +69,16 @@ struct LineVoltages {
 
   /// Checks a ReadAdc and makes the operation that does it.
   func readOperation(
-    _ request: ReadADC, _ chip: Chip, integrators: [Double]?, _ lines: @escaping () -> LineVoltages
+    _ request: ReadADC, _ chip: Chip, _ loop: LoopSequencer?, _ lines: @escaping () -> LineVoltages
   ) throws(RequestFailure) -> any Operation {
     let columns = chip.shape.columns
     let channels =
       switch request.kind {
       case .column: chip.macroCount * columns
-      case .integrator: integrators?.count ?? 0
+      case .integrator: loop == nil ? 0 : LoopSequencer.dimensions
       case .temperature: 1
       case .reference: (1 + board.sensing.ranges.count) * chip.referenceCount * chip.macroCount * columns
+      case .loopback: try loopbackChannels(request.source)
       }
     guard request.channel < channels else {
       throw RequestFailure(.badArgument, "channel \(request.channel) of \(channels): read_adc.channel")
@@ -94,17 +101,40 @@ struct LineVoltages {
             range: range == 0 ? nil : range - 1))
       case .integrator:
         chip.advance(readOutTime)
-        guard let readOut, let integrators else { return .adc(ADCResult(code: ADCCode(rawValue: 0), value: 0)) }
+        guard let readOut, let loop else { return .adc(ADCResult(code: ADCCode(rawValue: 0), value: 0)) }
         let scale = ConverterScale(readOut)
-        let (code, saturated) = scale.code(integrators[request.channel])
+        let (code, saturated) = scale.code(chip.integratorVoltage(loop, request.channel, scale))
         return .adc(
           ADCResult(code: ADCCode(rawValue: UInt32(code)), value: scale.volts(code), isSaturated: saturated))
+      case .loopback:
+        guard let loop, let loopback = loop.description.loopback else {
+          throw RequestFailure(.unsupported, "no converter of the board can be read back")
+        }
+        let voltage =
+          if let source = request.source {
+            lines()[.init(kind: source, channel: request.channel)]
+          } else {
+            request.channel == 0 ? 0 : chip.voltageReference(loopback)
+          }
+        return .adc(chip.loopbackReading(voltage, loop, loopback))
       case .temperature:
         // A sensor with 1/16 °C a code.
         let code = (max(0, chip.celsius) * 16).rounded()
         return .adc(ADCResult(code: ADCCode(rawValue: UInt32(code)), value: code / 16))
       }
     }
+  }
+
+  /// Outputs that can be read back; `source` nil: known voltages.
+  private func loopbackChannels(_ source: DACKind?) throws(RequestFailure) -> Int {
+    guard let loopback = board.closedLoop?.loopback else {
+      throw RequestFailure(.unsupported, "no converter of board \(board.name) can be read back: read_adc.kind")
+    }
+    guard let source else { return loopback.reference == nil ? 1 : 2 }
+    guard source.loopConverter != nil else {
+      throw RequestFailure(.badArgument, "a line's driver cannot be read back: read_adc.dac_kind")
+    }
+    return try converter(source).channels
   }
 
   private func converter(
@@ -117,20 +147,28 @@ struct LineVoltages {
       return (board.drivers.wordLine, board.macros.count * lines)
     case .bitLine: return (board.drivers.bitLine, board.macros.count * shape.rows)
     case .sourceLine: return (board.drivers.sourceLine, board.macros.count * shape.columns)
-    case .embedding, .coefficient, .offset, .preset:
-      guard let loop = board.closedLoop else {
+    case .embedding, .coefficient, .offset, .preset, .noise:
+      guard let loop = board.closedLoop, let own = kind.loopConverter else {
         throw RequestFailure(.unsupported, "board \(board.name) has no closed loop and no such converter")
       }
-      switch kind {
-      case .embedding: return (loop.embedding, loop.embeddingChannels)
-      case .coefficient: return (loop.coefficient, 2)
-      case .offset:
-        guard let offset = loop.offset else {
-          throw RequestFailure(.unsupported, "board \(board.name) has no offset channels")
-        }
-        return (offset, 2)
-      default: return (loop.preset, 2)
+      guard let converter = loop.converter(of: own) else {
+        throw RequestFailure(.unsupported, "board \(board.name) has no offset channels")
       }
+      return (converter, loop.channels(of: own))
+    }
+  }
+}
+
+extension DACKind {
+  /// The loop's converters among them; nil for lines.
+  var loopConverter: LoopConverter? {
+    switch self {
+    case .embedding: .embedding
+    case .coefficient: .coefficient
+    case .offset: .offset
+    case .preset: .preset
+    case .noise: .noise
+    case .wordLine, .bitLine, .sourceLine: nil
     }
   }
 }

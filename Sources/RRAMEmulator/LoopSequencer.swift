@@ -52,10 +52,29 @@ final class LoopSequencer {
   /// The parts of this very board.
   let periphery: LoopPeriphery
 
+  /// Of the channels of its converters.
+  private let lines: [LoopConverter: [ConverterLine]]
+
   init(_ description: BoardDescription.ClosedLoop, board: BoardDescription, seed: UInt64) {
     self.description = description
-    periphery = LoopPeriphery(description, seed: seed)
+    let periphery = LoopPeriphery(description, seed: seed)
+    self.periphery = periphery
+    lines = Dictionary(uniqueKeysWithValues: LoopConverter.allCases.map { ($0, periphery.lines($0)) })
     self.board = board
+  }
+
+  func lines(_ kind: LoopConverter) -> [ConverterLine] { lines[kind] ?? [] }
+
+  /// What a channel puts out for a code, V.
+  func output(_ kind: LoopConverter, _ channel: Int, _ code: Int, _ scale: ConverterScale) -> Double {
+    periphery.output(
+      kind, channel: channel, code: code, of: scale.lastCode + 1, volts: scale.volts(code), step: scale.step,
+      line: lines(kind)[channel])
+  }
+
+  /// Loads an integrator from its preset converter.
+  func preset(_ channel: Int, code: Int) {
+    integrators[channel] = output(.preset, channel, code, ConverterScale(description.preset))
   }
 
   private var knownTables: [UInt32: LoopTables] = [:]
@@ -311,10 +330,8 @@ final class LoopSequencer {
     for tick in 0..<schedule.ticks {
       let codes = schedule.codes[tick * schedule.channels..<(tick + 1) * schedule.channels]
       let first = codes.startIndex
-      func volts(_ scale: ConverterScale, _ kind: LoopPeriphery.Converter, _ channel: Int, _ code: UInt16) -> Double {
-        scale.volts(Int(code))
-          + scale.step
-          * periphery.nonlinearity(kind, channel: channel, code: Int(code), of: scale.lastCode + 1)
+      func volts(_ scale: ConverterScale, _ kind: LoopConverter, _ channel: Int, _ code: UInt16) -> Double {
+        output(kind, channel, Int(code), scale)
       }
       tables.a.append(Float(volts(coefficient, .coefficient, 0, codes[first]) / loop.coefficientUnit.rawValue))
       tables.b.append(Float(volts(coefficient, .coefficient, 1, codes[first + 1]) / loop.coefficientUnit.rawValue))

@@ -258,6 +258,7 @@ final class VirtualFirmware {
       .triggerOutput,
     ]
     if loop != nil { capabilities.formUnion([.closedLoop, .loopNoise, .loopTrajectory, .loopStart]) }
+    if board.closedLoop?.loopback != nil { capabilities.insert(.converterLoopback) }
     return HelloResult(
       protocolLevel: level, firmwareVersion: Self.version, serial: serial, board: String(board.name.prefix(32)),
       chipID: chipID, chipProfile: chip.profile.name, capabilities: capabilities,
@@ -323,9 +324,9 @@ final class VirtualFirmware {
     case .cycleCells(let cycle): return try CycleOperation(cycle, chip, frameBytes: frameBytes)
     case .readCells(let read): return try ReadOperation(read, chip, frameBytes: frameBytes)
     case .writeVerify(let write): return try write.operation(chip, frameBytes: frameBytes)
-    case .setDAC(let set): return try lines.setOperation(set, chip) { [unowned self] in lines[$0] = $1 }
+    case .setDAC(let set): return try lines.setOperation(set, chip, loop) { [unowned self] in lines[$0] = $1 }
     case .readADC(let read):
-      return try lines.readOperation(read, chip, integrators: loop?.integrators) { [unowned self] in lines }
+      return try lines.readOperation(read, chip, loop) { [unowned self] in lines }
     case .matrixProduct(let product): return try MatrixProductOperation(product, chip, frameBytes: frameBytes)
     case .configureLoop(let configuration):
       let loop = try requireLoop()

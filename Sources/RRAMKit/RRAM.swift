@@ -62,6 +62,9 @@ public enum RRAM {
       if configuration.loopCalibration == nil {
         configuration.loopCalibration = { try loopCalibration(chip: $0.chipID, board: $0.serial, home: home) }
       }
+      if configuration.lineCalibration == nil {
+        configuration.lineCalibration = { try lineCalibration(board: $0.serial, $1, home: home) }
+      }
     }
     func session(_ transport: any Transport, device: USBDevice? = nil) async throws -> Result {
       let configuration = configuration
@@ -202,6 +205,29 @@ public enum RRAM {
   static func loopCalibration(chip id: String, board: String, home: RecordsHome) throws -> LoopCalibration? {
     guard ChipLedger.exists(in: home) else { return nil }
     return try ChipLedger(home: home).loopCalibrations(chip: id, board: board).first
+  }
+
+  /// The newest calibration of a board's loop converters in the ledger that was made as the board describes itself now.
+  static func lineCalibration(
+    board serial: String, _ description: BoardDescription, home: RecordsHome
+  ) throws -> ConverterLineCalibration? {
+    guard ChipLedger.exists(in: home) else { return nil }
+    return try ChipLedger(home: home).lineCalibrations(board: serial).first {
+      $0.obstacle(on: serial, description) == nil
+    }
+  }
+
+  /// What a board says of itself, and the calibration of its loop converters that a session would use; an emulated board is not opened for that.
+  public static func describedBoard(
+    at address: BoardAddress, home: RecordsHome = RecordsHome(), logger: Logger
+  ) async throws -> (description: BoardDescription, calibration: ConverterLineCalibration?) {
+    guard case .emulated(let chip) = address else {
+      return try await withBoard(at: address, home: home, logger: logger) { ($0.boardDescription, $0.lineCalibration) }
+    }
+    let description = try BoardDescription.load(nameOrPath: chip.board)
+    guard !address.isMadeAnew else { return (description, nil) }
+    let serial = EmulatedBoard.serial(seed: chip.seed)
+    return (description, try lineCalibration(board: serial, description, home: home))
   }
 
   /// The host's own limits for a chip: its record, or reads only for a real chip without one.

@@ -1,5 +1,6 @@
 internal import CAnalogKernel
 internal import Dispatch
+import RRAMProfiles
 
 /// How the loop's differential equation is integrated.
 public struct LoopIntegration: Sendable, Hashable {
@@ -180,6 +181,7 @@ public struct ClosedLoop: Sendable {
 
     var table: [Float] = []
     var levels: [Float] = []
+    var lines: [Double] = []
     var converter = ak_converter()
     var batch = ak_batch()
     switch heldNoise {
@@ -197,8 +199,9 @@ public struct ClosedLoop: Sendable {
       if let played, !tables.noiseAmplitude.isEmpty {
         try check(played, tables)
         converter = ak_converter(
-          lower: played.lower, step: played.step, last_code: Int32(clamping: played.lastCode), levels: nil)
+          lower: played.lower, step: played.step, last_code: Int32(clamping: played.lastCode), levels: nil, lines: nil)
         levels = played.levels
+        lines = played.lines.flatMap { [$0.gain, $0.offset] }
       }
     }
     if tables.noiseAmplitude.isEmpty { batch.held_source = AK_HELD_NONE }
@@ -223,8 +226,9 @@ public struct ClosedLoop: Sendable {
       withKernelSchedule(tables, integration) { schedule in
         x0.withUnsafeBufferPointer { x0 in
           table.withUnsafeBufferPointer { table in
-            levels.withUnsafeBufferPointer { levels in
+            withUnsafeNoise(levels, lines) { levels, lines in
               converter.levels = levels.baseAddress
+              if !lines.isEmpty { converter.lines = lines.baseAddress }
               return withUnsafePointer(to: converter) { played in
                 result.x.withUnsafeMutableBufferPointer { x in
                   result.flags.withUnsafeMutableBytes { flags in
@@ -266,9 +270,20 @@ public struct ClosedLoop: Sendable {
     return result
   }
 
+  private func withUnsafeNoise<R>(
+    _ levels: [Float], _ lines: [Double], _ body: (UnsafeBufferPointer<Float>, UnsafeBufferPointer<Double>) -> R
+  ) -> R {
+    levels.withUnsafeBufferPointer { levels in lines.withUnsafeBufferPointer { body(levels, $0) } }
+  }
+
   private func check(_ converter: LoopHeldNoise.Converter, _ tables: LoopTables) throws(LoopError) {
     guard converter.levels.count == tables.ticks else {
       throw LoopError(.shape, "\(converter.levels.count) levels of the noise converter for \(tables.ticks) ticks")
+    }
+    guard converter.lines.isEmpty || converter.lines.count == network.dimensions,
+      converter.lines.allSatisfy(\.isUsable)
+    else {
+      throw LoopError(.shape, "lines of the noise converter that are none for \(network.dimensions) channels")
     }
     guard converter.step > 0, converter.step.isFinite, converter.lower.isFinite, converter.lastCode > 0,
       zip(converter.levels, tables.noiseAmplitude).allSatisfy({ $0.isFinite && ($0 > 0 || $1 == 0) })

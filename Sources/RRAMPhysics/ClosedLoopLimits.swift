@@ -1,3 +1,5 @@
+public import RRAMProfiles
+
 /// Where the loop's analog blocks stop being linear, in units; infinity means without limit.
 public struct LoopLimits: Sendable, Hashable {
   /// Every driven row is limited to ± this.
@@ -83,8 +85,11 @@ public enum LoopHeldNoise: Sendable, Hashable {
     public var lastCode: Int
     /// V for one standard deviation, one a tick; above 0 wherever the tables have noise.
     public var levels: [Float]
+    /// What each channel makes of its volts in ticks with noise; in the others it is not connected. Empty: nothing.
+    public var lines: [ConverterLine]
 
-    public init(lower: Double, step: Double, lastCode: Int, levels: [Float]) {
+    public init(lower: Double, step: Double, lastCode: Int, levels: [Float], lines: [ConverterLine] = []) {
+      self.lines = lines.allSatisfy { $0 == .ideal } ? [] : lines
       self.lower = lower
       self.step = step
       self.lastCode = lastCode

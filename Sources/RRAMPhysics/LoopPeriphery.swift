@@ -7,21 +7,19 @@ import RRAMUnits
 /// Every part is drawn once from the board's seed. All of it folds into what the loop's kernel takes: rows of the effective matrices,
 /// the bias column, and the tables of a tick. The delay through the stages' poles is ``LoopPoles``.
 public struct LoopPeriphery: Sendable {
-  /// Converters with a nonlinearity of their own.
-  public enum Converter: UInt32, Sendable, Hashable { case coefficient, embedding, offset, preset, readOut }
-
   private let loop: BoardDescription.ClosedLoop
   private let seed: UInt64
   private var parts: BoardDescription.ClosedLoop.Imperfections { loop.imperfections }
   /// True if nothing is added: every value of the description is 0.
   public let isIdeal: Bool
 
-  /// Counter words that name the draws: "AMPL", "MULT", "INTE", "CONV", "READ".
+  /// Counter words that name the draws: "AMPL", "MULT", "INTE", "CONV", "LINE", "READ".
   private enum Purpose: UInt32 {
     case amplifier = 0x414D_504C
     case multiplier = 0x4D55_4C54
     case integrator = 0x494E_5445
     case converter = 0x434F_4E56
+    case line = 0x4C49_4E45
     case readOut = 0x5245_4144
   }
 
@@ -40,13 +38,38 @@ public struct LoopPeriphery: Sendable {
   // MARK: Converters
 
   /// Deviation of a code's voltage in LSB: a sine over the range with one or two periods and a phase of the channel's own.
-  public func nonlinearity(_ converter: Converter, channel: Int, code: Int, of count: Int) -> Double {
+  public func nonlinearity(_ converter: LoopConverter, channel: Int, code: Int, of count: Int) -> Double {
     let peak = parts.converterNonlinearity
     guard peak > 0 else { return 0 }
     let words = Philox4x32.block(
       seed: seed, UInt32(truncatingIfNeeded: channel), converter.rawValue, 0, Purpose.converter.rawValue)
     let periods = words.y & 1 == 0 ? 1.0 : 2.0
     return peak * sin(2 * Double.pi * (periods * Double(code) / Double(count) + Philox4x32.uniform(words.x)))
+  }
+
+  /// Gain error and offset of a converter's channel; nil: of the converter that reads the others back.
+  public func line(_ converter: LoopConverter?, channel: Int) -> ConverterLine {
+    guard parts.converterGain > 0 || parts.converterOffset > .zero else { return .ideal }
+    let draw = normals(.line, channel, Int(converter?.rawValue ?? UInt32.max))
+    return ConverterLine(
+      gain: 1 + parts.converterGain * draw.0, offset: parts.converterOffset.rawValue * draw.1)
+  }
+
+  /// The line of every channel of a kind.
+  public func lines(_ converter: LoopConverter) -> [ConverterLine] {
+    (0..<loop.channels(of: converter)).map { line(converter, channel: $0) }
+  }
+
+  /// What a channel puts out for a code whose voltage is `volts`: nonlinearity, then the channel's line.
+  ///
+  /// - Parameters:
+  ///   - step: volts of one code.
+  ///   - count: codes of the converter.
+  public func output(
+    _ converter: LoopConverter, channel: Int, code: Int, of count: Int, volts: Double, step: Double,
+    line: ConverterLine
+  ) -> Double {
+    line.of(Volts(volts + step * nonlinearity(converter, channel: channel, code: code, of: count))).rawValue
   }
 
   /// Volts of noise of one conversion of x.

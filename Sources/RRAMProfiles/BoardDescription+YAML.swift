@@ -195,7 +195,7 @@ extension BoardDescription.ClosedLoop {
       ],
       optional: [
         "offset", "multiplierBandwidth", "wordLine", "secondLayerMacros", "power", "overRangeAbort", "rowRouting",
-        "rowAttenuation",
+        "rowAttenuation", "loopback",
       ])
     typealias Converter = BoardDescription.Converter
     unitVoltage = try section.volts("unitVoltage")
@@ -232,6 +232,7 @@ extension BoardDescription.ClosedLoop {
     presetTime = try section.duration("presetTime")
     readOutTime = try section.duration("readOutTime")
     imperfections = try Imperfections(section)
+    loopback = section.has("loopback") ? try Loopback(section) : nil
     power = section.has("power") ? try Power(section) : nil
 
     for (key, value) in [
@@ -263,6 +264,18 @@ extension BoardDescription.ClosedLoop {
   }
 }
 
+extension BoardDescription.ClosedLoop.Loopback {
+  init(_ parent: ProfileSection) throws(ProfileError) {
+    let section = try parent.section("loopback", required: ["settling"], optional: ["reference", "tolerance"])
+    settling = try section.duration("settling")
+    try section.reader.require(settling >= .zero, section.childPath("settling"), "is negative")
+    guard section.has("reference") || section.has("tolerance") else { return }
+    reference = Reference(voltage: try section.volts("reference"), tolerance: try section.ratio("tolerance"))
+    try section.requirePositive(reference?.voltage ?? .zero, "reference")
+    try section.requireFraction(reference?.tolerance ?? 0, "tolerance")
+  }
+}
+
 extension BoardDescription.ClosedLoop.Power {
   init(_ parent: ProfileSection) throws(ProfileError) {
     let section = try parent.section(
@@ -291,7 +304,8 @@ extension BoardDescription.ClosedLoop.Imperfections {
       required: [
         "amplifierOffset", "amplifierGain", "multiplierOffset", "multiplierGain", "feedThrough", "integratorOffset",
         "integratorLeak", "converterNonlinearity", "readOutNoise", "settling", "skew",
-      ])
+      ],
+      optional: ["converterOffset", "converterGain"])
     amplifierOffset = try section.volts("amplifierOffset")
     amplifierGain = try section.ratio("amplifierGain")
     multiplierOffset = try section.volts("multiplierOffset")
@@ -300,18 +314,20 @@ extension BoardDescription.ClosedLoop.Imperfections {
     integratorOffset = try section.volts("integratorOffset")
     integratorLeak = try section.ratio("integratorLeak")
     converterNonlinearity = try section.ratio("converterNonlinearity")
+    converterOffset = section.has("converterOffset") ? try section.volts("converterOffset") : .zero
+    converterGain = section.has("converterGain") ? try section.ratio("converterGain") : 0
     readOutNoise = try section.volts("readOutNoise")
     settling = try section.duration("settling")
     skew = try section.duration("skew")
     for (key, value) in [
       ("amplifierOffset", amplifierOffset), ("multiplierOffset", multiplierOffset),
-      ("integratorOffset", integratorOffset), ("readOutNoise", readOutNoise),
+      ("integratorOffset", integratorOffset), ("converterOffset", converterOffset), ("readOutNoise", readOutNoise),
     ] {
       try section.requireNotNegative(value, key)
     }
     for (key, value) in [
       ("amplifierGain", amplifierGain), ("multiplierGain", multiplierGain), ("feedThrough", feedThrough),
-      ("integratorLeak", integratorLeak),
+      ("integratorLeak", integratorLeak), ("converterGain", converterGain),
     ] {
       try section.requireFraction(value, key)
     }

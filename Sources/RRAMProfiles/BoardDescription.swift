@@ -224,6 +224,10 @@ public struct BoardDescription: Sendable {
       public var integratorLeak: Double
       /// Largest integral nonlinearity of the loop's converters, LSB.
       public var converterNonlinearity: Double
+      /// σ of the offset and of the relative gain error of the loop's converters, from channel to channel; also of the converter that
+      /// reads them back.
+      public var converterOffset: Volts
+      public var converterGain: Double
       /// Noise of one conversion of x, volts rms.
       public var readOutNoise: Volts
       /// Time constant with which a table's value settles.
@@ -234,10 +238,25 @@ public struct BoardDescription: Sendable {
       public var isIdeal: Bool {
         amplifierOffset == .zero && amplifierGain == 0 && multiplierOffset == .zero && multiplierGain == 0
           && feedThrough == 0 && integratorOffset == .zero && integratorLeak == 0 && converterNonlinearity == 0
-          && readOutNoise == .zero && settling == .zero && skew == .zero
+          && converterOffset == .zero && converterGain == 0 && readOutNoise == .zero && settling == .zero
+          && skew == .zero
       }
     }
     public var imperfections: Imperfections
+    /// How the board reads the outputs of its own converters back: through `sensing.converter`, without an amplifier.
+    public struct Loopback: Sendable, Hashable {
+      /// Before a conversion.
+      public var settling: Duration
+      /// A known voltage that can be read like an output, and half of the range in which its true value lies, as a share of it.
+      public struct Reference: Sendable, Hashable {
+        public var voltage: Volts
+        public var tolerance: Double
+      }
+      /// `nil` where the board has none: lines then hold against the measuring converter alone.
+      public var reference: Reference?
+    }
+    /// `nil` where the board cannot read its converters back.
+    public var loopback: Loopback?
     /// What the parts of the loop draw while a sample is made.
     public struct Power: Sendable, Hashable {
       /// One amplifier of a column pair, one multiplier, one integrator.

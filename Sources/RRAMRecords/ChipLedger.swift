@@ -141,6 +141,15 @@ public final class ChipLedger: Sendable {
           CREATE INDEX loopCalibrationByChip ON loopCalibration(chip, board, made);
           """)
     }
+    migrator.registerMigration("lineCalibration") { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE lineCalibration (
+            id TEXT PRIMARY KEY, chip TEXT NOT NULL REFERENCES chip(id), board TEXT NOT NULL, made REAL NOT NULL,
+            document TEXT NOT NULL);
+          CREATE INDEX lineCalibrationByBoard ON lineCalibration(board, made);
+          """)
+    }
     return migrator
   }
 
@@ -325,6 +334,13 @@ public final class ChipLedger: Sendable {
       at: calibration.madeAt)
   }
 
+  /// Keeps a calibration of a board's loop converters; it holds for that board until a newer one comes.
+  public func enter(_ calibration: ConverterLineCalibration) throws {
+    try enter(
+      calibration, "lineCalibration", id: calibration.id, chip: calibration.chip, board: calibration.board,
+      at: calibration.madeAt)
+  }
+
   private func enter(
     _ calibration: some Encodable, _ name: String, id: String, chip: String, board: String, at time: Double
   ) throws {
@@ -368,12 +384,31 @@ public final class ChipLedger: Sendable {
           SELECT document FROM \(name) WHERE chip = ?1 AND (?2 IS NULL OR board = ?2) ORDER BY made DESC, id DESC
           """, arguments: [chip, board])
     }
-    return try documents.map { document in
+    return try decode(documents, "chip \(chip)")
+  }
+
+  /// Calibrations of a board's loop converters, the newest first.
+  public func lineCalibrations(board: String) throws -> [ConverterLineCalibration] {
+    try decode(
+      read {
+        try String.fetchAll(
+          $0, sql: "SELECT document FROM lineCalibration WHERE board = ? ORDER BY made DESC, id DESC",
+          arguments: [board])
+      }, "board \(board)")
+  }
+
+  /// Those that were made with a chip in the socket, the newest first.
+  public func lineCalibrations(chip: String) throws -> [ConverterLineCalibration] {
+    try calibrations("lineCalibration", chip: chip, board: nil)
+  }
+
+  private func decode<Calibration: Decodable>(_ documents: [String], _ owner: String) throws -> [Calibration] {
+    try documents.map { document in
       do {
         return try JSONDecoder().decode(Calibration.self, from: Data(document.utf8))
       } catch {
         throw RecordsError(
-          .malformed, path: path, reason: "holds a calibration of chip \(chip) that cannot be read", underlying: error)
+          .malformed, path: path, reason: "holds a calibration of \(owner) that cannot be read", underlying: error)
       }
     }
   }

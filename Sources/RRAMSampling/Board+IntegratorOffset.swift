@@ -16,22 +16,24 @@ extension Board {
     }
     let ticks = min(Self.offsetTicks, loop.maximumTicks)
     let tick = try Schedule.tick(ticks: ticks, loop: loop, board: boardDescription.name)
-    let converters =
-      [loop.coefficient, loop.coefficient]
-      + [BoardDescription.Converter](repeating: loop.embedding, count: loop.embeddingChannels)
-      + (loop.offset.map { [$0, $0] } ?? [])
-      + (loop.secondLayerMacros.isEmpty
-        ? []
-        : [loop.coefficient] + [BoardDescription.Converter](repeating: loop.embedding, count: loop.embeddingChannels))
-    let codes = converters.map { UInt16($0.code(nearest: Volts(0))?.rawValue ?? 0) }
+    let lines = lineCalibration?.lines ?? ConverterLines(loop)
+    func zeros(_ converter: BoardDescription.Converter, _ lines: some Sequence<ConverterLine>) -> [UInt16] {
+      lines.map { UInt16(converter.code(nearest: $0.inverse(Volts(0)))?.rawValue ?? 0) }
+    }
+    let channels = loop.embeddingChannels
+    let codes =
+      zeros(loop.coefficient, lines.coefficient.prefix(2)) + zeros(loop.embedding, lines.embedding.prefix(channels))
+      + (loop.offset.map { zeros($0, lines.offset) } ?? [])
+      + zeros(loop.coefficient, lines.coefficient.dropFirst(2))
+      + zeros(loop.embedding, lines.embedding.dropFirst(channels))
     try await configureLoop(plan.first.map(\.loopLayer))
     try await uploadSchedule(
       LoopSchedule(
         id: Self.offsetSchedule, tick: tick, ticks: ticks, codes: (0..<ticks).flatMap { _ in codes }))
-    let preset = PresetCodes([Float](repeating: 0, count: 2 * runs), loop: loop)
+    let preset = PresetCodes([Float](repeating: 0, count: 2 * runs), loop: loop, lines: lines)
     var sums = [0.0, 0.0]
     for try await batch in runLoop(LoopRun(scheduleID: Self.offsetSchedule, preset: preset.codes, seed: 0)) {
-      for (index, value) in loop.units(ofReadOut: batch.x).enumerated() {
+      for (index, value) in loop.units(ofReadOut: batch.x, lines).enumerated() {
         sums[index % 2] += Double(value) - Double(preset.realised[index % 2])
       }
     }

@@ -78,10 +78,12 @@ public struct SamplingProgram: Sendable {
   }
 
   /// The tables for a board.
-  public func schedule(on board: BoardDescription) throws(ScheduleError) -> Schedule {
+  ///
+  /// - Parameter lines: of the board's converters; nil: ideal ones.
+  public func schedule(on board: BoardDescription, lines: ConverterLines? = nil) throws(ScheduleError) -> Schedule {
     try Schedule(
       model.network, process: process, equation: equation, label: classLabel, guidance: guidance, play: guidancePlay,
-      ticks: ticks, correction: correction, on: board)
+      ticks: ticks, correction: correction, lines: lines, on: board)
   }
 
   /// t at the frames of a path with a point every `every` ticks, from 1 on; empty for 0.

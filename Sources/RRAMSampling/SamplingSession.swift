@@ -35,7 +35,7 @@ public struct SamplingSession: Sendable {
     _ program: SamplingProgram, on board: Board, home: RecordsHome, checkingCells: Bool = true
   ) async throws {
     let before = await board.statistics.requests
-    let schedule = try program.schedule(on: board.boardDescription)
+    let schedule = try program.schedule(on: board.boardDescription, lines: board.lineCalibration?.lines)
     guard let loop = board.boardDescription.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.boardDescription.name)' has no closed loop")
     }
@@ -108,17 +108,19 @@ public struct SamplingSession: Sendable {
     }
     // The loop integrates y = x/s.
     let scale = Float(program.process.stateScale)
+    let lines = board.lineCalibration?.lines
     let preset =
       startOnBoard
-      ? PresetCodes([], loop: loop)
+      ? PresetCodes([], loop: loop, lines: lines)
       : PresetCodes(
-        startPoints?.map { $0 / scale } ?? program.startPoints(from: program.firstSample, count: count), loop: loop)
+        startPoints?.map { $0 / scale } ?? program.startPoints(from: program.firstSample, count: count), loop: loop,
+        lines: lines)
     if startPoints != nil, preset.clamped > 0 {
-      let reach = loop.preset.reachable
+      let reach = loop.presetReach(lines)
       throw SessionError(
         .presetOutOfRange,
-        "\(preset.clamped) start coordinates lie outside the preset converter's \(Float(reach.lowerBound / loop.unitVoltage)) "
-          + "to \(Float(reach.upperBound / loop.unitVoltage)) units")
+        "\(preset.clamped) start coordinates lie outside the preset converter's \(reach.lowerBound) "
+          + "to \(reach.upperBound) units")
     }
 
     var statistics = SamplingStatistics()
@@ -159,11 +161,11 @@ public struct SamplingSession: Sendable {
           statistics.conversionSeconds = spent.conversion + batch.conversionTime.seconds
           for flags in batch.overRange where !flags.isEmpty { statistics.overRange.count(flags) }
           let range = 2 * (first + batch.firstIndex)..<2 * (first + batch.firstIndex + batch.count)
-          let realised = startOnBoard ? loop.units(ofPreset: batch.start)[...] : preset.realised[range]
-          let (x, xT) = (loop.units(ofReadOut: batch.x).map { $0 * scale }, realised.map { $0 * scale })
+          let realised = startOnBoard ? loop.units(ofPreset: batch.start, lines)[...] : preset.realised[range]
+          let (x, xT) = (loop.units(ofReadOut: batch.x, lines).map { $0 * scale }, realised.map { $0 * scale })
           var trajectory: [Float] = []
           if points > 0 {
-            let read = loop.units(ofReadOut: batch.trajectory).map { $0 * scale }
+            let read = loop.units(ofReadOut: batch.trajectory, lines).map { $0 * scale }
             trajectory.reserveCapacity(2 * (points + 1) * batch.count)
             for index in 0..<batch.count {
               trajectory += xT[2 * index..<2 * index + 2]

@@ -65,6 +65,7 @@ public struct Schedule: Sendable, Hashable {
   ///     ``guidanceSlots``.
   ///   - play: how guidance is played; nil: at once where the board has two networks.
   ///   - ticks: parts of the run in which all tables are constant.
+  ///   - lines: of the board's converters: codes are those of which the lines make the wanted voltages; nil: ideal ones.
   ///   - correction: of a calibration for this chip, equation, condition and guidance. What it moves beyond a converter's range is set to its end,
   ///     as the calibration reckoned, and counted in ``clipped``.
   /// - Throws: ``ScheduleError`` naming channel, time, value and the largest scale or guidance that fits; what the model itself asks
@@ -72,7 +73,7 @@ public struct Schedule: Sendable, Hashable {
   public init(
     _ network: ScoreNetwork, process: DiffusionProcess, equation: ReverseEquation, label: Int? = nil,
     guidance: Double = 0, play: GuidancePlay? = nil, ticks: Int = 200, correction: ScheduleCorrection? = nil,
-    on board: BoardDescription
+    lines: ConverterLines? = nil, on board: BoardDescription
   ) throws(ScheduleError) {
     guard let loop = board.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.name)' has no closed loop")
@@ -122,40 +123,53 @@ public struct Schedule: Sendable, Hashable {
       return (0..<ticks).map { embedding[($0 * nominal.networks + network) * hidden + channel] }
     }
     let noise = nominal.heldGain
+    let lines = lines ?? ConverterLines(loop)
+    guard lines.fits(loop) else {
+      throw ScheduleError(.channels, "\(lines.count) converter lines are not those of board '\(board.name)'")
+    }
     var channels = [
-      Channel("a", nominal.a, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1),
-      Channel("b", nominal.b, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1),
+      Channel(
+        "a", nominal.a, unit: loop.coefficientUnit, converter: loop.coefficient, line: lines.coefficient[0], power: 1),
+      Channel(
+        "b", nominal.b, unit: loop.coefficientUnit, converter: loop.coefficient, line: lines.coefficient[1], power: 1),
     ]
     for channel in 0..<loop.embeddingChannels {
       channels.append(
         Channel(
           "embedding \(channel)", embedded(channel, network: 0), unit: loop.unitVoltage, converter: loop.embedding,
-          power: 0))
+          line: lines.embedding[channel], power: 0))
     }
     if let offset = loop.offset {
-      let zeros = [Double](repeating: 0, count: ticks)
-      for axis in ["x", "y"] {
-        channels.append(Channel("offset \(axis)", zeros, unit: loop.unitVoltage, converter: offset, power: 0))
+      for (axis, name) in ["x", "y"].enumerated() {
+        // What the noise converter adds of its own while it plays.
+        let added = -lines.noise[axis].offset * loop.noiseGain / loop.unitVoltage.rawValue
+        channels.append(
+          Channel(
+            "offset \(name)", (0..<ticks).map { noise.isEmpty || noise[$0] == 0 ? 0 : added },
+            unit: loop.unitVoltage, converter: offset, line: lines.offset[axis], power: 0))
       }
     }
     if !loop.secondLayerMacros.isEmpty {
       let score = nominal.secondB.isEmpty ? [Double](repeating: 0, count: ticks) : nominal.secondB
       channels.append(
         Channel(
-          Self.secondCoefficient, score, unit: loop.coefficientUnit, converter: loop.coefficient, power: 1))
+          Self.secondCoefficient, score, unit: loop.coefficientUnit, converter: loop.coefficient,
+          line: lines.coefficient[2], power: 1))
       for channel in 0..<loop.embeddingChannels {
         channels.append(
           Channel(
             "embedding 2, \(channel)", embedded(channel, network: 1), unit: loop.unitVoltage,
-            converter: loop.embedding, power: 0))
+            converter: loop.embedding, line: lines.embedding[loop.embeddingChannels + channel], power: 0))
       }
     }
     // The converter must reach ± the noise limit; what is sent is volts for one standard deviation, not a code.
     let peak = Double(DigitalSolver.noiseLimit)
+    // A level is for both axes: what the gains have in common is made good.
+    let noiseLine = ConverterLine(gain: lines.noise.reduce(0) { $0 + $1.gain } / Double(lines.noise.count))
     let noiseUnit = loop.unitVoltage / loop.noiseGain
     let peaks = (noise.map { peak * $0 } + noise.map { -peak * $0 })
     let noiseChannel = Channel(
-      "noise (4 σ)", peaks, unit: noiseUnit, converter: loop.noise, power: 0.5)
+      "noise (4 σ)", peaks, unit: noiseUnit, converter: loop.noise, line: noiseLine, power: 0.5)
     try Self.check(
       channels + [noiseChannel], times: times, scale: process.hasScale ? process.scale : nil, guidance: guidance
     ) { channel, index in slots ? Self.isClassSlot(index, equation) : channel == "b" }
@@ -174,7 +188,7 @@ public struct Schedule: Sendable, Hashable {
     codes.reserveCapacity(ticks * columns.count)
     for index in 0..<ticks { for column in columns { codes.append(column[index]) } }
     self.codes = codes
-    self.noise = noise.map { Float($0 * noiseUnit.rawValue) }
+    self.noise = noise.map { Float(noiseLine.inverse($0 * noiseUnit).rawValue) }
   }
 
   /// Applies a calibration to the channels as they stand in a schedule.
@@ -325,10 +339,16 @@ private struct Channel {
   var values: [Double]
   let unit: Volts
   let converter: BoardDescription.Converter
+  /// What the channel makes of a code's voltage.
+  let line: ConverterLine
   /// The values grow with the β scale to this power.
   let power: Double
 
-  init(_ name: String, _ values: [Double], unit: Volts, converter: BoardDescription.Converter, power: Double) {
+  init(
+    _ name: String, _ values: [Double], unit: Volts, converter: BoardDescription.Converter, line: ConverterLine,
+    power: Double
+  ) {
+    self.line = line
     self.name = name
     self.values = values
     self.unit = unit
@@ -339,10 +359,13 @@ private struct Channel {
   /// What the converter reaches, in multiples of `unit`.
   var limits: ClosedRange<Double> {
     let reach = converter.reachable
-    return (reach.lowerBound / unit)...(reach.upperBound / unit)
+    return (line.of(reach.lowerBound) / unit)...(line.of(reach.upperBound) / unit)
   }
 
-  func reaches(_ value: Double) -> Bool { converter.code(nearest: value * unit) != nil }
+  func reaches(_ value: Double) -> Bool { code(value) != nil }
+
+  /// The code of which the channel makes a value.
+  private func code(_ value: Double) -> DACCode? { converter.code(nearest: line.inverse(value * unit)) }
 
   /// How much larger the β scale may become before a value leaves the converter's range; nil if it does not matter.
   var largestFactor: Double? {
@@ -370,7 +393,7 @@ private struct Channel {
       var codes: [UInt16] = []
       codes.reserveCapacity(values.count)
       for value in values {
-        guard let code = converter.code(nearest: value * unit) else {
+        guard let code = code(value) else {
           throw ScheduleError(.outOfRange, "channel \(name): \(Float(value)) is outside the converter's range")
         }
         codes.append(UInt16(code.rawValue))

@@ -53,7 +53,7 @@ public struct SpiceNetlist: Sendable {
     if let start, start.count != Schedule.dimensions || !start.allSatisfy(\.isFinite) {
       throw SessionError(.invalidArgument, "start point \(start): \(Schedule.dimensions) finite numbers are needed")
     }
-    let preset = PresetCodes(start ?? program.startPoints(from: program.firstSample, count: 1), loop: loop)
+    let preset = PresetCodes(start ?? program.startPoints(from: program.firstSample, count: 1), loop: loop, lines: nil)
     guard start == nil || preset.clamped == 0 else {
       let reach = loop.preset.reachable
       throw SessionError(

@@ -36,7 +36,10 @@ enum CalibrationChoice: Sendable {
     if case .none = self { return (programs, nil, nil) }
     guard let model = programs.first?.model else { return (programs, nil, nil) }
     // A board that cannot play them is refused before its chip is looked at.
-    for program in programs { _ = try program.schedule(on: board.boardDescription) }
+    for program in programs {
+      _ = try program.schedule(
+        on: board.boardDescription, lines: board.lineCalibration?.lines)
+    }
     let home = RecordsHome()
     let record = try await ProgramRecord.find(on: board, home: home, model: model)
     let calibration: ScheduleCalibration

@@ -70,10 +70,21 @@ private func shell(_ command: String) async throws -> String {
 extension Board {
   /// Against what the conductances hold that this board reads.
   nonisolated var absoluteScale: String {
-    guard let calibration else { return "uncalibrated" }
-    let day = Date(timeIntervalSince1970: calibration.madeAt).formatted(.iso8601)
-    return "\(calibration.reference), calibration \(calibration.id) of \(day)"
-      + (calibration.celsius.map { " at \($0.formatted(digits: 3)) °C" } ?? "")
+    calibration.map {
+      Self.scale("\($0.reference)", $0.id, madeAt: $0.madeAt, celsius: $0.celsius)
+    } ?? "uncalibrated"
+  }
+
+  /// Against what the voltages of the closed loop hold.
+  nonisolated var loopScale: String {
+    lineCalibration.map {
+      Self.scale("\($0.reference)", $0.id, madeAt: $0.madeAt, celsius: $0.celsius)
+    } ?? "uncalibrated"
+  }
+
+  private static func scale(_ reference: String, _ id: String, madeAt: Double, celsius: Double?) -> String {
+    let day = Date(timeIntervalSince1970: madeAt).formatted(.iso8601)
+    return "\(reference), calibration \(id) of \(day)" + (celsius.map { " at \($0.formatted(digits: 3)) °C" } ?? "")
   }
 
   /// What speaks against the calibrations in force: their age, or another temperature.
@@ -81,6 +92,7 @@ extension Board {
     let inForce =
       (calibration.map { [("\($0.id) of the read chain", $0.madeAt, $0.celsius)] } ?? [])
       + (loopCalibration.map { [("\($0.id) of the loop", $0.madeAt, $0.celsius)] } ?? [])
+      + (lineCalibration.map { [("\($0.id) of the loop's converters", $0.madeAt, $0.celsius)] } ?? [])
     var doubts =
       staleLoopCalibration.map { stale in
         [

@@ -73,5 +73,6 @@ extension RunDirectory {
       chip: .init(id: info.chipID, profile: info.chipProfile), limits: board.limits)
     if let calibration = board.calibration { try note(setting: "readCalibration", calibration.id) }
     if let calibration = board.loopCalibration { try note(setting: "loopCalibration", calibration.id) }
+    if let calibration = board.lineCalibration { try note(setting: "lineCalibration", calibration.id) }
   }
 }

@@ -344,8 +344,8 @@ import Testing
     try await withBoard(InMemoryLink(to: device)) { board in
       _ = try await Characterization(plan: plan, profile: profile, macro: 1).run(on: board, in: run)
       let measured = try Measurement(file: run.file("01-converters.npz").path)
-      let calibration = try ConverterCalibration.calibration(
-        from: measured, macro: 1, board: board, id: "c", at: 1, before: nil)
+      let calibration = try #require(
+        try ConverterCalibration.calibration(from: measured, macro: 1, board: board, id: "c", at: 1, before: nil))
       #expect(calibration.gain[0].allSatisfy { $0 == 1 } && calibration.celsius == 25)
       #expect(calibration.reference == .resistors(tolerance: 0.001))
       // Eight columns share an amplifier and so its errors; amplifiers differ.

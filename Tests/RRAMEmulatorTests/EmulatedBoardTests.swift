@@ -1,4 +1,5 @@
 import RRAMEmulator
+import RRAMPhysics
 import RRAMProfiles
 import RRAMTransport
 import RRAMUnits
@@ -22,9 +23,7 @@ struct EmulatedBoardTests {
       chipProfile: "ideal",
       capabilities: [
         .advanceTime, .form, .writeVerify, .matrixProduct, .rawConverters, .writeStrategies, .cycleCells,
-        .triggerOutput, .closedLoop,
-        .loopNoise,
-        .loopTrajectory, .loopStart,
+        .triggerOutput, .closedLoop, .loopNoise, .loopTrajectory, .loopStart, .converterLoopback,
       ],
       maximumRequestBytes: board.link.maximumRequestBytes, maximumResponseBytes: board.link.maximumResponseBytes,
       maximumInFlight: board.link.maximumInFlight, maximumScheduleTicks: 512, watchdog: .seconds(2),
@@ -351,6 +350,54 @@ struct EmulatedBoardTests {
     let beyond = try await host.failure(.readADC(ReadADC(kind: .reference, channel: 5 * 3 * 128)))
     #expect(beyond.detail == "channel 1920 of 1920: read_adc.channel")
     await host.board.close()
+  }
+
+  /// Board `parallel` whose converters differ by 1 mV and 0.5 %, seed 2: what is read back is the channel's line behind that of the
+  /// measuring converter, to within 4 σ of the latter's 8 µV and its code; after Safe it is that of 0 V.
+  @Test func convertersAreReadBack() async throws {
+    var loop = try #require(try BoardDescription.named("parallel").closedLoop)
+    loop.imperfections.converterOffset = Volts(1e-3)
+    loop.imperfections.converterGain = 0.005
+    let host = try BoardHost(seed: 2) { $1.closedLoop = loop }
+    try await host.hello()
+    let periphery = LoopPeriphery(loop, seed: 2)
+    let reader = periphery.line(nil, channel: 0)
+    let bound = 4 * 8e-6 + 8e-6
+    let ground = try await host.request(ReadADC.ground).value
+    #expect(abs(ground - reader.offset) < bound && abs(ground) > bound)
+    let reference = try await host.request(ReadADC.voltageReference).value
+    #expect(abs(reference - reader.of(Volts(0.5)).rawValue) < 0.5 * 0.0005 + bound)
+    let cases: [(DACKind, LoopConverter, Int)] = [
+      (.coefficient, .coefficient, 1), (.embedding, .embedding, 13), (.offset, .offset, 0), (.preset, .preset, 1),
+      (.noise, .noise, 1),
+    ]
+    for (dac, kind, channel) in cases {
+      let converter = try #require(loop.converter(of: kind))
+      let code = try #require(converter.code(nearest: 0.2 * converter.range.upperBound))
+      _ = try await host.request(SetDAC(kind: dac, channel: channel, code: code))
+      let line = periphery.line(kind, channel: channel)
+      let shown = try await host.request(ReadADC.loopback(dac, channel: channel)).value
+      #expect(abs(shown - reader.of(line.of(converter.volts(code))).rawValue) < bound, "\(kind): \(shown)")
+      #expect(abs(line.gain - 1) > 1e-4 && abs(line.offset) > 1e-5)
+    }
+    // The integrator took what its preset converter gave, and the read-out converter shows it in its own way.
+    let preset = try #require(loop.preset.code(nearest: 0.2 * loop.preset.range.upperBound))
+    let loaded = periphery.line(.preset, channel: 1).of(loop.preset.volts(preset))
+    let seen = try await host.request(ReadADC(kind: .integrator, channel: 1)).value
+    #expect(abs(seen - periphery.line(.readOut, channel: 1).of(loaded).rawValue) < 2e-5)
+    _ = try await host.request(Safe())
+    #expect(abs(try await host.request(ReadADC.loopback(.preset, channel: 1)).value - reader.offset) < bound)
+    let line = try await host.failure(.readADC(ReadADC.loopback(.wordLine, channel: 0)))
+    #expect(line.detail == "a line's driver cannot be read back: read_adc.dac_kind")
+    let beyond = try await host.failure(.readADC(ReadADC.loopback(.embedding, channel: 14)))
+    #expect(beyond.detail == "channel 14 of 14: read_adc.channel")
+    await host.board.close()
+    let without = try BoardHost(board: "multiplexed")
+    try await without.hello()
+    let refused = try await without.failure(.readADC(ReadADC.loopback(.preset, channel: 0)))
+    #expect(refused.status == .unsupported)
+    #expect(refused.detail == "no converter of board multiplexed can be read back: read_adc.kind")
+    await without.board.close()
   }
 
   @Test func columnConverterSeesTheLinesThatAreSet() async throws {

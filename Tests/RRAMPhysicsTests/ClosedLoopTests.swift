@@ -1,5 +1,6 @@
 import Glibc
 import RRAMPhysics
+import RRAMProfiles
 import RRAMUnits
 import Testing
 
@@ -221,8 +222,10 @@ import Testing
 
   /// A converter of 64 codes whose range ends at 2.5 deviations in every third tick; ticks of level 0 are silent. What it plays and
   /// which samples it clamps are worked out here number by number.
-  @Test(arguments: InstructionSet.supported)
-  func wienerNoisePassesItsConverter(_ set: InstructionSet) throws {
+  @Test(
+    arguments: InstructionSet.supported,
+    [[], [ConverterLine(gain: 0.5, offset: 0.03125), ConverterLine(gain: 0.75, offset: -0.0625)]])
+  func wienerNoisePassesItsConverter(_ set: InstructionSet, _ lines: [ConverterLine]) throws {
     let layer = LoopNetwork.Layer(inputs: 2, outputs: 2, weights: [Float](repeating: 0, count: 6))
     let loop = try ClosedLoop(network: LoopNetwork(layers: [layer]))
     let (ticks, samples) = (31, 37)
@@ -232,7 +235,8 @@ import Testing
       return tick % 3 == 0 ? 0.4 : 0.1 + 0.005 * Float(tick)
     }
     let tables = LoopTables(tickDuration: 1, a: zeros, b: zeros, noiseAmplitude: levels)
-    let converter = LoopHeldNoise.Converter(lower: -1, step: 2.0 / 63, lastCode: 63, levels: levels)
+    let converter = LoopHeldNoise.Converter(
+      lower: -1, step: 2.0 / 63, lastCode: 63, levels: levels, lines: lines)
     var played: [Float] = []
     var clamped = [Bool](repeating: false, count: samples)
     for sample in 0..<samples {
@@ -247,7 +251,8 @@ import Testing
           let sigma = Double(levels[tick])
           let code = ((sigma * Double(min(max(xi, -4), 4)) + 1) / converter.step).rounded()
           if abs(xi) > 4 || code < 0 || code > 63 { clamped[sample] = true }
-          played.append(Float((-1 + min(max(code, 0), 63) * converter.step) / sigma))
+          let line = lines.isEmpty ? ConverterLine.ideal : lines[channel]
+          played.append(Float((line.gain * (-1 + min(max(code, 0), 63) * converter.step) + line.offset) / sigma))
         }
       }
     }

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import RRAMBoard
+import RRAMProfiles
 import RRAMUnits
 import RRAMWire
 import Testing
@@ -134,13 +135,48 @@ import Testing
         try $0.execute(
           sql: """
             DELETE FROM grdb_migrations WHERE identifier <> '1';
-            DROP TABLE exclusion; DROP TABLE readCalibration; DROP TABLE loopCalibration; ALTER TABLE chip DROP COLUMN lifetimePulses;
+            DROP TABLE exclusion; DROP TABLE readCalibration; DROP TABLE loopCalibration; DROP TABLE lineCalibration;
+            ALTER TABLE chip DROP COLUMN lifetimePulses;
             """)
       }
       let ledger = try ChipLedger(home: home)
       #expect(try ledger.chip("C1")?.wafer == "W7" && ledger.pulses(chip: "C1", macro: 1)?[2] == 5)
       try ledger.describe("C1", lifetimePulses: 7)
       #expect(try ledger.chip("C1")?.lifetimePulses == 7)
+    }
+  }
+
+  /// One of the second layout knows calibrations of amplifiers alone; they stay, and those of loop converters come beside them.
+  @Test func calibrationsOfTheLoopsConvertersAreKeptByBoard() throws {
+    try withHome { home in
+      let amplifiers = ReadCalibration(
+        id: "r", chip: "C1", board: "B", madeAt: 1, celsius: 25, reference: .resistors(tolerance: 0.001),
+        shape: MacroShape(rows: 1, columns: 1), gain: [[1.5]], offsetSiemens: [[0]])
+      try ChipLedger(home: home).enter(amplifiers)
+      try DatabaseQueue(path: home.root.appending(path: "ledger.sqlite").path).write {
+        try $0.execute(
+          sql: "DELETE FROM grdb_migrations WHERE identifier = 'lineCalibration'; DROP TABLE lineCalibration;")
+      }
+      let ledger = try ChipLedger(home: home)
+      #expect(try ledger.readCalibrations(chip: "C1") == [amplifiers])
+      let loop = try #require(try BoardDescription.named("parallel").closedLoop)
+      func calibration(_ id: String, at time: Double, chip: String = "C1", board: String = "B")
+        -> ConverterLineCalibration
+      {
+        var lines = ConverterLines(loop)
+        lines[.offset][1] = ConverterLine(gain: 1.01, offset: -1e-3)
+        return ConverterLineCalibration(
+          id: id, chip: chip, board: board, description: "d", madeAt: time, celsius: 30,
+          reference: .voltage(tolerance: 0.0005),
+          lines: lines)
+      }
+      for (id, time) in [("old", 1.0), ("new", 3)] { try ledger.enter(calibration(id, at: time)) }
+      try ledger.enter(calibration("elsewhere", at: 9, board: "A"))
+      try ledger.enter(calibration("newest", at: 4, chip: "C2"))
+      // Converters are the board's, whatever chip is in its socket.
+      #expect(try ledger.lineCalibrations(board: "B").map(\.id) == ["newest", "new", "old"])
+      #expect(try ledger.lineCalibrations(board: "B").first == calibration("newest", at: 4, chip: "C2"))
+      #expect(try ledger.lineCalibrations(chip: "C1").map(\.id) == ["elsewhere", "new", "old"])
     }
   }
 

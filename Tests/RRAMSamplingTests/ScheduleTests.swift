@@ -8,7 +8,7 @@ import Testing
 @Suite("Schedule") struct ScheduleTests {
   private func compile(
     _ name: String, _ equation: ReverseEquation, label: Int? = nil, scale: Double? = nil, guidance: Double = 0,
-    ticks: Int = 200, change: (inout BoardDescription.ClosedLoop) -> Void = { _ in }
+    ticks: Int = 200, lines: ConverterLines? = nil, change: (inout BoardDescription.ClosedLoop) -> Void = { _ in }
   ) throws -> (Schedule, ScoreModel, BoardDescription.ClosedLoop) {
     var board = try BoardDescription.named("parallel")
     if var loop = board.closedLoop {
@@ -18,12 +18,64 @@ import Testing
     let model = try ModelLibrary.scoreModel(name)
     let program = try SamplingProgram(
       model, equation: equation, scale: scale, classLabel: label, guidance: guidance, ticks: ticks)
-    return (try program.schedule(on: board), model, try #require(board.closedLoop))
+    return (try program.schedule(on: board, lines: lines), model, try #require(board.closedLoop))
   }
 
   private func volts(_ code: UInt16, _ converter: BoardDescription.Converter) -> Double {
     let span = (converter.range.upperBound - converter.range.lowerBound).rawValue
     return converter.range.lowerBound.rawValue + Double(code) * span / Double(1 << converter.bits)
+  }
+
+  /// Every channel's line makes of its code what an ideal converter makes of the nominal one, within a step of each.
+  @Test("codes make the same voltages behind any lines", arguments: [ReverseEquation.ode, .sde])
+  func codesBehindLines(equation: ReverseEquation) throws {
+    let (nominal, _, loop) = try compile("letters", equation, label: 1)
+    var lines = ConverterLines(loop)
+    for kind in LoopConverter.allCases {
+      for channel in lines[kind].indices {
+        lines[kind][channel] = ConverterLine(
+          gain: 1 + 0.01 * Double(channel % 5 - 2), offset: 1e-3 * Double(channel % 3 - 1))
+      }
+    }
+    lines.noise = [ConverterLine(gain: 1.02, offset: 2e-3), ConverterLine(gain: 0.98, offset: -1e-3)]
+    let (schedule, _, _) = try compile("letters", equation, label: 1, lines: lines)
+    for tick in 0..<200 {
+      for channel in 0..<18 {
+        let (kind, place): (LoopConverter, Int) =
+          channel < 2 ? (.coefficient, channel) : channel < 16 ? (.embedding, channel - 2) : (.offset, channel - 16)
+        let converter = try #require(loop.converter(of: kind))
+        let index = tick * 18 + channel
+        let line = lines[kind][place]
+        let played = line.of(Volts(volts(schedule.codes[index], converter)))
+        var wanted = Volts(volts(nominal.codes[index], converter))
+        // The noise converters' own offset is taken back where they play: not in the last tick, and not at all for the ODE.
+        if kind == .offset, equation == .sde, tick < 199 {
+          wanted = wanted - lines.noise[place].offset * loop.noiseGain * Volts(1)
+        }
+        let step = converter.leastSignificantBit.rawValue
+        #expect(abs((played - wanted).rawValue) <= 0.51 * step * (1 + line.gain), "tick \(tick), channel \(channel)")
+      }
+    }
+    // The gains of the noise converters are 1 in the mean.
+    #expect(schedule.noise == nominal.noise && schedule.noise.isEmpty == (equation == .ode))
+  }
+
+  @Test("a corrected code beyond its converter is refused with the largest scale that fits")
+  func refusesCorrectedCodes() throws {
+    // 3.9 of 4 at the ideal converter: beyond what one with 5 % less gain reaches.
+    var lines = ConverterLines(try compile("letters", .ode, label: 1, scale: 15.6).2)
+    lines.coefficient[1] = ConverterLine(gain: 0.95, offset: 0)
+    let error = try #require(throws: ScheduleError.self) {
+      try compile("letters", .ode, label: 1, scale: 15.6, lines: lines)
+    }
+    #expect(error.code == .outOfRange && error.channel == "b" && error.time ?? 0 > 0.9 && error.value ?? 0 > 3.8)
+    let largest = try #require(error.largestScale)
+    #expect(throws: Never.self) { try compile("letters", .ode, label: 1, scale: largest, lines: lines) }
+    #expect(throws: ScheduleError.self) { try compile("letters", .ode, label: 1, scale: largest + 0.01, lines: lines) }
+    // Lines that are not those of the board.
+    lines.offset.removeLast()
+    let other = try #require(throws: ScheduleError.self) { try compile("letters", .sde, label: 1, lines: lines) }
+    #expect(other.description == "23 converter lines are not those of board 'parallel'")
   }
 
   @Test(

@@ -103,6 +103,7 @@ import Testing
       ("write-verify", writeVerify.body),
       ("set-dac", SetDAC(kind: .preset, channel: 1, code: DACCode(rawValue: 3071)).body),
       ("read-adc", ReadADC(kind: .temperature, channel: 0).body),
+      ("read-adc-loopback", ReadADC.loopback(.embedding, channel: 13).body),
       ("matrix-product", MatrixProduct(block: block(4, 8), inputs: [0.2, -0.2, 0.05, 0], wordLine: .volts(1.1)).body),
       (
         "configure-loop",

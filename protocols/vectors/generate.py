@@ -136,6 +136,8 @@ def requests():
             row_attenuation=bytes([0, 0, 0, 0, 1, 2])),
     ]))
     yield "set-trigger", 0, s.Request(set_trigger=s.SetTrigger(pulses=True))
+    yield "read-adc-loopback", 0, s.Request(
+        read_adc=s.ReadAdc(kind=s.LOOPBACK_ADC, channel=13, dac_kind=s.EMBEDDING_DAC))
 
 
 def responses():

@@ -7,10 +7,10 @@
 -- rram.lua is this file with the tables of rram.board.v1 put in by generate.py; change this one, not that.
 
 local enums = {
-  ["AdcKind"] = { [0] = "ADC_KIND_UNSPECIFIED", [1] = "COLUMN_ADC", [2] = "INTEGRATOR_ADC", [3] = "TEMPERATURE_ADC", [4] = "REFERENCE_ADC" },
-  ["Capability"] = { [0] = "CAPABILITY_UNSPECIFIED", [1] = "ADVANCE_TIME", [2] = "FORM", [3] = "WRITE_VERIFY", [4] = "MATRIX_PRODUCT", [5] = "CLOSED_LOOP", [6] = "LOOP_NOISE", [7] = "LOOP_TRAJECTORY", [8] = "RAW_CONVERTERS", [9] = "WRITE_STRATEGIES", [10] = "LOOP_START", [11] = "CYCLE_CELLS", [12] = "TRIGGER_OUTPUT" },
+  ["AdcKind"] = { [0] = "ADC_KIND_UNSPECIFIED", [1] = "COLUMN_ADC", [2] = "INTEGRATOR_ADC", [3] = "TEMPERATURE_ADC", [4] = "REFERENCE_ADC", [5] = "LOOPBACK_ADC" },
+  ["Capability"] = { [0] = "CAPABILITY_UNSPECIFIED", [1] = "ADVANCE_TIME", [2] = "FORM", [3] = "WRITE_VERIFY", [4] = "MATRIX_PRODUCT", [5] = "CLOSED_LOOP", [6] = "LOOP_NOISE", [7] = "LOOP_TRAJECTORY", [8] = "RAW_CONVERTERS", [9] = "WRITE_STRATEGIES", [10] = "LOOP_START", [11] = "CYCLE_CELLS", [12] = "TRIGGER_OUTPUT", [13] = "CONVERTER_LOOPBACK" },
   ["CellReason"] = { [0] = "CELL_REASON_UNSPECIFIED", [1] = "CONVERGED", [2] = "STUCK_LOW", [3] = "STUCK_HIGH", [4] = "OSCILLATING", [5] = "PULSE_LIMIT", [6] = "MASKED", [7] = "LIMIT", [8] = "NOT_FORMED", [9] = "NOT_REACHED" },
-  ["DacKind"] = { [0] = "DAC_KIND_UNSPECIFIED", [1] = "WORD_LINE_DAC", [2] = "BIT_LINE_DAC", [3] = "SOURCE_LINE_DAC", [4] = "EMBEDDING_DAC", [5] = "COEFFICIENT_DAC", [6] = "OFFSET_DAC", [7] = "PRESET_DAC" },
+  ["DacKind"] = { [0] = "DAC_KIND_UNSPECIFIED", [1] = "WORD_LINE_DAC", [2] = "BIT_LINE_DAC", [3] = "SOURCE_LINE_DAC", [4] = "EMBEDDING_DAC", [5] = "COEFFICIENT_DAC", [6] = "OFFSET_DAC", [7] = "PRESET_DAC", [8] = "NOISE_DAC" },
   ["OperationState.State"] = { [0] = "STATE_UNSPECIFIED", [1] = "UNKNOWN", [2] = "QUEUED", [3] = "RUNNING", [4] = "DONE", [5] = "ABORTED_STATE", [6] = "FAILED_STATE" },
   ["PulseKind"] = { [0] = "PULSE_KIND_UNSPECIFIED", [1] = "SET", [2] = "RESET", [3] = "FORMING" },
   ["Refusal.Limit"] = { [0] = "LIMIT_UNSPECIFIED", [1] = "WORD_LINE", [2] = "BIT_LINE", [3] = "SOURCE_LINE", [4] = "FORMING", [5] = "READ", [6] = "PULSE_WIDTH", [7] = "PULSE_COUNT", [8] = "CONDUCTANCE", [9] = "SLEW", [10] = "CURRENT", [11] = "PULSE_ENERGY", [12] = "POWER", [13] = "RESISTANCE", [14] = "DISTURB", [15] = "PULSES_PER_RUN", [16] = "PULSES_PER_LIFE", [17] = "TEMPERATURE", [18] = "OVER_RANGE" },
@@ -280,6 +280,7 @@ local messages = {
   ReadAdc = { filter = "read_adc", fields = {
     [1] = { name = "kind", kind = "enum", enum = "AdcKind" },
     [2] = { name = "channel", kind = "uint32" },
+    [3] = { name = "dac_kind", kind = "enum", enum = "DacKind" },
   } },
   ReadBias = { filter = "read_bias", fields = {
     [1] = { name = "word_line_v", kind = "float" },

@@ -18,7 +18,7 @@ LEFT_OUT = {
     "memberwise initialiser of a message": r"^RRAMWire\.\w+(\.\w+)?\.init\((?!payload:|rawValue:|bytes:|RRAMWire\.Rram_Board)\w+:.*\) -> ",
     "picks a body that was decoded": r"\(RRAMWire\.ResponseBody\)|\.response<",
     "text for people": r"\.description\.getter|RRAMWire.*\.name\.getter|\.unit\.getter",
-    "asks a value that was decoded": r"WriteVerify\.(part|needsStrategies|bytesPerCell)|UploadSchedule\.channels|LoopRow\.input|ReadADC\.reference"
+    "asks a value that was decoded": r"WriteVerify\.(part|needsStrategies|bytesPerCell)|UploadSchedule\.channels|LoopRow\.input|ReadADC\.(reference|loopback)"
     r"|CellMask\.(subscript|selectedIndices|init<)|CellSelection\.indices|pendingBytes|NPZArchive\.contains|ScopeCapture\.(points|\(value)",
     "opens a file and hands its bytes on": r"init\(file: Swift\.String\)|\.load\((nameOrPath|path):|shippedNames|ProfileDocument\.(read|isPath|named)",
 }

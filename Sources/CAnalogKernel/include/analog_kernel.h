@@ -118,6 +118,7 @@ typedef struct ak_converter {
   double lower, step;
   int32_t last_code;
   const float *levels; /* (ticks), above 0 wherever held_gain is not 0 */
+  const double *lines; /* (dimensions, 2): in ticks with held_gain a channel gives lines[0]·volts + lines[1]; NULL: volts */
 } ak_converter;
 
 typedef struct ak_batch {

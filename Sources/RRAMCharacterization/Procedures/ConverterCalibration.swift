@@ -9,23 +9,29 @@ internal import RRAMWire
 /// Known inputs through the amplifier of every column: its gain and offset, and what is left of a straight line.
 ///
 /// An open input and the board's reference resistors are read, in the range of reads and in every other one as far as it carries them; what the
-/// resistors are worth is the board's description with its tolerance, or what an instrument measured.
+/// resistors are worth is the board's description with its tolerance, or what an instrument measured. Then the converters of the closed loop are
+/// read back, see ``LoopConverters``.
 public struct ConverterCalibration: PlanStep {
   public static let name = "converters"
   public static let title = "Converters and amplifiers"
   public static let needsFormedCells = false
   public static let wears = false
   static let settings: [Setting<Self>] = [
-    .whole("averages", \.averages, in: 1...4096, "conversions averaged per input and column"),
+    .whole(
+      "averages", \.averages, in: 1...4096, "conversions averaged per input and column, and per code of a channel"),
     .quantities(
       "measured", .resistance, "what an instrument measured of the board's resistors, in their order",
       none: "their nominal values", get: { $0.measured?.map(\.rawValue) }, set: { $0.measured = $1.map { Ohms($0) } }),
+    .quantity(
+      "measuredReference", .voltage, "what an instrument measured of the board's voltage reference",
+      none: "its nominal value", get: { $0.measuredReference?.rawValue }, set: { $0.measuredReference = Volts($1) }),
     .other(
       "instrument", "which instrument that was", values: "text", none: "none",
       text: { $0.instrument.isEmpty ? nil : $0.instrument },
       read: { section, step throws(ProfileError) in step.instrument = try section.text("instrument") }),
     .other(
-      "meter", "a source-meter that is asked for the resistors", values: "HOST:PORT", none: "none", text: { _ in nil },
+      "meter", "a source-meter that is asked for the resistors, and behind them for the voltage reference",
+      values: "HOST:PORT", none: "none", text: { _ in nil },
       read: { section, step throws(ProfileError) in
         step.meter = SourceMeter.Address(try section.text("meter"))
         let isAddress = step.meter != nil
@@ -33,44 +39,64 @@ public struct ConverterCalibration: PlanStep {
       }),
   ]
 
-  /// Conversions averaged per input and column.
+  /// Conversions averaged per input and column, and per code of a channel.
   public var averages = 16
   /// What an instrument measured of the board's resistors, in their order; nil: their nominal values hold.
   public var measured: [Ohms]?
+  /// What an instrument measured of the board's voltage reference; nil: its nominal value holds.
+  public var measuredReference: Volts?
   /// Which instrument that was.
   public var instrument = ""
-  /// A source-meter that is asked for the resistors; nil: none.
+  /// A source-meter that is asked for the resistors, and behind them for the voltage reference; nil: none.
   public var meter: SourceMeter.Address?
 
   public init() {}
 
   func require(_ section: ProfileSection) throws(ProfileError) {
     try section.require(
-      (measured == nil) == instrument.isEmpty, "measured", "needs 'instrument' beside it, and the other way round")
+      (measured == nil && measuredReference == nil) == instrument.isEmpty,
+      measuredReference == nil ? "measured" : "measuredReference",
+      "needs 'instrument' beside it, and the other way round")
+    try section.require(
+      measuredReference.map { $0 > .zero } ?? true, "measuredReference", "is not greater than 0")
     try section.require(
       measured?.allSatisfy { $0 > .zero } ?? true, "measured", "holds a resistance that is not greater than 0")
     try section.require(
-      meter == nil || measured == nil, "meter",
-      "stands beside 'measured': one of them says what the resistors are")
+      meter == nil || (measured == nil && measuredReference == nil), "meter",
+      "stands beside 'measured' or 'measuredReference': one of them says what resistors and reference are")
   }
 
   public func obstacle(at site: Site) -> String? {
-    guard let references = site.board.boardDescription.sensing.references,
-      site.board.info.capabilities.contains(.rawConverters)
-    else { return "the board has no known inputs" }
+    let loop = LoopConverters.obstacle(on: site.board)
+    if measuredReference != nil {
+      guard loop == nil, site.board.boardDescription.closedLoop?.loopback?.reference != nil else {
+        return "a voltage reference was measured and the board has none that it can read back"
+      }
+    }
+    guard let references = references(at: site) else {
+      return loop.map { "the board has no known inputs, and \($0)" }
+    }
     if let measured, measured.count != references.resistors.count {
       return "\(measured.count) values were measured and the board has \(references.resistors.count) resistors"
     }
     return nil
   }
 
+  /// Known inputs of the amplifiers; nil where the board has none.
+  private func references(at site: Site) -> BoardDescription.Sensing.References? {
+    site.board.info.capabilities.contains(.rawConverters) ? site.board.boardDescription.sensing.references : nil
+  }
+
   public func cost(at site: Site) -> Cost {
-    let resistors = site.board.boardDescription.sensing.references?.resistors.count ?? 0
-    let inputs = site.board.boardDescription.sensing.ranges.indices.reduce(resistors + 1) {
-      $0 + Self.inputs(ofRange: $1, at: site).count
-    }
+    let inputs =
+      references(at: site).map { references in
+        site.board.boardDescription.sensing.ranges.indices.reduce(references.resistors.count + 1) {
+          $0 + Self.inputs(ofRange: $1, at: site).count
+        }
+      } ?? 0
     let reads = inputs * site.block.shape.columns * averages
     return Cost(reads: reads, chipSeconds: Double(reads) * (site.readSeconds + site.board.info.busRoundTrip.seconds))
+      + LoopConverters.cost(at: site, averages: averages)
   }
 
   public func check(at site: Site) throws {}
@@ -90,51 +116,60 @@ public struct ConverterCalibration: PlanStep {
 
   public func measure(at site: Site) async throws -> Measurement {
     var measurement = Measurement()
-    guard let references = site.board.boardDescription.sensing.references else { return measurement }
-    var values = measured ?? references.resistors
-    var tolerance = measured == nil ? references.tolerance : 0
+    let references = references(at: site)
+    let resistors = references?.resistors ?? []
+    var values = measured ?? resistors
+    var tolerance = measured == nil ? references?.tolerance ?? 0 : 0
+    var voltage = measuredReference
     var name = instrument
+    let loop = site.board.boardDescription.closedLoop
+    let hasVoltage = LoopConverters.obstacle(on: site.board) == nil && loop?.loopback?.reference != nil
     if let meter {
       let answer = try await site.ask("meter") {
         let instrument = try await SourceMeter.connect(to: meter)
         let identity = try await instrument.identity()
         var found: [Double] = []
-        for index in references.resistors.indices {
+        for index in resistors.indices {
           found.append(try await instrument.resistance(channel: index + 1).rawValue)
         }
+        if hasVoltage { found.append(try await instrument.voltage(channel: resistors.count + 1).rawValue) }
         // The name travels as characters: a journal keeps numbers.
         return .init(numbers: found + identity.unicodeScalars.map { Double($0.value) })
       }.numbers
-      values = answer.prefix(references.resistors.count).map { Ohms($0) }
+      let numbers = resistors.count + (hasVoltage ? 1 : 0)
+      values = answer.prefix(resistors.count).map { Ohms($0) }
+      if hasVoltage { voltage = Volts(answer[resistors.count]) }
       tolerance = 0
       name = String(
-        String.UnicodeScalarView(
-          answer.dropFirst(references.resistors.count).compactMap { Unicode.Scalar(UInt32($0)) }))
+        String.UnicodeScalarView(answer.dropFirst(numbers).compactMap { Unicode.Scalar(UInt32($0)) }))
     }
-    var shown: [Double] = []
-    let ranges = site.board.boardDescription.sensing.ranges
-    let parts = ranges.count + 1
-    for number in 0...references.resistors.count {
-      shown += try await site.reference(number, averages: averages)
-    }
-    site.progress(1, parts)
-    // (range, input, column), NaN for what a range does not carry.
-    var inRanges = [Double](repeating: .nan, count: ranges.count * shown.count)
-    for range in ranges.indices {
-      for number in Self.inputs(ofRange: range, at: site) {
-        let row = try await site.reference(number, range: range, averages: averages)
-        let first = (range * (references.resistors.count + 1) + number) * site.block.shape.columns
-        inRanges.replaceSubrange(first..<first + row.count, with: row)
+    if references != nil {
+      var shown: [Double] = []
+      let ranges = site.board.boardDescription.sensing.ranges
+      let parts = ranges.count + 1
+      for number in 0...resistors.count { shown += try await site.reference(number, averages: averages) }
+      site.progress(1, parts)
+      // (range, input, column), NaN for what a range does not carry.
+      var inRanges = [Double](repeating: .nan, count: ranges.count * shown.count)
+      for range in ranges.indices {
+        for number in Self.inputs(ofRange: range, at: site) {
+          let row = try await site.reference(number, range: range, averages: averages)
+          let first = (range * (resistors.count + 1) + number) * site.block.shape.columns
+          inRanges.replaceSubrange(first..<first + row.count, with: row)
+        }
+        site.progress(2 + range, parts)
       }
-      site.progress(2 + range, parts)
+      measurement.add(ranges.map(\.rawValue), as: "range_Ohm")
+      measurement.add(
+        inRanges, shape: [ranges.count * (values.count + 1), site.block.shape.columns], as: "rangeShown_S")
+      measurement.add([0] + values.map { 1 / $0.rawValue }, as: "input_S")
+      measurement.add(shown, shape: [values.count + 1, site.block.shape.columns], as: "shown_S")
+      measurement.add([tolerance], as: "tolerance")
+      // An instrument that measured the voltage reference alone says nothing of the resistors.
+      measurement.add(measured == nil && meter == nil ? "" : name, as: "instrument")
     }
-    measurement.add(ranges.map(\.rawValue), as: "range_Ohm")
-    measurement.add(
-      inRanges, shape: [ranges.count * (values.count + 1), site.block.shape.columns], as: "rangeShown_S")
-    measurement.add([0] + values.map { 1 / $0.rawValue }, as: "input_S")
-    measurement.add(shown, shape: [values.count + 1, site.block.shape.columns], as: "shown_S")
-    measurement.add([tolerance], as: "tolerance")
-    measurement.add(name, as: "instrument")
+    try await LoopConverters.measure(at: site, averages: averages, reference: voltage, into: &measurement)
+    if voltage != nil { measurement.add(name, as: "loopInstrument") }
     return measurement
   }
 
@@ -168,10 +203,12 @@ public struct ConverterCalibration: PlanStep {
     }
   }
 
-  /// The calibration that a finished step gives for its macro; other macros keep what is known of them.
+  /// The calibration of the amplifiers that a finished step gives for its macro; other macros keep what is known of them. Nil if it had no known
+  /// inputs.
   public static func calibration(
     from measurement: Measurement, macro: Int, board: Board, id: String, at seconds: Double, before: ReadCalibration?
-  ) throws -> ReadCalibration {
+  ) throws -> ReadCalibration? {
+    guard try measurement.optionalValues("input_S") != nil else { return nil }
     let macros = board.boardDescription.macros
     let lines = try lines(measurement)
     let instrument = try measurement.array("instrument").string ?? ""
@@ -206,6 +243,13 @@ public struct ConverterCalibration: PlanStep {
   }
 
   public static func findings(from measurement: Measurement) throws -> Findings {
+    var findings = Findings()
+    if try measurement.optionalValues("input_S") != nil { findings = try amplifierFindings(from: measurement) }
+    try LoopConverters.addFindings(from: measurement, to: &findings)
+    return findings
+  }
+
+  private static func amplifierFindings(from measurement: Measurement) throws -> Findings {
     let lines = try lines(measurement)
     let instrument = try measurement.array("instrument").string ?? ""
     let tolerance = try measurement.value("tolerance")

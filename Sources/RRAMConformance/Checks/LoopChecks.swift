@@ -24,6 +24,27 @@ extension Check {
       let state = try await board.state(of: id).state
       try board.expect(state == .aborted, "GetOperation says \(state)")
     },
+    Check("loop.loopback", "6", "A converter that is read back shows what SetDac set it to, and 0 V after Safe") {
+      board in
+      guard let loop = try board.papers().closedLoop else { throw CheckEnd.skipped("the board has no closed loop") }
+      guard board.hello.capabilities.isSuperset(of: [.converterLoopback, .rawConverters]),
+        let zero = loop.preset.code(nearest: .zero)
+      else { throw CheckEnd.skipped("the board cannot read its converters back") }
+      guard !board.options.isDry else { throw CheckEnd.skipped("no converter is set: dry") }
+      let high = DACCode(rawValue: zero.rawValue + UInt32(loop.preset.codeCount / 4))
+      let asked = loop.preset.volts(high).rawValue
+      // An eighth of it: far beyond what converters differ by, far below what is set.
+      func expect(_ wanted: Double, _ when: String) async throws {
+        let result = try await board.request(ReadADC.loopback(.preset, channel: 1))
+        try board.expect(
+          !result.isSaturated && abs(result.value - wanted) < asked / 8,
+          "preset converter 1 reads back as \(result.value) V \(when), \(wanted) V belong")
+      }
+      _ = try await board.request(SetDAC(kind: .preset, channel: 1, code: high))
+      try await expect(asked, "after SetDac")
+      _ = try await board.request(Safe())
+      try await expect(0, "after Safe")
+    },
   ]
 
   /// Begins a run without credit: one layer of three rows and two pairs of columns with a formed cell among them, every coefficient 0.

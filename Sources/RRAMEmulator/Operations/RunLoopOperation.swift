@@ -120,7 +120,9 @@ final class RunLoopOperation: Operation {
       let scale = ConverterScale(loop.noise)
       heldNoise = .wiener(
         seed: request.seed,
-        converter: .init(lower: scale.lower, step: scale.step, lastCode: scale.lastCode, levels: schedule.noise))
+        converter: .init(
+          lower: scale.lower, step: scale.step, lastCode: scale.lastCode, levels: schedule.noise,
+          lines: sequencer.lines(.noise)))
     } else {
       heldNoise = .none
     }
@@ -286,7 +288,8 @@ final class RunLoopOperation: Operation {
     let inputs = ShareInputs(
       loop: closedLoop, tables: tables, integration: integration, heldNoise: heldNoise, nodeSeed: nodeSeed,
       firstSample: request.firstSample, preset: request.preset, startDeviation: request.startDeviation.rawValue,
-      seed: request.seed, presetScale: ConverterScale(loop.preset), periphery: sequencer.periphery,
+      seed: request.seed, presetScale: ConverterScale(loop.preset), presetLines: sequencer.lines(.preset),
+      periphery: sequencer.periphery,
       unit: loop.unitVoltage.rawValue)
     if threads > 1, ranges.count > 1 {
       shares.withUnsafeMutableBufferPointer { shares in
@@ -307,11 +310,12 @@ final class RunLoopOperation: Operation {
     let periphery = sequencer.periphery
     let isIdeal = periphery.isIdeal
     let dimensions = LoopSequencer.dimensions
-    // What the converter gets of a state: its own nonlinearity and noise on top.
+    let readOutLines = sequencer.lines(.readOut)
+    // What the converter shows of a state: its own line, nonlinearity and noise on top.
     func seen(_ value: Float, sample: Int, point: Int, channel: Int) -> Double {
       let volts = Double(value) * unit
       guard !isIdeal else { return volts }
-      return volts
+      return readOutLines[channel].of(Volts(volts)).rawValue
         + readOut.step
         * periphery.nonlinearity(.readOut, channel: channel, code: readOut.code(volts).code, of: readOut.lastCode + 1)
         + periphery.readOutNoise(
@@ -359,6 +363,7 @@ final class RunLoopOperation: Operation {
     var startDeviation: Double
     var seed: UInt64
     var presetScale: ConverterScale
+    var presetLines: [ConverterLine]
     var periphery: LoopPeriphery
     var unit: Double
   }
@@ -385,12 +390,12 @@ final class RunLoopOperation: Operation {
       drawn.isEmpty ? inputs.preset[range.lowerBound * dimensions..<range.upperBound * dimensions] : drawn[...]
     let isIdeal = inputs.periphery.isIdeal
     let x0 = codes.enumerated().map { index, code in
-      let error =
-        isIdeal
-        ? 0
-        : inputs.periphery.nonlinearity(
-          .preset, channel: index % dimensions, code: Int(code), of: scale.lastCode + 1)
-      return Float((scale.volts(Int(code)) + scale.step * error) / inputs.unit)
+      let volts = scale.volts(Int(code))
+      guard !isIdeal else { return Float(volts / inputs.unit) }
+      let output = inputs.periphery.output(
+        .preset, channel: index % dimensions, code: Int(code), of: scale.lastCode + 1, volts: volts, step: scale.step,
+        line: inputs.presetLines[index % dimensions])
+      return Float(output / inputs.unit)
     }
     do {
       let result = try inputs.loop.run(

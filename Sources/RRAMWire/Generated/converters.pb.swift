@@ -36,7 +36,12 @@ nonisolated enum Rram_Board_V1_DacKind: SwiftProtobuf.Enum, Swift.CaseIterable {
   case embeddingDac // = 4
   case coefficientDac // = 5
   case offsetDac // = 6
+
+  /// Loads the integrators at once.
   case presetDac // = 7
+
+  /// The held noise of a stochastic run.
+  case noiseDac // = 8
   case UNRECOGNIZED(Int)
 
   init() {
@@ -53,6 +58,7 @@ nonisolated enum Rram_Board_V1_DacKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 5: self = .coefficientDac
     case 6: self = .offsetDac
     case 7: self = .presetDac
+    case 8: self = .noiseDac
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -67,6 +73,7 @@ nonisolated enum Rram_Board_V1_DacKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .coefficientDac: return 5
     case .offsetDac: return 6
     case .presetDac: return 7
+    case .noiseDac: return 8
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -81,6 +88,7 @@ nonisolated enum Rram_Board_V1_DacKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     .coefficientDac,
     .offsetDac,
     .presetDac,
+    .noiseDac,
   ]
 
 }
@@ -97,6 +105,10 @@ nonisolated enum Rram_Board_V1_AdcKind: SwiftProtobuf.Enum, Swift.CaseIterable {
   /// reference 0: open input, k: the k-th reference resistor of the board's description. range 0: the one that ReadCells uses, k: the k-th of
   /// the description's sensing.ranges; a board that knows range 0 alone answers BAD_ARGUMENT to others.
   case referenceAdc // = 4
+
+  /// The output of a converter of the closed loop, or a known voltage, through the converter that measures columns, without an amplifier
+  /// (capability CONVERTER_LOOPBACK).
+  case loopbackAdc // = 5
   case UNRECOGNIZED(Int)
 
   init() {
@@ -110,6 +122,7 @@ nonisolated enum Rram_Board_V1_AdcKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 2: self = .integratorAdc
     case 3: self = .temperatureAdc
     case 4: self = .referenceAdc
+    case 5: self = .loopbackAdc
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -121,6 +134,7 @@ nonisolated enum Rram_Board_V1_AdcKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .integratorAdc: return 2
     case .temperatureAdc: return 3
     case .referenceAdc: return 4
+    case .loopbackAdc: return 5
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -132,11 +146,14 @@ nonisolated enum Rram_Board_V1_AdcKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     .integratorAdc,
     .temperatureAdc,
     .referenceAdc,
+    .loopbackAdc,
   ]
 
 }
 
-/// Sets one bias converter. Line drivers are checked against the limits like pulses.
+/// Sets one bias converter. Line drivers are checked against the limits like pulses. Channels of the loop's converters count from 0:
+/// EMBEDDING_DAC as in a schedule, those of a second network behind those of the first; COEFFICIENT_DAC 0 = a, 1 = b, 2 = b of the second
+/// network; OFFSET_DAC, PRESET_DAC and NOISE_DAC 0 = x, 1 = y.
 nonisolated struct Rram_Board_V1_SetDac: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -158,7 +175,7 @@ nonisolated struct Rram_Board_V1_SetDacResult: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// The voltage that stands at the output now.
+  /// The voltage that the code stands for. What the output really gives is read by LOOPBACK_ADC.
   var voltageV: Float = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -174,6 +191,10 @@ nonisolated struct Rram_Board_V1_ReadAdc: Sendable {
   var kind: Rram_Board_V1_AdcKind = .unspecified
 
   var channel: UInt32 = 0
+
+  /// LOOPBACK_ADC only: the kind of which `channel` is read. DAC_KIND_UNSPECIFIED: a known voltage, channel 0: 0 V, 1: the board's
+  /// voltage reference where its description has one.
+  var dacKind: Rram_Board_V1_DacKind = .unspecified
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -254,11 +275,11 @@ nonisolated struct Rram_Board_V1_ColumnCurrents: Sendable {
 fileprivate nonisolated let _protobuf_package = "rram.board.v1"
 
 nonisolated extension Rram_Board_V1_DacKind: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0DAC_KIND_UNSPECIFIED\0\u{1}WORD_LINE_DAC\0\u{1}BIT_LINE_DAC\0\u{1}SOURCE_LINE_DAC\0\u{1}EMBEDDING_DAC\0\u{1}COEFFICIENT_DAC\0\u{1}OFFSET_DAC\0\u{1}PRESET_DAC\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0DAC_KIND_UNSPECIFIED\0\u{1}WORD_LINE_DAC\0\u{1}BIT_LINE_DAC\0\u{1}SOURCE_LINE_DAC\0\u{1}EMBEDDING_DAC\0\u{1}COEFFICIENT_DAC\0\u{1}OFFSET_DAC\0\u{1}PRESET_DAC\0\u{1}NOISE_DAC\0")
 }
 
 nonisolated extension Rram_Board_V1_AdcKind: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ADC_KIND_UNSPECIFIED\0\u{1}COLUMN_ADC\0\u{1}INTEGRATOR_ADC\0\u{1}TEMPERATURE_ADC\0\u{1}REFERENCE_ADC\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ADC_KIND_UNSPECIFIED\0\u{1}COLUMN_ADC\0\u{1}INTEGRATOR_ADC\0\u{1}TEMPERATURE_ADC\0\u{1}REFERENCE_ADC\0\u{1}LOOPBACK_ADC\0")
 }
 
 nonisolated extension Rram_Board_V1_SetDac: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -333,7 +354,7 @@ nonisolated extension Rram_Board_V1_SetDacResult: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Rram_Board_V1_ReadAdc: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ReadAdc"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}channel\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}channel\0\u{3}dac_kind\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -343,6 +364,7 @@ nonisolated extension Rram_Board_V1_ReadAdc: SwiftProtobuf.Message, SwiftProtobu
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.channel) }()
+      case 3: try { try decoder.decodeSingularEnumField(value: &self.dacKind) }()
       default: break
       }
     }
@@ -355,12 +377,16 @@ nonisolated extension Rram_Board_V1_ReadAdc: SwiftProtobuf.Message, SwiftProtobu
     if self.channel != 0 {
       try visitor.visitSingularUInt32Field(value: self.channel, fieldNumber: 2)
     }
+    if self.dacKind != .unspecified {
+      try visitor.visitSingularEnumField(value: self.dacKind, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: Rram_Board_V1_ReadAdc, rhs: Rram_Board_V1_ReadAdc) -> Bool {
     if lhs.kind != rhs.kind {return false}
     if lhs.channel != rhs.channel {return false}
+    if lhs.dacKind != rhs.dacKind {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

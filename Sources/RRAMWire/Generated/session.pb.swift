@@ -48,6 +48,9 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
   case loopStart // = 10
   case cycleCells // = 11
   case triggerOutput // = 12
+
+  /// ReadAdc of kind LOOPBACK_ADC.
+  case converterLoopback // = 13
   case UNRECOGNIZED(Int)
 
   init() {
@@ -69,6 +72,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     case 10: self = .loopStart
     case 11: self = .cycleCells
     case 12: self = .triggerOutput
+    case 13: self = .converterLoopback
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -88,6 +92,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     case .loopStart: return 10
     case .cycleCells: return 11
     case .triggerOutput: return 12
+    case .converterLoopback: return 13
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -107,6 +112,7 @@ nonisolated enum Rram_Board_V1_Capability: SwiftProtobuf.Enum, Swift.CaseIterabl
     .loopStart,
     .cycleCells,
     .triggerOutput,
+    .converterLoopback,
   ]
 
 }
@@ -816,7 +822,7 @@ nonisolated struct Rram_Board_V1_Label: Sendable {
 fileprivate nonisolated let _protobuf_package = "rram.board.v1"
 
 nonisolated extension Rram_Board_V1_Capability: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CAPABILITY_UNSPECIFIED\0\u{1}ADVANCE_TIME\0\u{1}FORM\0\u{1}WRITE_VERIFY\0\u{1}MATRIX_PRODUCT\0\u{1}CLOSED_LOOP\0\u{1}LOOP_NOISE\0\u{1}LOOP_TRAJECTORY\0\u{1}RAW_CONVERTERS\0\u{1}WRITE_STRATEGIES\0\u{1}LOOP_START\0\u{1}CYCLE_CELLS\0\u{1}TRIGGER_OUTPUT\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CAPABILITY_UNSPECIFIED\0\u{1}ADVANCE_TIME\0\u{1}FORM\0\u{1}WRITE_VERIFY\0\u{1}MATRIX_PRODUCT\0\u{1}CLOSED_LOOP\0\u{1}LOOP_NOISE\0\u{1}LOOP_TRAJECTORY\0\u{1}RAW_CONVERTERS\0\u{1}WRITE_STRATEGIES\0\u{1}LOOP_START\0\u{1}CYCLE_CELLS\0\u{1}TRIGGER_OUTPUT\0\u{1}CONVERTER_LOOPBACK\0")
 }
 
 nonisolated extension Rram_Board_V1_SafeCause: SwiftProtobuf._ProtoNameProviding {

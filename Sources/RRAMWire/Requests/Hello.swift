@@ -54,6 +54,8 @@ public struct Capability: RawRepresentable, Sendable, Hashable, CustomStringConv
   public static let cycleCells = Capability(rawValue: 11)
   /// ``SetTrigger``.
   public static let triggerOutput = Capability(rawValue: 12)
+  /// ``ADCKind/loopback``.
+  public static let converterLoopback = Capability(rawValue: 13)
 
   public var description: String {
     switch self {
@@ -69,6 +71,7 @@ public struct Capability: RawRepresentable, Sendable, Hashable, CustomStringConv
     case .loopStart: "loop start"
     case .cycleCells: "cycle cells"
     case .triggerOutput: "trigger output"
+    case .converterLoopback: "converter loopback"
     default: "capability \(rawValue)"
     }
   }

@@ -5,6 +5,9 @@ public enum ADCKind: Sendable, Hashable, CaseIterable {
   case column, integrator, temperature
   /// A column's amplifier with a known input in place of the column; see ``ReadADC/reference(_:macro:column:of:)``.
   case reference
+  /// A converter of the loop, or a known voltage, read back: ``ReadADC/loopback(_:channel:)``, ``ReadADC/ground``,
+  /// ``ReadADC/voltageReference``.
+  case loopback
 }
 
 /// Converts once on one channel.
@@ -13,11 +16,23 @@ public struct ReadADC: WireRequest {
 
   public var kind: ADCKind
   public var channel: Int
+  /// Of ``ADCKind/loopback`` alone: whose channel is read; nil: a known voltage.
+  public var source: DACKind?
 
-  public init(kind: ADCKind, channel: Int) {
+  public init(kind: ADCKind, channel: Int, source: DACKind? = nil) {
     self.kind = kind
     self.channel = channel
+    self.source = source
   }
+
+  /// The output of a converter through the one that measures columns, volts.
+  public static func loopback(_ source: DACKind, channel: Int) -> ReadADC {
+    ReadADC(kind: .loopback, channel: channel, source: source)
+  }
+  /// 0 V, read like a converter.
+  public static let ground = ReadADC(kind: .loopback, channel: 0)
+  /// The board's voltage reference, read like a converter.
+  public static let voltageReference = ReadADC(kind: .loopback, channel: 1)
 
   /// The amplifier of a column with a known input at the board's read voltage.
   ///
@@ -65,10 +80,16 @@ extension ReadADC {
     case .integratorAdc: kind = .integrator
     case .temperatureAdc: kind = .temperature
     case .referenceAdc: kind = .reference
+    case .loopbackAdc: kind = .loopback
     case .unspecified: throw WireError(.missingField, field: "read_adc.kind", "it must be set")
     case .UNRECOGNIZED(let number): throw WireError(.outOfRange, field: "read_adc.kind", "no converter kind \(number)")
     }
     channel = Int(message.channel)
+    guard message.dacKind != .unspecified else { return }
+    guard kind == .loopback else {
+      throw WireError(.outOfRange, field: "read_adc.dac_kind", "only a loopback reads a converter back")
+    }
+    source = try DACKind(message.dacKind, "read_adc.dac_kind")
   }
 
   func message() throws(WireError) -> Rram_Board_V1_ReadAdc {
@@ -78,7 +99,9 @@ extension ReadADC {
     case .integrator: message.kind = .integratorAdc
     case .temperature: message.kind = .temperatureAdc
     case .reference: message.kind = .referenceAdc
+    case .loopback: message.kind = .loopbackAdc
     }
+    if let source { message.dacKind = source.message }
     message.channel = try wire32(channel, "read_adc.channel")
     return message
   }

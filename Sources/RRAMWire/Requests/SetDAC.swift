@@ -6,6 +6,8 @@ public enum DACKind: Sendable, Hashable, CaseIterable {
   case embedding, coefficient, offset
   /// Sets x(0) of the integrators.
   case preset
+  /// The held noise of a stochastic run.
+  case noise
 }
 
 /// Sets one bias converter. Line drivers are checked against the limits like pulses.
@@ -26,7 +28,7 @@ public struct SetDAC: WireRequest {
 }
 
 public struct SetDACResult: WireResponse, Hashable {
-  /// What stands at the output now.
+  /// What the code stands for.
   public var voltage: Volts
 
   public init(voltage: Volts) { self.voltage = voltage }
@@ -40,7 +42,7 @@ public struct SetDACResult: WireResponse, Hashable {
 }
 
 extension DACKind {
-  init(_ value: Rram_Board_V1_DacKind) throws(WireError) {
+  init(_ value: Rram_Board_V1_DacKind, _ field: String) throws(WireError) {
     switch value {
     case .wordLineDac: self = .wordLine
     case .bitLineDac: self = .bitLine
@@ -49,8 +51,9 @@ extension DACKind {
     case .coefficientDac: self = .coefficient
     case .offsetDac: self = .offset
     case .presetDac: self = .preset
-    case .unspecified: throw WireError(.missingField, field: "set_dac.kind", "it must be set")
-    case .UNRECOGNIZED(let number): throw WireError(.outOfRange, field: "set_dac.kind", "no converter kind \(number)")
+    case .noiseDac: self = .noise
+    case .unspecified: throw WireError(.missingField, field: field, "it must be set")
+    case .UNRECOGNIZED(let number): throw WireError(.outOfRange, field: field, "no converter kind \(number)")
     }
   }
 
@@ -63,13 +66,14 @@ extension DACKind {
     case .coefficient: .coefficientDac
     case .offset: .offsetDac
     case .preset: .presetDac
+    case .noise: .noiseDac
     }
   }
 }
 
 extension SetDAC {
   init(_ message: Rram_Board_V1_SetDac) throws(WireError) {
-    kind = try DACKind(message.kind)
+    kind = try DACKind(message.kind, "set_dac.kind")
     channel = Int(message.channel)
     code = DACCode(rawValue: message.code)
   }

@@ -226,11 +226,14 @@ struct CharacterizeCommand: AsyncParsableCommand {
       let ledger = try ChipLedger(home: RecordsHome())
       switch step {
       case is ConverterCalibration where settings["calibrationMade"] == nil:
+        let measured = try RRAMCharacterization.Measurement(file: file)
         let calibration = try ConverterCalibration.calibration(
-          from: RRAMCharacterization.Measurement(file: file), macro: macro, board: board, id: id,
-          at: now.timeIntervalSince1970, before: board.calibration)
-        try ledger.enter(calibration)
-        try record.note(setting: "calibrationMade", calibration.id)
+          from: measured, macro: macro, board: board, id: id, at: now.timeIntervalSince1970, before: board.calibration)
+        if let calibration { try ledger.enter(calibration) }
+        let lines = try LoopConverters.calibration(
+          from: measured, board: board, id: id, at: now.timeIntervalSince1970)
+        if let lines { try ledger.enter(lines) }
+        try record.note(setting: "calibrationMade", id)
       case is LoopGains where settings["loopCalibrationMade"] == nil:
         let calibration = try LoopGains.calibration(
           from: RRAMCharacterization.Measurement(file: file), board: board, id: id, at: now.timeIntervalSince1970,

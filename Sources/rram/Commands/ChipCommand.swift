@@ -259,6 +259,8 @@ private struct ChipOutput: CommandOutput {
   var calibrations: [String]
   /// Those of the loop's gains.
   var loopCalibrations: [String]
+  /// Ids of the calibrations of the loop's converters that were made with the chip in the board, the newest first.
+  var lineCalibrations: [String]
 
   init(_ chip: ChipLedger.Chip, _ ledger: ChipLedger) throws {
     self.chip = chip
@@ -278,6 +280,7 @@ private struct ChipOutput: CommandOutput {
     exclusions = try ledger.exclusions(chip: chip.id)
     calibrations = try ledger.readCalibrations(chip: chip.id).map(\.id)
     loopCalibrations = try ledger.loopCalibrations(chip: chip.id).map(\.id)
+    lineCalibrations = try ledger.lineCalibrations(chip: chip.id).map(\.id)
   }
 
   var text: String {
@@ -293,6 +296,9 @@ private struct ChipOutput: CommandOutput {
     }
     if let newest = loopCalibrations.first {
       lines.append("\(loopCalibrations.count) calibrations of the loop's gains, the newest \(newest)")
+    }
+    if let newest = lineCalibrations.first {
+      lines.append("\(lineCalibrations.count) calibrations of a board's loop converters, the newest \(newest)")
     }
     for (note, group) in Dictionary(grouping: exclusions, by: \.note).sorted(by: { $0.key < $1.key }) {
       lines.append(

@@ -82,6 +82,8 @@ struct InfoOutput: CommandOutput {
   var columns: Int
   var closedLoop: String
   var unitVoltage: Double?
+  /// Against what the voltages of the closed loop hold: a calibration, or `uncalibrated`; nil without a loop.
+  var loopScale: String?
   var energised: Bool
   var lastSafeCause: String
   var limits: Limits
@@ -99,7 +101,7 @@ struct InfoOutput: CommandOutput {
     case capabilities, macroCount, rows, columns, closedLoop
     case unitVoltage = "unitVoltage_V"
     case energised, lastSafeCause, limits, macros, pulses, reads, badFrames, watchdogTrips, absoluteScale,
-      loopCalibration
+      loopCalibration, loopScale
   }
 
   init(board: Board, heartbeat: HeartbeatResult, labels: [MacroLabel], counters: Counters) {
@@ -122,6 +124,7 @@ struct InfoOutput: CommandOutput {
       board.boardDescription.closedLoop.map { "macros " + $0.layerMacros.map { "\($0)" }.joined(separator: " → ") }
       ?? "none"
     unitVoltage = board.boardDescription.closedLoop?.unitVoltage.rawValue
+    loopScale = board.boardDescription.closedLoop == nil ? nil : board.loopScale
     energised = heartbeat.isEnergised
     lastSafeCause = "\(heartbeat.lastSafeCause)"
     let limits = board.limits
@@ -170,6 +173,7 @@ struct InfoOutput: CommandOutput {
       ],
     ]
     rows.append(["scale", absoluteScale])
+    if let loopScale { rows.append(["loop's scale", loopScale]) }
     if let loopCalibration { rows.append(["loop's gains", "calibration \(loopCalibration)"]) }
     for macro in macros {
       rows.append([

@@ -63,8 +63,8 @@ struct ScheduleCommand: AsyncParsableCommand {
       model, equation: solver, scale: scale, classLabel: condition, guidance: guidance,
       ticks: ticks ?? model.usualTicks)
     program.guidancePlay = guidancePlay
-    let board = try await description(at: address)
-    let schedule = try program.schedule(on: board)
+    let (board, calibration) = try await RRAM.describedBoard(at: address, logger: options.common.logger)
+    let schedule = try program.schedule(on: board, lines: calibration?.lines)
     let fit = try LoopFit(program, on: board)
     if !options.common.quiet { for warning in fit.warnings { note("warning: \(warning)") } }
     if let plot {
@@ -74,7 +74,8 @@ struct ScheduleCommand: AsyncParsableCommand {
         x: "t (1: noise, 0: data)", to: URL(filePath: plot), format: plot.hasSuffix(".svg") ? .svg : .png)
     }
     try answer(
-      ScheduleOutput(program: program, board: board, schedule: schedule, fit: fit, plot: plot),
+      ScheduleOutput(
+        program: program, board: board, schedule: schedule, fit: fit, plot: plot, calibration: calibration?.id),
       json: options.common.json)
   }
 
@@ -87,11 +88,6 @@ struct ScheduleCommand: AsyncParsableCommand {
     }
     return 0
   }
-
-  private func description(at address: BoardAddress) async throws -> BoardDescription {
-    if case .emulated(let chip) = address { return try BoardDescription.load(nameOrPath: chip.board) }
-    return try await RRAM.withBoard(at: address, logger: options.common.logger) { $0.boardDescription }
-  }
 }
 
 struct ScheduleOutput: CommandOutput {
@@ -100,6 +96,8 @@ struct ScheduleOutput: CommandOutput {
   var schedule: Schedule
   var fit: LoopFit
   var plot: String?
+  /// Of the board's loop converters; nil: ideal ones.
+  var calibration: String?
 
   private struct Channel: Encodable {
     var name: String
@@ -114,7 +112,7 @@ struct ScheduleOutput: CommandOutput {
   private enum Key: String, CodingKey {
     case model, sde, scale, solver, classLabel, guidance, board, ticks, time, channels, rows99, rowClamp
     case tick = "tick_s"
-    case clampedShare, poleShare, warnings, plot
+    case clampedShare, poleShare, warnings, plot, lineCalibration
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -141,6 +139,7 @@ struct ScheduleOutput: CommandOutput {
     try container.encode(fit.pole, forKey: .poleShare)
     try container.encode(fit.warnings, forKey: .warnings)
     try container.encode(plot, forKey: .plot)
+    try container.encode(calibration, forKey: .lineCalibration)
   }
 
   var text: String {

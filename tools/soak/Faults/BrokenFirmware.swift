@@ -15,7 +15,7 @@ package final class BrokenFirmware: InterruptibleTransport {
     case clampsVoltages, clampsCounts, refusesWithoutNumbers, countsNoReads, countsNoPulses, raisesNoTrigger
     case acceptsAnyVersion, servesBeforeHello, acceptsUnknownRequests, acceptsNaN
     case drawsBootIDs, turnsBackTheClock, cutsSequences
-    case survivesReset, survivesSuspend, ignoresLoopCredit, skipsSamples, ignoresAbortOfLoops
+    case survivesReset, survivesSuspend, ignoresLoopCredit, skipsSamples, ignoresAbortOfLoops, readsBackNothing
 
     /// The check that is there for it.
     package var check: String {
@@ -51,6 +51,7 @@ package final class BrokenFirmware: InterruptibleTransport {
       case .survivesSuspend: "safe.bus-suspend"
       case .ignoresLoopCredit, .skipsSamples: "loop.stream"
       case .ignoresAbortOfLoops: "loop.abort"
+      case .readsBackNothing: "loop.loopback"
       }
     }
   }
@@ -281,6 +282,9 @@ package final class BrokenFirmware: InterruptibleTransport {
     case (.raisesNoTrigger, .counters(var counters)):
       counters.triggers = 0
       message.body = .counters(counters)
+    case (.readsBackNothing, .adc(var result)):
+      result.value = 0
+      message.body = .adc(result)
     case (.countsNoPulses, .counters(var counters)):
       (counters.pulses, counters.setPulses) = (0, 0)
       message.body = .counters(counters)
