@@ -36,8 +36,9 @@ public struct LoopGains: PlanStep {
   private static let highest = 6.0
   /// The least span of outputs that tells a gain, units.
   private static let leastSpan = 0.2
-  /// Pairs of the first layer that are balanced against the embedding, per axis.
+  /// Pairs of the first layer that are balanced against the embedding, per axis, and how often in each pass: what they tell is in every gain.
   private static let balanced = 8
+  private static let balances = 3
   /// Embedding at which the first layer's output is when nothing drives it, units.
   private static let rest = 1.0
   private static let ticks = 40
@@ -267,7 +268,8 @@ public struct LoopGains: PlanStep {
     measurement.add(responses.flatMap { $0 }, shape: [pairs.count, passes * most], as: "loop_units")
     let balance = try await balance(outputs, products, setup, at: site)
     measurement.add(balance.map(\.pair), as: "balancedPair")
-    measurement.add(balance.flatMap(\.gains), shape: [balance.count, passes], as: "balancedGain")
+    measurement.add(
+      balance.flatMap(\.gains), shape: [balance.count, passes * Self.balances], as: "balancedGain")
     measurement.add(balance.map(\.output), as: "balancedOutput_units")
     if let calibration = board.calibration { measurement.add(calibration.id, as: "readCalibration") }
     if let before = board.loopCalibration {
@@ -293,7 +295,7 @@ public struct LoopGains: PlanStep {
 
   /// Gains of pairs of the first layer by balance: the embedding that gives the layer behind it what the driven rows gave.
   ///
-  /// - Returns: places among all pairs, their outputs in units, and one gain a pass; nothing on a board with one layer.
+  /// - Returns: places among all pairs, their outputs in units, and their gains; nothing on a board with one layer.
   private func balance(
     _ outputs: [Outputs], _ products: [[Double]], _ setup: Setup, at site: Site
   ) async throws -> [(pair: Int, output: Double, gains: [Double])] {
@@ -331,7 +333,7 @@ public struct LoopGains: PlanStep {
           macro: item.block.macro, firstColumn: item.block.firstColumn + 2 * axis,
           shape: MacroShape(rows: item.block.shape.rows, columns: 2))
         var gains: [Double] = []
-        for _ in 0..<passes {
+        for _ in 0..<passes * Self.balances {
           gains.append(
             try await site.ask("balance") {
               let currents = try await site.board.matrixProduct(product(block, rows, loop)).map(Double.init)
