@@ -123,26 +123,42 @@ public struct Site: Sendable {
 
   /// Gives every cell one pulse of the kind's own word line and width; a RESET leaves out those that were last read near the chip's
   /// resistance ceiling.
-  func pulse(_ cells: CellSelection, _ kind: PulseKind, amplitude: Volts, count: Int = 1) async throws {
-    _ = try await ask("pulse") {
-      let open = kind == .reset ? await board.resettable(cells, share: Self.ceilingShare) : cells
-      guard open.count > 0 else { return .init() }
+  ///
+  /// - Returns: places in the selection of the cells that were left out.
+  @discardableResult func pulse(
+    _ cells: CellSelection, _ kind: PulseKind, amplitude: Volts, count: Int = 1
+  ) async throws -> [Int] {
+    try await leavingOut("pulse", cells, kind == .reset) { open in
       var request = request(open, kind, amplitude: amplitude)
       request.count = count
       _ = try await board.pulse(request)
-      return .init()
     }
   }
 
-  func cycle(_ request: CycleCells) async throws {
-    _ = try await ask("cycle") {
+  /// - Returns: places in the selection of the cells that were left out, as of a RESET.
+  @discardableResult func cycle(_ request: CycleCells) async throws -> [Int] {
+    try await leavingOut("cycle", request.cells, true) { open in
       var request = request
-      request.cells = await board.resettable(request.cells, share: Self.ceilingShare)
-      guard request.cells.count > 0 else { return .init() }
+      request.cells = open
       _ = try await board.cycle(request)
-      return .init()
     }
   }
+
+  /// Pulses the cells of a selection that may be pulsed, and keeps which were not.
+  private func leavingOut(
+    _ name: String, _ cells: CellSelection, _ isReset: Bool, _ live: (CellSelection) async throws -> Void
+  ) async throws -> [Int] {
+    let outcome = try await ask(name) {
+      let open = isReset ? await board.resettable(cells, share: Self.ceilingShare) : cells
+      if open.count > 0 { try await live(open) }
+      let pulsed = Set(open.indices)
+      return .init(numbers: cells.indices.enumerated().filter { !pulsed.contains($1) }.map { Double($0.offset) })
+    }
+    return outcome.numbers.map { Int($0) }
+  }
+
+  /// Above this resistance, ohms, a cell gets no further RESET; 0 where the chip states no ceiling.
+  var resetEnds: Double { (board.limits.resistance?.rawValue ?? 0) * Self.ceilingShare }
 
   /// Cells of a part: of these alone a run that is cut off does not know all.
   static let cellsUnderWay = 64

@@ -79,6 +79,23 @@ extension Board {
     return count
   }
 
+  /// The cells of a set that have not been formed.
+  ///
+  /// - Throws: `BoardError`.
+  public func unformed(_ cells: Set<CellAddress>, options: FormOptions) async throws -> Set<CellAddress> {
+    var found: Set<CellAddress> = []
+    let bias = defaultReadBias(averages: options.averages)
+    for macro in Set(cells.map(\.macro)).sorted() {
+      let block = CellBlock(macro: macro, shape: boardDescription.macros.shape)
+      let readings = try await readings(CellSelection(block: block), bias: bias)
+      for index in 0..<block.cellCount {
+        let cell = block.address(at: index)
+        if cells.contains(cell), !readings.isFormed(index, above: options.formedAbove) { found.insert(cell) }
+      }
+    }
+    return found
+  }
+
   /// Forms a plan's cells, and those of the plans that follow from what is found, until nothing new is.
   private func form(
     _ plan: inout MappingPlan, _ network: ScoreNetwork, options: FormOptions, known: inout KnownCells,
@@ -150,6 +167,18 @@ extension Board {
       outcome.voltages += report.formingVoltage.map { Double($0) }
       outcome.failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
     }
+  }
+}
+
+extension MappingPlan {
+  /// The cells that must be formed for it: of sparse pairs those that are written, of others all in rows that take part.
+  public var cellsToForm: Set<CellAddress> {
+    Set(
+      layers.flatMap { layer in
+        CellSelection(block: layer.block, mask: layer.candidates(all: options.pairs != .sparse)).indices.map {
+          layer.block.address(at: $0)
+        }
+      })
   }
 }
 

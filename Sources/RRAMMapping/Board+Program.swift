@@ -16,11 +16,13 @@ extension Board {
   ///   - willLabel: hears of the label, 32 hexadecimal digits, before a macro carries it. A run that is cut off right after that knows
   ///     the label as its own; if this throws, no label is set.
   /// - Returns: the record with its report.
-  /// - Throws: ``MappingError`` `notFormed` before the first pulse if more than 1 % of the cells are pristine; `BoardError`.
+  /// - Throws: ``MappingError`` before the first pulse: `notFormed` if more than 1 % of the cells are pristine, `unsupported` for a strategy
+  ///   that the chip or the plan has nothing for; `BoardError`.
   public func program(
     _ plan: MappingPlan, model: ScoreModel, options: ProgramOptions, home: RecordsHome?,
     progress: (@Sendable (MappingEvent) -> Void)? = nil, willLabel: (@Sendable (String) throws -> Void)? = nil
   ) async throws -> ProgramRecord {
+    try plan.check(options.method.strategy)
     let tally = await Tally(self)
     let bias = defaultReadBias(averages: options.method.averages)
     var history = try home.map { try ResponseHistory.load(chip: info.chipID, home: $0) } ?? ResponseHistory()
@@ -48,23 +50,26 @@ extension Board {
         for (cell, isWritten) in layer.written.enumerated() {
           mask[cell] = isWritten && layer.rows[cell / layer.block.shape.columns].factor == factor
         }
-        guard mask.selectedCount > 0 else { continue }
-        let selection = CellSelection(
-          block: layer.block, mask: mask.selectedCount == layer.block.cellCount ? nil : mask)
-        let request = try options.method.request(
-          selection, targets: selection.indices.map { layer.targets[$0] }, tolerance: options.tolerance, verify: bias,
-          history: history)
-        let report = try await write(request, runner: options.method.runner) {
-          progress?(.writing(layer: index, count: layerCount, $0))
+        for (part, isPairs) in options.method.strategy == .pairAware ? mask.pairsAndSingles : [(mask, false)] {
+          guard part.selectedCount > 0 else { continue }
+          let selection = CellSelection(
+            block: layer.block, mask: part.selectedCount == layer.block.cellCount ? nil : part)
+          let request = try options.method.request(
+            selection, targets: selection.indices.map { layer.targets[$0] }, tolerance: options.tolerance,
+            verify: bias, history: history, pairs: isPairs)
+          let report = try await write(request, runner: options.method.runner) {
+            progress?(.writing(layer: index, count: layerCount, $0))
+          }
+          if case .response(let response) = request.strategy {
+            history.enter(report, sent: response, base: options.method.response)
+          }
+          for (cell, value) in zip(selection.indices, report.conductance) { conductances[index][cell] = value }
+          if isPairs { plan.layers[index].recentre(Array(selection.indices), on: report.conductance) }
+          pulses += report.pulses.map { Int($0) }
+          reads += report.totalReads
+          inTolerance += report.convergedCount
+          failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
         }
-        if case .response(let response) = request.strategy {
-          history.enter(report, sent: response, base: options.method.response)
-        }
-        for (cell, value) in zip(selection.indices, report.conductance) { conductances[index][cell] = value }
-        pulses += report.pulses.map { Int($0) }
-        reads += report.totalReads
-        inTolerance += report.convergedCount
-        failures += report.failures.map { CellFailure($0.cell, reason: $0.reason.description) }
       }
     }
     var retried: RetryReport?
@@ -91,12 +96,14 @@ extension Board {
     var report = ProgramReport(
       cells: pulses.count, inTolerance: inTolerance, strategy: options.method.strategy,
       tolerance: options.tolerance.microsiemens,
-      pulses: CountStatistics(pulses), reads: reads, error: ByAge(), age: ByAge(),
-      weightErrorPercent: plan.weightErrorPercent(of: conductances), retry: retried, requests: passed.requests,
+      pulses: CountStatistics(pulses), reads: reads, error: ByAge(), difference: ByAge(),
+      age: ByAge(), weightErrorPercent: plan.weightErrorPercent(of: conductances), retry: retried,
+      requests: passed.requests,
       chipSeconds: passed.chipSeconds, busSeconds: passed.busSeconds, hostSeconds: passed.hostSeconds,
       masked: plan.layers.reduce(0) { $0 + $1.masked.count }, retired: retired.cells > 0 ? retired : nil,
       failures: failures)
     report.error.verify = plan.errorStatistics(of: conductances)
+    report.difference?.verify = plan.differenceStatistics(of: conductances)
     report.age.verify = (end - begin).seconds
     var record = ProgramRecord(
       label: hexadecimal(label), programmedUTC: Date(), chip: info.chipID, profile: info.chipProfile,
@@ -112,6 +119,7 @@ extension Board {
       let values = try await read(plan, averages: options.method.averages)
       record.report.reads += plan.cellCount
       record.report.error[age] = plan.errorStatistics(of: values)
+      record.report.difference?[age] = plan.differenceStatistics(of: values)
       record.report.age[age] = (await boardTime - begin).seconds
       record.report.weightErrorPercent = plan.weightErrorPercent(of: values)
       record.conductances = values.map(Self.readOnly)

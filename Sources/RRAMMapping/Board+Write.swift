@@ -2,7 +2,7 @@ public import RRAMBoard
 internal import RRAMProfiles
 internal import RRAMUnits
 public import RRAMWire
-internal import RRAMWriting
+public import RRAMWriting
 
 extension Board {
   /// Writes targets by write-verify, decided upon by the board or by the host.
@@ -21,11 +21,20 @@ extension Board {
     }
   }
 
+  /// Writes targets by a strategy of the caller's own, decided upon by the host: a type that conforms to `WriteStrategy` is all it takes.
+  ///
+  /// - Parameter request: targets, windows and caps; the strategy that it names is not used.
+  public func write<Strategy: WriteStrategy>(
+    _ request: WriteVerify, by strategy: Strategy, progress: (@Sendable (OperationProgress) -> Void)? = nil
+  ) async throws -> CellReport {
+    try await writeFromHost(request, strategy, progress: progress)
+  }
+
   /// The state machine that the firmware runs, fed with reads from here: for boards without the strategy, and for new ones.
   ///
   /// A round takes one read of all open cells, and one pulse request for every set of cells that get the very same pulse; these travel
   /// side by side.
-  func writeFromHost<Strategy: WriteStrategy>(
+  private func writeFromHost<Strategy: WriteStrategy>(
     _ request: WriteVerify, _ strategy: Strategy, progress: (@Sendable (OperationProgress) -> Void)?
   ) async throws -> CellReport {
     try LimitCheck(

@@ -11,6 +11,9 @@ public struct LevelReport: Sendable, Hashable, Codable {
     public var cells: Int
     /// Accepted by the procedure, %.
     public var accepted: Double
+    /// Of all cells, those that lie in the window by a mean of 64 conversions right after the write, %: what the cell itself conducts then,
+    /// with the noise of a read averaged away. nil if none was read later.
+    public var inWindowAtOnce: Double?
     /// Of all cells, those whose mean of the later reads lies in the window, %; nil if none was read later.
     public var inWindowLater: Double?
     public var pulses: CountStatistics
@@ -19,6 +22,7 @@ public struct LevelReport: Sendable, Hashable, Codable {
     enum CodingKeys: String, CodingKey {
       case level, cells
       case accepted = "accepted_percent"
+      case inWindowAtOnce = "inWindowAtOnce_percent"
       case inWindowLater = "inWindowLater_percent"
       case pulses, reads
     }
@@ -57,6 +61,9 @@ public struct LevelReport: Sendable, Hashable, Codable {
 }
 
 extension Board {
+  /// Conversions that are averaged right after a write, to see where the cells themselves are.
+  private static let atOnceConversions = 64
+
   /// Writes a pattern of levels to every usable cell of a macro, and reads it again afterwards.
   ///
   /// - Parameters:
@@ -121,6 +128,8 @@ extension Board {
       history.enter(report, sent: response, base: method.response)
     }
 
+    let atOnce =
+      try await laterReads == 0 ? [] : read(selection, bias: defaultReadBias(averages: Self.atOnceConversions))
     var sums = [Double](repeating: 0, count: addresses.count)
     for _ in 0..<laterReads {
       try await wait(interval)
@@ -130,6 +139,9 @@ extension Board {
       let share = 100 / Double(max(1, cells.count))
       return LevelReport.Outcome(
         level: name, cells: cells.count, accepted: share * Double(cells.count { report.reasons[$0] == .converged }),
+        inWindowAtOnce: laterReads == 0
+          ? nil
+          : share * Double(cells.count { pattern.levels[levels[$0]].window.contains(Siemens(Double(atOnce[$0]))) }),
         inWindowLater: laterReads == 0
           ? nil
           : share

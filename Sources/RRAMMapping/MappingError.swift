@@ -15,6 +15,8 @@ public struct MappingError: Error, Sendable, CustomStringConvertible {
     public static let wireDrop = Code(rawValue: "wireDrop")
     /// A cell at its target is beyond what a read can measure.
     public static let rangeRefused = Code(rawValue: "rangeRefused")
+    /// Hidden units cannot be multiplied like that.
+    public static let rescaleRefused = Code(rawValue: "rescaleRefused")
     /// The board injects embeddings in a way this mapping does not serve.
     public static let unsupportedBoard = Code(rawValue: "unsupportedBoard")
     /// The chip's cells cannot be written that way.

@@ -35,6 +35,8 @@ public struct MappingOptions: Sendable, Hashable, Codable {
   public var residuals: [Double] = []
   /// Conductances that a cell may be given, equally spaced over the window; nil: any.
   public var levels: Int?
+  /// What hidden units are multiplied by, their outgoing weights divided: the same function on other conductances. nil: 1.
+  public var hiddenScale: [Double]?
 
   public init() {}
 }

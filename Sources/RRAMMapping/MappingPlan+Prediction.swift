@@ -3,23 +3,30 @@ public import RRAMUnits
 
 extension MappingPlan {
   /// Conductances of a chip of a profile at an age after the last write, one draw: uniform in the verify window, then relaxed by the
-  /// profile's σ(t, G), Gaussian and cell by cell. Pristine and unusable cells conduct nothing.
+  /// profile's σ(t, G), Gaussian and cell by cell. Pristine and unusable cells conduct nothing. Of pairs that are written as such the
+  /// difference lies in the window; their common part is taken to be that of the targets, writing leaves it where it is.
   ///
   /// - Parameters:
   ///   - tolerance: half width of the verify window.
+  ///   - strategy: what they are written with.
   ///   - age: since the last write, more than 0.
   ///   - seed: of the draw.
   /// - Returns: siemens, one array a layer, row-major over its block.
   public func predictedConductances(
-    _ profile: ChipProfile, tolerance: Siemens, age: Duration, seed: UInt64
+    _ profile: ChipProfile, tolerance: Siemens, strategy: WriteStrategyName = .ispp, age: Duration, seed: UInt64
   ) -> [[Float]] {
     layers.enumerated().map { index, layer in
       var random = PhiloxStream(seed: seed, stream: (0x4D41_5053, UInt32(index), 0))
       let written = layer.written
+      var difference = Siemens.zero
       return layer.targets.indices.map { cell in
         guard written[cell] else { return 0 }
         let target = Siemens(Double(layer.targets[cell]))
-        let verify = (2 * random.uniform() - 1) * tolerance
+        var verify = (2 * random.uniform() - 1) * tolerance
+        if strategy == .pairAware, written[cell ^ 1] {
+          if cell.isMultiple(of: 2) { difference = verify }
+          verify = cell.isMultiple(of: 2) ? difference / 2 : -difference / 2
+        }
         let relaxed = profile.relaxation.sigma(after: age, at: target) * random.normal()
         return Float(max(.zero, target + verify + relaxed).rawValue)
       }
@@ -50,6 +57,17 @@ extension MappingPlan {
 
   /// The largest share that wires may take: beyond it a read with one row driven no longer says what the loop sees.
   public static let largestWireDrop = 0.1
+
+  /// Refuses a strategy that the plan has nothing to do for.
+  ///
+  /// - Throws: ``MappingError`` `unsupported`.
+  public func check(_ strategy: WriteStrategyName) throws(MappingError) {
+    guard strategy == .pairAware, options.pairs == .sparse else { return }
+    throw MappingError(
+      .unsupported,
+      "strategy pair-aware: of sparse pairs one cell conducts, so there is no choice which one moves; one-sided and balanced pairs have it"
+    )
+  }
 
   /// Refuses a plan whose wires take too much, or whose cells a read cannot measure.
   ///

@@ -133,7 +133,7 @@ public struct MappingPlan: Sendable, Hashable, Codable {
   /// its conditions at once.
   ///
   /// - Parameters:
-  ///   - network: the trained network.
+  ///   - trained: the trained network; what is placed is that times `options.hiddenScale`.
   ///   - board: what the board has; one without a closed loop gets no column gains.
   ///   - window: conductances the targets may have, siemens.
   ///   - options: how weights become conductances.
@@ -146,7 +146,7 @@ public struct MappingPlan: Sendable, Hashable, Codable {
   ///   - amplifiers: what the loop's amplifiers were found to add; scales are those of the gains that they have.
   /// - Throws: ``MappingError`` saying what is missing.
   public init(
-    _ network: ScoreNetwork, on board: BoardDescription, window: ClosedRange<Siemens>,
+    _ trained: ScoreNetwork, on board: BoardDescription, window: ClosedRange<Siemens>,
     options: MappingOptions = MappingOptions(), avoiding avoid: Set<CellAddress> = [],
     noise: [CellAddress: Siemens] = [:], conducting: [CellAddress: Siemens] = [:],
     amplifiers: LoopCalibration? = nil
@@ -158,6 +158,15 @@ public struct MappingPlan: Sendable, Hashable, Codable {
     if let levels = options.levels, levels < 2 {
       throw MappingError(.windowRefused, "\(levels) levels: at least 2 are needed")
     }
+    if let factors = options.hiddenScale {
+      guard factors.count == trained.hiddenSize, factors.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+        throw MappingError(
+          .rescaleRefused,
+          "\(factors.count) factors of hidden units, from \(Float(factors.min() ?? 0)) to \(Float(factors.max() ?? 0)): the network takes "
+            + "\(trained.hiddenSize) above 0")
+      }
+    }
+    let network = options.hiddenScale.map { trained.rescalingHidden(by: $0) } ?? trained
     self.window = window
     self.options = options
     notes = []
@@ -204,7 +213,7 @@ public struct MappingPlan: Sendable, Hashable, Codable {
     other.closedLoop?.layerMacros = loop.secondLayerMacros
     other.closedLoop?.secondLayerMacros = []
     let copy = try MappingPlan(
-      network, on: other, window: window, options: options, avoiding: avoid, noise: noise, conducting: conducting,
+      trained, on: other, window: window, options: options, avoiding: avoid, noise: noise, conducting: conducting,
       amplifiers: amplifiers)
     secondNetwork = layers.count
     layers += copy.layers

@@ -5,7 +5,7 @@ public import RRAMWire
 
 /// How cells are written and how long they are followed; a chip's profile gives the defaults.
 public struct ProgramOptions: Sendable, Hashable {
-  /// Half width of the verify window: |G − target| ≤ tolerance.
+  /// Half width of the verify window: |G − target| ≤ tolerance; of the strategy `pair-aware` |G+ − G− − its target| ≤ tolerance.
   public var tolerance: Siemens
   /// Strategy, verification and caps.
   public var method: WriteMethod

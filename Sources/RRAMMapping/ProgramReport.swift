@@ -86,14 +86,17 @@ public struct ProgramReport: Sendable, Hashable, Codable {
   public var inTolerance: Int
   /// nil in records older than strategies.
   public var strategy: WriteStrategyName?
-  /// Half width of the verify window, µS.
+  /// Half width of the verify window, µS; of the strategy `pair-aware` that of the difference of a pair.
   public var tolerance: Double
   /// Pulses a written cell.
   public var pulses: CountStatistics
   /// Reads of cells, verify and later reads together.
   public var reads: Int
-  /// Errors of the written cells, realised − target, µS.
+  /// Errors of the written cells, realised − target, µS. The targets of pairs that were written as such lie where their common part was
+  /// left.
   public var error: ByAge<ErrorStatistics>
+  /// Errors of G+ − G− of the pairs with two written cells, realised − target, µS; nil in records that are older.
+  public var difference: ByAge<ErrorStatistics>?
   /// Largest time between the beginning of the write and the read, seconds.
   public var age: ByAge<Double>
   /// Root mean square of realised − ideal weight in % of the layer's max|w|, all layers pooled, from the latest read.
@@ -116,6 +119,7 @@ public struct ProgramReport: Sendable, Hashable, Codable {
     case tolerance = "tolerance_uS"
     case pulses, reads
     case error = "error_uS"
+    case difference = "differenceError_uS"
     case age = "age_s"
     case weightErrorPercent, retry, requests, chipSeconds, busSeconds, hostSeconds, masked, retired, failures
   }
@@ -132,6 +136,7 @@ public struct ProgramReport: Sendable, Hashable, Codable {
     try container.encode(pulses, forKey: .pulses)
     try container.encode(reads, forKey: .reads)
     try container.encode(error, forKey: .error)
+    try container.encode(difference, forKey: .difference)
     try container.encode(age, forKey: .age)
     try container.encode(weightErrorPercent, forKey: .weightErrorPercent)
     try container.encode(retry, forKey: .retry)

@@ -4,13 +4,17 @@ public import RRAMBoard
 public struct VerifyReport: Sendable, Hashable, Codable {
   public var model: String
   public var label: String
-  /// Written cells, and those of them within the tolerance of the write.
+  public var strategy: WriteStrategyName?
+  /// Written cells, and those of them within the tolerance of the write: of the strategy `pair-aware` both cells of a pair whose difference
+  /// is.
   public var cells: Int
   public var inTolerance: Int
   /// µS.
   public var tolerance: Double
   /// All layers pooled, µS.
   public var error: ErrorStatistics
+  /// Of the differences G+ − G−, µS; nil where no pair has two written cells.
+  public var difference: ErrorStatistics?
   /// Layer by layer.
   public var layers: [ErrorStatistics]
   /// As in ``ProgramReport/weightErrorPercent``.
@@ -22,9 +26,10 @@ public struct VerifyReport: Sendable, Hashable, Codable {
   public var busSeconds: Double?
 
   enum CodingKeys: String, CodingKey {
-    case model, label, cells, inTolerance
+    case model, label, strategy, cells, inTolerance
     case tolerance = "tolerance_uS"
     case error = "error_uS"
+    case difference = "differenceError_uS"
     case layers = "layerError_uS"
     case weightErrorPercent, reads, requests, chipSeconds, hostSeconds, busSeconds
   }
@@ -33,10 +38,12 @@ public struct VerifyReport: Sendable, Hashable, Codable {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(model, forKey: .model)
     try container.encode(label, forKey: .label)
+    try container.encode(strategy, forKey: .strategy)
     try container.encode(cells, forKey: .cells)
     try container.encode(inTolerance, forKey: .inTolerance)
     try container.encode(tolerance, forKey: .tolerance)
     try container.encode(error, forKey: .error)
+    try container.encode(difference, forKey: .difference)
     try container.encode(layers, forKey: .layers)
     try container.encode(weightErrorPercent, forKey: .weightErrorPercent)
     try container.encode(reads, forKey: .reads)
@@ -60,11 +67,17 @@ extension Board {
     let values = try await read(plan, averages: averages)
     let errors = zip(plan.layers, values).map { $0.errors(of: $1) }
     let tolerance = record.report.tolerance
+    func within(_ errors: [Double]) -> Int { errors.count { abs($0) <= tolerance } }
+    let inTolerance = zip(plan.layers, values).reduce(0) { sum, layer in
+      guard record.report.strategy == .pairAware else { return sum + within(layer.0.errors(of: layer.1)) }
+      return sum + 2 * within(layer.0.differenceErrors(of: layer.1)) + within(layer.0.singleErrors(of: layer.1))
+    }
     let passed = try await tally.passed()
     let report = VerifyReport(
-      model: record.model, label: record.label, cells: errors.reduce(0) { $0 + $1.count },
-      inTolerance: errors.reduce(0) { $0 + $1.count { abs($0) <= tolerance } }, tolerance: tolerance,
-      error: plan.errorStatistics(of: values), layers: errors.map(ErrorStatistics.init),
+      model: record.model, label: record.label, strategy: record.report.strategy,
+      cells: errors.reduce(0) { $0 + $1.count }, inTolerance: inTolerance, tolerance: tolerance,
+      error: plan.errorStatistics(of: values), difference: plan.differenceStatistics(of: values),
+      layers: errors.map(ErrorStatistics.init),
       weightErrorPercent: plan.weightErrorPercent(of: values), reads: plan.cellCount, requests: passed.requests,
       chipSeconds: passed.chipSeconds, hostSeconds: passed.hostSeconds, busSeconds: passed.busSeconds)
     return (report, values)

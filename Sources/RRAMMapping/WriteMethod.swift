@@ -13,6 +13,8 @@ public enum WriteStrategyName: String, Sendable, Hashable, Codable, CaseIterable
   case fixedGate = "fixed-gate"
   /// Pulses computed from the chip's response, corrected for each cell: coarse by the table, fine by the cell's own moves.
   case response
+  /// As `response`, but the two cells of a pair are written together: only their difference counts, and the one with more room moves.
+  case pairAware = "pair-aware"
 }
 
 /// Who decides on the pulses.
@@ -44,8 +46,6 @@ public struct WriteMethod: Sendable, Hashable {
   public var confirmReads: Int
   /// True: the mean of these reads counts, and none is taken where it cannot change the answer. False: every one must pass.
   public var confirmMean: Bool
-  /// Neighbours are pairs of which only the difference counts.
-  public var pairs: Bool
   /// Caps of a cell.
   public var maximumPulses: Int
   public var maximumReversals: Int
@@ -67,11 +67,20 @@ public struct WriteMethod: Sendable, Hashable {
     attemptReset = min(programming.endpoints.resetReference + Volts(0.4), programming.reset.stop)
     resetReaches = profile.cells.asymptotes.lowerBound
     averages = 1
-    confirmReads = strategy == .response ? 1 : 0
-    confirmMean = strategy == .response
-    pairs = false
+    let isComputed = strategy == .response || strategy == .pairAware
+    confirmReads = isComputed ? 1 : 0
+    confirmMean = isComputed
     maximumPulses = programming.maximumPulses
     maximumReversals = programming.maximumReversals
+  }
+
+  /// Caps the amplitude of every pulse, SET on the bit line and RESET on the source line; one above the profile's ramps changes nothing.
+  public mutating func limitAmplitude(to most: Volts) {
+    for ramp in [\WriteMethod.set, \.reset] {
+      self[keyPath: ramp].stop = min(self[keyPath: ramp].stop, most)
+      self[keyPath: ramp].start = min(self[keyPath: ramp].start, most)
+    }
+    attemptReset = min(attemptReset, most)
   }
 
   /// Gate voltages of published attempts: they begin 0.3 V above what passes any current, and climb by 0.1 V.
@@ -84,10 +93,11 @@ public struct WriteMethod: Sendable, Hashable {
   ///   - targets: S, one a selected cell.
   ///   - windows: S, one a selected cell; empty: target ± `tolerance`.
   ///   - history: what is known of the chip.
+  ///   - pairs: the selected cells are pairs, two by two, of which only the difference counts; `tolerance` is its.
   /// - Throws: ``MappingError`` `unsupported` if the chip has no gate to control.
   public func request(
     _ cells: CellSelection, targets: [Float], windows: [ClosedRange<Float>] = [], tolerance: Siemens, verify: ReadBias,
-    history: ResponseHistory? = nil
+    history: ResponseHistory? = nil, pairs: Bool = false
   ) throws(MappingError) -> WriteVerify {
     var request = WriteVerify(
       cells: cells, targets: targets, tolerance: tolerance, set: set, reset: reset, verify: verify,
@@ -115,7 +125,7 @@ public struct WriteMethod: Sendable, Hashable {
       request.reset.start = min(reset.start, attemptReset)
       request.strategy = .gateRamp(
         GateRamp(first: first, step: strategy == .gateRamp ? Self.gateStep : .zero, stop: set.wordLine))
-    case .response:
+    case .response, .pairAware:
       var response = history?.response(response, for: cells) ?? response
       // From here, cells with the same amplitude share a request: steps of a sixth of a decade are lost among the spreads of moves.
       if runner == .host { response.grid = response.voltsPerDecade / 6 }
@@ -128,5 +138,13 @@ public struct WriteMethod: Sendable, Hashable {
 extension PulseRamp {
   init(_ bias: ChipProfile.Programming.Bias) {
     self.init(wordLine: bias.wordLine, start: bias.start, step: bias.step, stop: bias.stop, width: bias.width)
+  }
+}
+
+extension ChipProfile {
+  /// Half width of the verify window with which a strategy leaves a weight the error that single cells leave it, each within the profile's
+  /// window: the error of a difference of two is √2 times as wide.
+  public func tolerance(_ strategy: WriteStrategyName) -> Siemens {
+    strategy == .pairAware ? 2.0.squareRoot() * programming.tolerance : programming.tolerance
   }
 }

@@ -80,6 +80,9 @@ extension Board {
   ) async throws -> RetryReport {
     var report = RetryReport()
     var last = end
+    var retry = retry
+    // What was written as pairs is right in the sums of weights.
+    if options.method.strategy == .pairAware { retry.cancels = true }
     for epoch in 0..<retry.epochs {
       progress?(.retrying(epoch: epoch, of: retry.epochs))
       try await wait(until: last + retry.wait)

@@ -16,6 +16,14 @@ public struct ScoreModel: Sendable {
   public let metadata: ModelMetadata
   /// One sentence if the file lacks metadata and published values are used instead; nil otherwise.
   public let warning: String?
+
+  /// The model with ``ScoreNetwork/rescalingHidden(by:)`` of its network: the same function, so it keeps its name and hash.
+  public func rescalingHidden(by factors: [Double]?) -> ScoreModel {
+    guard let factors else { return self }
+    return ScoreModel(
+      name: name, file: file, sha256: sha256, network: network.rescalingHidden(by: factors), metadata: metadata,
+      warning: warning)
+  }
 }
 
 /// Models by name, shipped with the package, and by path.

@@ -45,6 +45,9 @@ public struct ScoreFunction: Sendable {
     dimensions = network.dimensions
     let layers = network.layers.map { (weight: $0.weight.map { Double($0) }, bias: $0.bias.map { Double($0) }) }
     let frequencies = network.timeFrequencies.map { Double($0) }
+    let scale =
+      network.hiddenScale.isEmpty
+      ? [Double](repeating: 1, count: network.hiddenSize) : network.hiddenScale.map { Double($0) }
     let condition = network.classEmbedding(label).map { Double($0) }
     let (hidden, dimensions, amplitude) = (network.hiddenSize, network.dimensions, Double(network.amplitude))
     makeEvaluate = {
@@ -54,8 +57,8 @@ public struct ScoreFunction: Sendable {
         let (time, free) = (scratch.memory + 3 * hidden, scratch.memory + 4 * hidden)
         for (k, frequency) in frequencies.enumerated() {
           let angle = 2 * Double.pi * frequency * t
-          time[k] = sin(angle)
-          time[k + hidden / 2] = cos(angle)
+          time[k] = scale[k] * sin(angle)
+          time[k + hidden / 2] = scale[k + hidden / 2] * cos(angle)
         }
         func forward(_ target: UnsafeMutablePointer<Double>) {
           affine(layers[0], y, dimensions, add: embedding, hidden, into: first)

@@ -40,6 +40,8 @@ public struct ScoreNetwork: Sendable, Hashable {
   public let classLayers: [Layer]
   /// score = amplitude · net.
   public let amplitude: Float
+  /// What each hidden unit's embedding is multiplied by, in both layers; empty: nothing. See ``rescalingHidden(by:)``.
+  public let hiddenScale: [Float]
 
   /// Dimensions of x and of the score.
   public var dimensions: Int { layers[0].inputs }
@@ -50,7 +52,11 @@ public struct ScoreNetwork: Sendable, Hashable {
   public var isConditional: Bool { !classLayers.isEmpty }
 
   /// Makes a network from its layers, whose shapes must chain; `file`-based loading is ``ModelLibrary``'s.
-  public init(layers: [Layer], timeFrequencies: [Float], classLayers: [Layer] = [], amplitude: Float) {
+  public init(
+    layers: [Layer], timeFrequencies: [Float], classLayers: [Layer] = [], amplitude: Float, hiddenScale: [Float] = []
+  ) {
+    precondition(
+      hiddenScale.isEmpty || hiddenScale.count == layers[0].outputs, "one factor a hidden unit")
     precondition(
       layers.count == 3 && (classLayers.isEmpty || classLayers.count == 2), "three layers, none or two for classes")
     let hidden = layers[0].outputs
@@ -64,6 +70,36 @@ public struct ScoreNetwork: Sendable, Hashable {
     self.timeFrequencies = timeFrequencies
     self.classLayers = classLayers
     self.amplitude = amplitude
+    self.hiddenScale = hiddenScale
+  }
+
+  /// The network with hidden unit j of both layers times d_j > 0: the same function, because relu(d·z) = d·relu(z).
+  ///
+  /// Rows of W₀ and b₀ times d, W₂ → D·W₂·D⁻¹, b₂ times d, columns of W₄ over d; time and class embedding times d, which both hidden layers
+  /// share, and with them one d.
+  public func rescalingHidden(by factors: [Double]) -> ScoreNetwork {
+    precondition(
+      factors.count == hiddenSize && factors.allSatisfy { $0 > 0 && $0.isFinite }, "one factor above 0 a hidden unit")
+    func scaled(_ layer: Layer, outputs: [Double]?, inputs: [Double]?) -> Layer {
+      Layer(
+        outputs: layer.outputs, inputs: layer.inputs,
+        weight: layer.weight.indices.map { index in
+          let (out, input) = (index / layer.inputs, index % layer.inputs)
+          return Float(Double(layer.weight[index]) * (outputs?[out] ?? 1) / (inputs?[input] ?? 1))
+        },
+        bias: layer.bias.indices.map { Float(Double(layer.bias[$0]) * (outputs?[$0] ?? 1)) })
+    }
+    return ScoreNetwork(
+      layers: [
+        scaled(layers[0], outputs: factors, inputs: nil), scaled(layers[1], outputs: factors, inputs: factors),
+        scaled(layers[2], outputs: nil, inputs: factors),
+      ], timeFrequencies: timeFrequencies, classLayers: classLayers, amplitude: amplitude,
+      hiddenScale: factors.indices.map { Float(factors[$0]) * (hiddenScale.isEmpty ? 1 : hiddenScale[$0]) })
+  }
+
+  /// An embedding as the hidden units get it.
+  private func scaled(_ embedding: [Float]) -> [Float] {
+    hiddenScale.isEmpty ? embedding : zip(embedding, hiddenScale).map { $0 * $1 }
   }
 
   /// The network of y with net(y) = this net(factor·y): the factor goes into the first layer's weights.
@@ -74,7 +110,7 @@ public struct ScoreNetwork: Sendable, Hashable {
       bias: layers[0].bias)
     return ScoreNetwork(
       layers: [first] + layers.dropFirst(), timeFrequencies: timeFrequencies, classLayers: classLayers,
-      amplitude: amplitude)
+      amplitude: amplitude, hiddenScale: hiddenScale)
   }
 
   private static let layerKeys = ["linears.0", "linears.2", "linears.4"]
@@ -138,7 +174,7 @@ public struct ScoreNetwork: Sendable, Hashable {
   public func timeEmbedding(_ t: Float) -> [Float] {
     // The order of the float products is that of the training code: t·F, ·2, ·π.
     let angles = timeFrequencies.map { t * $0 * 2 * Float.pi }
-    return angles.map { sinf($0) } + angles.map { cosf($0) }
+    return scaled(angles.map { sinf($0) } + angles.map { cosf($0) })
   }
 
   /// c of a class, or zeros for nil: the null condition, and the only one of an unconditional network.
@@ -153,9 +189,10 @@ public struct ScoreNetwork: Sendable, Hashable {
       gelu(first.weight[row * first.inputs + label] + first.bias[row])
     }
     let second = classLayers[1]
-    return (0..<second.outputs).map { row in
-      hidden.indices.reduce(second.bias[row]) { $0 + second.weight[row * second.inputs + $1] * hidden[$1] }
-    }
+    return scaled(
+      (0..<second.outputs).map { row in
+        hidden.indices.reduce(second.bias[row]) { $0 + second.weight[row * second.inputs + $1] * hidden[$1] }
+      })
   }
 
   /// Refuses a label that the network does not have.

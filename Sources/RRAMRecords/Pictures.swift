@@ -55,9 +55,11 @@ public enum Pictures {
   ///
   /// - Parameters:
   ///   - curves: title, x and y values.
+  ///   - before: y values of each that are drawn behind them in grey; nil: none.
   ///   - x: label of the common axis.
   public static func curves(
-    _ curves: [(title: String, x: [Double], y: [Double])], x: String, to file: URL, format: Gnuplot.Format
+    _ curves: [(title: String, x: [Double], y: [Double])], before: [[Double]]? = nil, x: String, to file: URL,
+    format: Gnuplot.Format
   ) throws {
     guard !curves.isEmpty else { return }
     let columns = min(4, curves.count)
@@ -67,7 +69,12 @@ public enum Pictures {
     for (index, curve) in curves.enumerated() {
       tables.append(.init("curve\(index)", rows: zip(curve.x, curve.y).map { [$0, $1] }))
       script += "set title '\(curve.title.replacing("'", with: "''"))'\n"
-      script += "plot $curve\(index) using 1:2 with steps lw 1.5 lc rgb '#21518c'\n"
+      var behind = ""
+      if let before {
+        tables.append(.init("before\(index)", rows: zip(curve.x, before[index]).map { [$0, $1] }))
+        behind = "$before\(index) using 1:2 with steps lw 1.5 lc rgb '#b0b0b0', "
+      }
+      script += "plot \(behind)$curve\(index) using 1:2 with steps lw 1.5 lc rgb '#21518c'\n"
     }
     try Gnuplot(width: 300 * columns, height: 220 * rows, format: format)
       .draw(script + "unset multiplot", tables: tables, to: file)

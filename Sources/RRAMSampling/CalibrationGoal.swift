@@ -1,3 +1,4 @@
+internal import RRAMMapping
 public import RRAMModel
 public import RRAMProfiles
 internal import RRAMUnits
@@ -130,8 +131,11 @@ public struct CalibrationGoal: Sendable {
   func play(on loop: BoardDescription.ClosedLoop) -> GuidancePlay { guidancePlay ?? .suited(to: loop) }
 
   /// The fit for one chip's weights; a chip whose profile is shipped conducts as that says, any other is ohmic.
+  ///
+  /// - Parameter plan: how the network lies on the cells; the tables are those of its rescaled hidden units.
   func fit(
-    weights: [[Double]], integratorOffset: [Double], loop: BoardDescription.ClosedLoop, chipProfile: String? = nil,
+    weights: [[Double]], of plan: MappingPlan, integratorOffset: [Double], loop: BoardDescription.ClosedLoop,
+    chipProfile: String? = nil,
     settings: ScheduleFit.Settings
   ) throws(ScheduleError) -> ScheduleFit {
     let play = play(on: loop)
@@ -144,7 +148,8 @@ public struct CalibrationGoal: Sendable {
       tickDuration = tick.seconds / loop.runTime.seconds
     }
     return ScheduleFit(
-      weights: weights, model: model, process: process, equation: equation, guidance: guidance, play: play,
+      weights: weights, model: model.rescalingHidden(by: plan.options.hiddenScale), process: process,
+      equation: equation, guidance: guidance, play: play,
       tickDuration: tickDuration, labels: labels, target: target,
       integratorOffset: integratorOffset, loop: loop, cells: chipProfile.flatMap { try? ChipProfile.named($0).cells },
       settings: settings)

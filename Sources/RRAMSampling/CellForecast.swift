@@ -119,7 +119,8 @@ extension ProgramRecord {
     }
     guard let measured = report.error[age]?.std else { return nil }
     let targets = plan.layers.flatMap(\.targets).filter { $0 > 0 }
-    let tolerance = Siemens.microsiemens(report.tolerance)
+    // Each cell of a pair that was written as such has half of the difference's error.
+    let tolerance = Siemens.microsiemens(report.strategy == .pairAware ? report.tolerance / 2 : report.tolerance)
     let expected = targets.reduce(0.0) { sum, target in
       let sigma = profile.relaxation.sigma(after: age.age, at: Siemens(Double(target))).rawValue
       return sum + sigma * sigma + tolerance.rawValue * tolerance.rawValue / 3

@@ -83,7 +83,7 @@ public struct QualityForecast: Sendable, Hashable, Codable {
       func weights(_ values: [[Float]]) -> [[Double]] { zip(plan.layers, values).map { $0.weights(of: $1) } }
       let read = layers.map { $0.map { Float(max(0, $0.read)) } }
       let fit = try goal.fit(
-        weights: weights(read), integratorOffset: [0, 0], loop: loop, settings: settings)
+        weights: weights(read), of: plan, integratorOffset: [0, 0], loop: loop, settings: settings)
       if software == nil {
         software = try quality { fit.idealEndPoints(condition: $0, count: share, seed: startSeed($0, $1)) }
       }

@@ -84,6 +84,15 @@ public struct QualityRecipe: Sendable, Hashable, Codable {
   public var cells: Int
   public var pulses: Double
   public var chipSeconds: Double
+  /// What comes before the write: forming the placement's cells, and screening them; nil where all are formed.
+  public struct Forming: Sendable, Hashable, Codable {
+    /// Cells that are formed, those among them that a screening moves weights off again.
+    public var cells: Int
+    public var pulses: Double
+    /// Of forming and screening.
+    public var chipSeconds: Double
+  }
+  public var forming: Forming?
   /// Where the statistics come from: `measured` on this chip, with the factor on the profile's errors, or `profile`.
   public var basis: String
   public var errorScale: Double
@@ -91,7 +100,7 @@ public struct QualityRecipe: Sendable, Hashable, Codable {
   enum CodingKeys: String, CodingKey {
     case goal, choice, meetsGoal, considered, strategy, retry
     case tolerance = "tolerance_uS"
-    case cells, pulses, chipSeconds, basis, errorScale
+    case cells, pulses, chipSeconds, forming, basis, errorScale
   }
 
   /// Ratios of forecasts have spreads of their own; a choice must meet the goal with this much to spare.
@@ -127,7 +136,7 @@ public struct QualityRecipe: Sendable, Hashable, Codable {
 
     let retryTolerance = 1.5 * profile.programming.tolerance
     var considered: [Choice] = []
-    var taken: [MappingPlan] = []
+    var taken: [RecipePlacement] = []
     placements: for (index, placement) in placements.enumerated() {
       for (retries, calibration) in Self.ways(goal, isFirst: index == 0) {
         let cells = CellForecast(
@@ -140,13 +149,13 @@ public struct QualityRecipe: Sendable, Hashable, Codable {
           forecast: forecast)
         progress?(choice.name)
         considered.append(choice)
-        taken.append(placement.plan)
+        taken.append(placement)
         if choice.excess(goal) <= Self.margin { break placements }
         if calibration == .once, choice.excess(goal) > Self.hopeless { break }
       }
     }
     let place = considered.indices.min { considered[$0].excess(goal) < considered[$1].excess(goal) } ?? 0
-    let (best, plan) = (considered[place], taken[place])
+    let (best, plan) = (considered[place], taken[place].plan)
     choice = best
     meetsGoal = best.excess(goal) <= 1
     self.considered = considered
@@ -165,6 +174,26 @@ public struct QualityRecipe: Sendable, Hashable, Codable {
     chipSeconds =
       perCell * row * Double(rows) + Double(best.retries) * Self.retryWait.seconds
       + (best.mapping.pairs == .sparse ? Retirement().pauses.reduce(0, +) : 0)
+    forming = Self.forming(taken[place], board: board, profile: profile)
+  }
+
+  /// Ramps to the profile's mean forming voltage, a pulse and a read of a row's cells a step, and the passes of a screening.
+  private static func forming(
+    _ placement: RecipePlacement, board: BoardDescription, profile: ChipProfile
+  ) -> Forming? {
+    guard !placement.toForm.isEmpty else { return nil }
+    let ramp = profile.programming.forming
+    let steps = max(1, ((min(profile.cells.formingMean, ramp.stop) - ramp.start) / ramp.step).rounded(.up) + 1)
+    let pulses = steps * Double(placement.toForm.count)
+    let screening = Screening()
+    let rows = Set(placement.toForm.map { [$0.macro, $0.row] }).count
+    let step =
+      ramp.width.seconds + 2 * board.drivers.settling.seconds + board.sensing.integrationTime.seconds
+      + board.sensing.conversionTime.seconds
+    return Forming(
+      cells: placement.toForm.count, pulses: pulses,
+      chipSeconds: steps * step * Double(rows) + Double(placement.screenings) * (screening.settling + screening.seconds)
+    )
   }
 
   /// Pulses a cell of the strategy `response`: `tools/bench/writing`, emulated chips.

@@ -13,6 +13,10 @@ public struct RecipePlacement: Sendable {
   /// Noise power of the cells of each layer over what is usual on the chip, row-major over the block; nil for a cell that nobody has
   /// looked at.
   public var noisePower: [[Double?]]
+  /// Cells that are to be formed for it, those that a screening forms and moves weights off again among them.
+  public var toForm: Set<CellAddress> = []
+  /// Passes of a screening that find something to read.
+  public var screenings = 0
 
   /// A plan on cells as far as they are known.
   public init(_ plan: MappingPlan, known: KnownCells) {
@@ -47,12 +51,17 @@ public struct RecipePlacement: Sendable {
     var plan = try MappingPlan(
       network, on: board, window: window, options: mapping, known: known, amplifiers: amplifiers)
     guard mapping.pairs == .sparse, let law = profile.relaxation.components else {
-      return RecipePlacement(plan, known: known)
+      var placement = RecipePlacement(plan, known: known)
+      placement.toForm = plan.cellsToForm
+      return placement
     }
     let usual = known.noise.meanSquare
     let spread = law.stationarySpread
+    var visited = plan.cellsToForm
+    var screenings = 0
     for _ in 0..<screening.passes {
       let have = known.noise
+      screenings += 1
       for layer in plan.layers {
         for (cell, isWritten) in layer.written.enumerated() where isWritten {
           let address = layer.block.address(at: cell)
@@ -68,7 +77,11 @@ public struct RecipePlacement: Sendable {
         network, on: board, window: window, options: mapping, known: known, amplifiers: amplifiers)
       if next == plan { break }
       plan = next
+      visited.formUnion(plan.cellsToForm)
     }
-    return RecipePlacement(plan, known: known)
+    var placement = RecipePlacement(plan, known: known)
+    placement.toForm = visited
+    placement.screenings = screenings
+    return placement
   }
 }

@@ -1,4 +1,5 @@
 internal import CAnalogKernel
+internal import RRAMMapping
 public import RRAMModel
 public import RRAMProfiles
 internal import RRAMUnits
@@ -10,7 +11,7 @@ extension ScoreModel {
 
 /// What to draw: a model, its reverse equation, and the numbers that make a run repeatable.
 public struct SamplingProgram: Sendable {
-  public let model: ScoreModel
+  public private(set) var model: ScoreModel
   /// The model's process with the β scale of the run.
   public let process: DiffusionProcess
   public let equation: ReverseEquation
@@ -75,6 +76,14 @@ public struct SamplingProgram: Sendable {
     self.ticks = ticks
     self.seed = seed
     self.firstSample = firstSample
+  }
+
+  /// The program of the network as a plan has put it on cells: with its hidden units rescaled, and the embeddings that go with them.
+  func rescaled(as plan: MappingPlan) -> SamplingProgram {
+    guard let factors = plan.options.hiddenScale, model.network.hiddenScale.isEmpty else { return self }
+    var program = self
+    program.model = model.rescalingHidden(by: factors)
+    return program
   }
 
   /// The tables for a board.

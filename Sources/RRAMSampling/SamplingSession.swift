@@ -11,6 +11,7 @@ internal import RRAMWire
 /// Opening one checks that the chip carries the program's model, unchanged since it was written, connects its layers and
 /// uploads the schedule.
 public struct SamplingSession: Sendable {
+  /// What is drawn, with the hidden units as the chip carries them.
   public let program: SamplingProgram
   /// What is on the chip.
   public let record: ProgramRecord
@@ -35,12 +36,17 @@ public struct SamplingSession: Sendable {
     _ program: SamplingProgram, on board: Board, home: RecordsHome, checkingCells: Bool = true
   ) async throws {
     let before = await board.statistics.requests
-    let schedule = try program.schedule(on: board.boardDescription, lines: board.lineCalibration?.lines)
+    var schedule = try program.schedule(on: board.boardDescription, lines: board.lineCalibration?.lines)
     guard let loop = board.boardDescription.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.boardDescription.name)' has no closed loop")
     }
-    let fit = try LoopFit(program, on: board.boardDescription)
+    var fit = try LoopFit(program, on: board.boardDescription)
     let record = try await ProgramRecord.find(on: board, home: home, model: program.model)
+    let placed = program.rescaled(as: record.plan)
+    if record.plan.options.hiddenScale != nil {
+      schedule = try placed.schedule(on: board.boardDescription, lines: board.lineCalibration?.lines)
+      fit = try LoopFit(placed, on: board.boardDescription)
+    }
     if checkingCells { try await record.requireCells(on: board) }
     let isGuidedAtOnce = program.guidance != 0 && (program.guidancePlay ?? .suited(to: loop)) == .atOnce
     guard !isGuidedAtOnce || record.plan.secondNetwork != nil else {
@@ -54,7 +60,7 @@ public struct SamplingSession: Sendable {
       1 + UInt32(program.classLabel.map { $0 + 1 } ?? 0) * 4 + (program.equation == .sde ? 1 : 0)
       + (program.guidance == 0 ? 0 : 2)
     self.home = home
-    self.program = program
+    self.program = placed
     self.record = record
     self.schedule = schedule
     self.fit = fit

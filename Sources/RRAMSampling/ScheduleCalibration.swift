@@ -28,7 +28,7 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
 
   /// What the fit's own model of the loop draws, n points of equal shares a condition, against data. Cells are still in it.
   public struct Prediction: Sendable, Hashable, Codable {
-    /// What the points are compared with.
+    /// What the points are compared with: data, or with guidance the guided network in software.
     public var data: String
     /// The network in a loop without errors.
     public var software: SampleQuality
@@ -144,7 +144,7 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     chipSeconds = (await board.boardTime - chip).seconds
 
     let fit = try goal.fit(
-      weights: record.weights(of: readBack), integratorOffset: integratorOffset, loop: loop,
+      weights: record.weights(of: readBack), of: record.plan, integratorOffset: integratorOffset, loop: loop,
       chipProfile: board.info.chipProfile, settings: settings)
     let result = fit.run { progress?(.fitting(done: $0)) }
     try await board.passComputingTime(.seconds(Self.computing))
@@ -221,7 +221,7 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
       throw ScheduleError(.noClosedLoop, "board '\(board.boardDescription.name)' has no closed loop")
     }
     let fit = try goal.fit(
-      weights: record.weights(of: readBack), integratorOffset: integratorOffset, loop: loop,
+      weights: record.weights(of: readBack), of: record.plan, integratorOffset: integratorOffset, loop: loop,
       chipProfile: board.info.chipProfile, settings: settings)
     let share = max(1, count / goal.labels.count)
     func cloud(_ points: (_ condition: Int, _ seed: UInt64) -> [Float]) -> [Float] {
@@ -401,13 +401,8 @@ extension ScheduleFit {
   func prediction(
     _ goal: CalibrationGoal, corrections: [ScheduleCorrection], count: Int
   ) throws -> ScheduleCalibration.Prediction? {
-    let name = goal.model.metadata.data
-    guard var data = try goal.data ?? (EvaluationData.names.contains(name) ? EvaluationData(name) : nil) else {
-      return nil
-    }
-    // The null condition is of all classes at once.
-    if !goal.model.network.isConditional || goal.labels.contains(nil) { data = data.withoutClasses }
     let share = max(1, count / goal.labels.count)
+    guard let data = try reference(goal, count: share) else { return nil }
     func quality(_ points: (_ condition: Int, _ seed: UInt64) -> [Float]) throws -> SampleQuality {
       var (x, labels): ([Float], [Int]) = ([], [])
       for (condition, label) in goal.labels.enumerated() {
@@ -421,6 +416,55 @@ extension ScheduleFit {
       software: try quality { idealEndPoints(condition: $0, count: share, seed: $1) },
       before: try quality { endPoints(nil, condition: $0, count: share, seed: $1) },
       after: try quality { endPoints(corrections[$0], condition: $0, count: share, seed: $1) })
+  }
+}
+
+extension ScheduleFit {
+  /// What predictions are compared with: the target's data or the model's own; with guidance, whose samples are not distributed like
+  /// data, what the guided network draws in software from start points of its own.
+  private func reference(_ goal: CalibrationGoal, count: Int) throws -> EvaluationData? {
+    let name = goal.model.metadata.data
+    if goal.guidance != 0 {
+      var (points, labels): ([Double], [Int]) = ([], [])
+      for (condition, label) in goal.labels.enumerated() {
+        points += idealEndPoints(condition: condition, count: count, seed: Self.referenceSeed &+ UInt64(condition)).map
+        {
+          Double($0) * goal.process.stateScale
+        }
+        labels += [Int](repeating: label ?? SampleFile.noLabel, count: count)
+      }
+      var data = try EvaluationData(
+        name: "the guided network in software", points: points, labels: goal.labels.contains(nil) ? nil : labels)
+      if EvaluationData.names.contains(name) { data.histogram = try EvaluationData(name).histogram }
+      return data
+    }
+    guard let data = try goal.data ?? (EvaluationData.names.contains(name) ? EvaluationData(name) : nil) else {
+      return nil
+    }
+    // The null condition is of all classes at once.
+    return !goal.model.network.isConditional || goal.labels.contains(nil) ? data.withoutClasses : data
+  }
+
+  /// Of the start points of a guided reference: other ones than those of the predictions.
+  private static let referenceSeed: UInt64 = 0x5245_4645_5245
+}
+
+extension ScheduleCalibration {
+  /// The tables of one condition as a board plays them: the model's own, and with this calibration.
+  ///
+  /// - Parameter goal: that of this calibration.
+  /// - Throws: ``ScheduleError`` if the board cannot play them.
+  public func schedules(
+    _ goal: CalibrationGoal, label: Int?, record: ProgramRecord, on board: BoardDescription
+  ) throws -> (before: Schedule, after: Schedule) {
+    var program = try SamplingProgram(
+      goal.model, equation: solver, scale: goal.process.hasScale ? scale : nil, classLabel: label,
+      guidance: guidance ?? 0, ticks: goal.model.usualTicks
+    ).rescaled(as: record.plan)
+    program.guidancePlay = guidancePlay
+    let before = try program.schedule(on: board)
+    program.correction = correction(label: label)
+    return (before, try program.schedule(on: board))
   }
 }
 
@@ -440,7 +484,8 @@ extension CalibrationGoal {
       throw ScheduleError(.noClosedLoop, "board '\(board.name)' has no closed loop")
     }
     let fit = try fit(
-      weights: zip(plan.layers, conductances).map { $0.weights(of: $1) }, integratorOffset: [0, 0], loop: loop,
+      weights: zip(plan.layers, conductances).map { $0.weights(of: $1) }, of: plan, integratorOffset: [0, 0],
+      loop: loop,
       chipProfile: chipProfile, settings: ScheduleFit.Settings())
     return try fit.prediction(self, corrections: fit.run().corrections, count: count)
   }

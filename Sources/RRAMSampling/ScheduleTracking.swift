@@ -63,7 +63,8 @@ public struct ScheduleTracking: Sendable {
     var numbers = calibration.settings
     numbers.iterations = settings.iterations
     fit = try goal.fit(
-      weights: record.weights(of: readBack), integratorOffset: calibration.integratorOffset, loop: loop,
+      weights: record.weights(of: readBack), of: record.plan, integratorOffset: calibration.integratorOffset,
+      loop: loop,
       chipProfile: board.info.chipProfile, settings: numbers)
   }
 

@@ -46,6 +46,7 @@ public struct SpiceNetlist: Sendable {
     _ program: SamplingProgram, record: ProgramRecord, board: BoardDescription,
     conductances source: Conductances = .readBack, start: [Float]? = nil
   ) throws {
+    let program = program.rescaled(as: record.plan)
     let schedule = try program.schedule(on: board)
     guard let loop = board.closedLoop else {
       throw ScheduleError(.noClosedLoop, "board '\(board.name)' has no closed loop")

@@ -24,6 +24,31 @@ struct MappingArguments: ParsableArguments {
   @Option(help: "Conductances a cell may be given, equally spaced over the window. Default: any.")
   var levels: Int?
 
+  @Option(
+    help: """
+      Hidden units times a factor, their outgoing weights over it: the same network on other conductances. diagonal chooses the factors with \
+      which errors of cells matter least, and numbers (1,0.8,…, one a unit) are taken as they are. Default: none.
+      """)
+  var rescale: Rescale?
+
+  enum Rescale: ExpressibleByArgument, Hashable {
+    case none, diagonal
+    case factors([Double])
+
+    init?(argument: String) {
+      switch argument {
+      case "none": self = .none
+      case "diagonal": self = .diagonal
+      default:
+        let factors = argument.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+        guard factors.allSatisfy({ ($0 ?? 0) > 0 && ($0 ?? .infinity).isFinite }) else { return nil }
+        self = .factors(factors.compactMap { $0 })
+      }
+    }
+
+    static var allValueStrings: [String] { ["none", "diagonal"] }
+  }
+
   struct Replicas: ExpressibleByArgument {
     var value: MappingOptions.Replicas
 
@@ -59,7 +84,30 @@ struct MappingArguments: ParsableArguments {
     }
   }
 
-  var options: MappingOptions {
+  /// With what a model, a board and its chip make of `--rescale`.
+  func options(for model: ScoreModel, on board: Board, _ profile: ChipProfile) throws -> MappingOptions {
+    var options = plainOptions
+    switch rescale {
+    case nil, .some(.none): break
+    case .diagonal:
+      options.hiddenScale = try DiagonalRescale(
+        model, on: board.boardDescription, window: board.limits.conductance, options: options, profile: profile,
+        tolerance: profile.programming.tolerance
+      ).factors
+    case .factors(let factors):
+      guard factors.count == model.network.hiddenSize else {
+        throw CommandError(
+          message:
+            "--rescale: \(factors.count) factors, '\(model.name)' has \(model.network.hiddenSize) hidden units a layer",
+          exitCode: ExitStatus.usage)
+      }
+      options.hiddenScale = factors
+    }
+    if let factors = options.hiddenScale { try model.checkRescale(factors, on: board.boardDescription) }
+    return options
+  }
+
+  private var plainOptions: MappingOptions {
     var options = MappingOptions()
     options.pairs = pairs
     options.scale = scale
@@ -70,7 +118,7 @@ struct MappingArguments: ParsableArguments {
   }
 
   /// True if any of them differs from its default.
-  var isGiven: Bool { options != MappingOptions() }
+  var isGiven: Bool { plainOptions != MappingOptions() || rescale != nil }
 
   /// Takes the settings of an interrupted run.
   mutating func adopt(_ settings: [String: String]) {
@@ -79,6 +127,7 @@ struct MappingArguments: ParsableArguments {
     pairs = settings["pairs"].flatMap(MappingOptions.Pairs.init(rawValue:)) ?? pairs
     residual = settings["residual"]?.split(separator: " ").compactMap { Double($0) } ?? []
     levels = settings["levels"].flatMap { Int($0) }
+    rescale = settings["hiddenScale"].flatMap(Rescale.init(argument:))
   }
 
   /// As a run's manifest keeps them.
@@ -87,6 +136,7 @@ struct MappingArguments: ParsableArguments {
       ("replicas", Replicas(value: options.replicas).text), ("scale", options.scale.rawValue),
       ("pairs", options.pairs.rawValue), ("residual", options.residuals.map { "\($0)" }.joined(separator: " ")),
       ("levels", options.levels.map { "\($0)" } ?? "any"),
+      ("hiddenScale", options.hiddenScale.map { $0.map { "\($0)" }.joined(separator: ",") } ?? "none"),
     ]
   }
 }

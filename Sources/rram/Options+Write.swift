@@ -6,7 +6,8 @@ struct WriteArguments: ParsableArguments {
   @Option(
     help: """
       How pulses are chosen: ispp (amplitudes climb), gate-ramp and fixed-gate (attempts with a RESET, published for several bits a cell), \
-      or response (computed from the chip's response and its own history). Default: ispp.
+      response (computed from the chip's response and its own history: coarse by that table, fine by the cell's own moves), or pair-aware \
+      (as response, but only the difference of a pair counts, and its cell with more room moves; verb program). Default: ispp.
       """)
   var strategy: WriteStrategyName?
 
@@ -31,7 +32,15 @@ struct WriteArguments: ParsableArguments {
   @Option(help: "Largest number of SET–RESET cycles a cell may take in one write, as its reads show. Default: no cap.")
   var maximumCycles: Double?
 
+  @Option(
+    parsing: .unconditional,
+    help: "Largest amplitude of a pulse, on bit and source lines, V. Default: the ends of the chip profile's ramps.")
+  var maximumVoltage: Double?
+
   func validate() throws {
+    if let maximumVoltage, !(maximumVoltage > 0 && maximumVoltage.isFinite) {
+      throw ValidationError("--maximum-voltage \(maximumVoltage): V above 0 are needed")
+    }
     if let confirm, !(0...1024).contains(confirm) {
       throw ValidationError("--confirm \(confirm): 0 to 1024 are possible")
     }
@@ -62,6 +71,7 @@ struct WriteArguments: ParsableArguments {
     if let maximumReversals { method.maximumReversals = maximumReversals }
     method.maximumEnergy = maximumEnergy.map { Joules($0 * 1e-9) }
     method.maximumCycles = maximumCycles
+    if let maximumVoltage { method.limitAmplitude(to: Volts(maximumVoltage)) }
     return method
   }
 
@@ -71,6 +81,7 @@ struct WriteArguments: ParsableArguments {
       ("confirmReads", "\(method.confirmReads)"), ("confirmMean", "\(method.confirmMean)"),
       ("maximumPulses", "\(method.maximumPulses)"), ("maximumReversals", "\(method.maximumReversals)"),
       ("maximumEnergy_nJ", maximumEnergy.map { "\($0)" } ?? ""), ("maximumCycles", maximumCycles.map { "\($0)" } ?? ""),
+      ("maximumVoltage_V", maximumVoltage.map { "\($0)" } ?? ""),
     ]
   }
 
@@ -84,12 +95,13 @@ struct WriteArguments: ParsableArguments {
     maximumReversals = settings["maximumReversals"].flatMap { Int($0) }
     maximumEnergy = settings["maximumEnergy_nJ"].flatMap { Double($0) }
     maximumCycles = settings["maximumCycles"].flatMap { Double($0) }
+    maximumVoltage = settings["maximumVoltage_V"].flatMap { Double($0) }
   }
 }
 
 /// Options of writing again what has drifted off.
 struct RetryArguments: ParsableArguments {
-  @Option(help: "How often cells that have drifted off are written again.")
+  @Option(help: "How often, after a wait, cells that have drifted off are written again.")
   var retry = 0
 
   @Option(help: "Chip time before each time: 1s, 60s.", transform: parseDuration)
@@ -98,7 +110,11 @@ struct RetryArguments: ParsableArguments {
   @Option(help: "Distance from the target that is left alone, µS. Default: one and a half times the verify window.")
   var retryTolerance: Double?
 
-  @Flag(help: "Make each weight's sum right by one of its cells, the one with more room, and leave the others.")
+  @Flag(
+    help: """
+      Cancel the error that a weight's cells have left, in sequence: make its sum right by one of them, the one with more room, and leave \
+      the others. The strategy pair-aware does so by itself.
+      """)
   var retryCancel = false
 
   func validate() throws {

@@ -293,6 +293,44 @@ import Testing
     #expect(abs(median - log10(300)) < 0.25, "\(median)")
   }
 
+  /// Seed 21, hfox-mlc under a ceiling of 160 kΩ, half of which many of its RESETs pass, with cells that live 300 cycles in the median: those
+  /// that no longer SET stand above it and get no RESET. The record says which, what the board counted agrees, and no cell is said to have
+  /// had cycles that it had not.
+  @Test func cellsNearTheCeilingAreReportedAsLeftOut() async throws {
+    let folder = try scratch()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let profile = try ChipProfile(
+      yaml: ChipProfile.named("hfox-mlc").document
+        .replacing("resistance: {value: 10, unit: MΩ", with: "resistance: {value: 160, unit: kΩ")
+        .replacing("endurance: {value: 1e7", with: "endurance: {value: 300"), file: "low-ceiling")
+    let plan = try CharacterizationPlan(
+      yaml:
+        "name: e\nsteps:\n  - forming: {cells: 64}\n  - endurance: {cells: 32, cycles: 2000, perDecade: 6}\n  - switching: {cells: 16, cycles: 4}\n",
+      file: "e.yaml")
+    let run = try directory(folder)
+    let resets = try await withChip(profile, seed: 21) { board in
+      _ = try await Characterization(plan: plan, profile: profile, macro: 0).run(on: board, in: run)
+      return try await board.counters().resetPulses
+    }
+    let endurance = try Measurement(file: run.file("02-endurance.npz").path)
+    let last = try endurance.values("cycled").suffix(32)
+    let short = last.filter { $0 < 2000 }
+    #expect(short.count > 0 && last.contains(2000), "\(Array(last)): the test tests nothing")
+    let switching = try Measurement(file: run.file("03-switching.npz").path)
+    let leftOut = try switching.values("reset_left_out").reduce(0, +)
+    #expect(leftOut > 0)
+    let ramp = try switching.values("reset_V").count
+    #expect(Double(resets) == last.reduce(0, +) + Double(16 * 4 * ramp) - leftOut, "\(resets)")
+    let report = try CharacterizationReport(of: run.folder)
+    let remarks = report.sections.flatMap(\.remarks)
+    #expect(
+      remarks.contains {
+        $0.hasPrefix("Left out of cycles, because their last read lay above 80 kΩ") && $0.contains(" of 2e+03")
+      },
+      "\(remarks)")
+    #expect(remarks.contains { $0.hasPrefix("Left out of RESET pulses, because") }, "\(remarks)")
+  }
+
   /// Seed 22, 400 cells a temperature: cells are read at every temperature and at every age of the schedule, the oven is cold again at the end, and
   /// the 95 % interval of the activation energy holds the profile's 1.1 eV and is narrower than 1 eV.
   @Test func retentionReadsAtEveryTemperatureAndFindsTheActivationEnergy() async throws {

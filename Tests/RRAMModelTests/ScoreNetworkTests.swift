@@ -28,6 +28,34 @@ import Testing
     }
   }
 
+  /// relu(d·z) = d·relu(z): other weights and embeddings, the same function, in float32 and in float64, of every class and of none.
+  @Test(arguments: ["ring", "letters"]) func rescaledHiddenUnitsAreTheSameFunction(_ name: String) throws {
+    let network = try ModelLibrary.scoreModel(name).network
+    let factors = (0..<14).map { 0.4 + 0.17 * Double(($0 * 5) % 14) }
+    let rescaled = network.rescalingHidden(by: factors)
+    #expect(rescaled.layers[1].weight != network.layers[1].weight)
+    #expect(
+      zip(rescaled.timeEmbedding(0.3), network.timeEmbedding(0.3)).enumerated().allSatisfy { j, pair in
+        abs(pair.0 - Float(factors[j]) * pair.1) < 1e-6
+      })
+    let x = (0..<2 * 64).map { Float(($0 * 37) % 64) * 0.06 - 1.9 }
+    for label in [nil] + (0..<network.classCount).map({ Optional($0) }) {
+      for t in [Float(0.02), 0.5, 0.97] {
+        let plain = network.score(x, t: t, label: label)
+        // Scores reach 40: 1e-4 are a few steps of float32.
+        expectClose(rescaled.score(x, t: t, label: label), plain, within: 1e-4)
+      }
+      let solver = DigitalSolver(equation: .ode, method: .heun, steps: 20)
+      func ends(_ network: ScoreNetwork) throws -> [Float] {
+        solver.sample(
+          ScoreFunction(network, label: label), process: try ModelLibrary.scoreModel(name).metadata.process,
+          start: x.prefix(16).map { Double($0) }
+        ).map { Float($0) }
+      }
+      expectClose(try ends(rescaled), try ends(network), within: 1e-4)
+    }
+  }
+
   @Test func nullConditionAddsNothing() throws {
     let network = try Fixture.model("letters.safetensors").network
     #expect(network.classEmbedding(nil) == [Float](repeating: 0, count: 14))

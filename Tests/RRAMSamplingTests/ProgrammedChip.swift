@@ -20,6 +20,7 @@ private var patient: BoardConfiguration {
 /// Forms, programs and hands over an emulated chip.
 func withChip<R: Sendable>(
   _ model: ScoreModel, profile name: String = "ideal", board: String = "parallel",
+  mapping: MappingOptions = MappingOptions(),
   _ body: (Board, RecordsHome, ProgramRecord) async throws -> R
 ) async throws -> R {
   let profile = try ChipProfile.named(name)
@@ -31,7 +32,7 @@ func withChip<R: Sendable>(
   do {
     let result = try await withBoard(InMemoryLink(to: device), configuration: patient) { board in
       let plan = try MappingPlan(
-        model.network, on: board.boardDescription, window: board.limits.conductance)
+        model.network, on: board.boardDescription, window: board.limits.conductance, options: mapping)
       _ = try await board.form(plan.layers.map(\.block), options: FormOptions(profile))
       var options = ProgramOptions(profile)
       options.followUp = nil

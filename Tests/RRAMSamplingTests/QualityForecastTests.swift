@@ -51,9 +51,28 @@ import Testing
     let fast = try recipe(.fast, nil)
     #expect(fast.choice.calibration == .none && fast.retry == nil && fast.basis == "profile cmo-hfox")
     #expect(fast.pulses == Double(4 * fast.cells) && fast.cells == 564)
+    #expect(fast.forming == nil, "all cells are formed")
     // The same chip with errors as small as its verify window needs no calibration for a clear picture.
     let standard = try recipe(.standard, 0.05)
     #expect(standard.choice.calibration == .none && standard.meetsGoal, "\(standard.considered)")
+  }
+
+  /// What comes before the write is in the forecast: cells of every pass of a screening, formed by ramps to 3.12 V from 1.8 V in steps of 0.1 V,
+  /// and a minute and five seconds for each pass that reads.
+  @Test func screeningsFormingIsForecast() throws {
+    let profile = try ChipProfile.named("hfox-analog")
+    let board = try BoardDescription.named("parallel")
+    let placement = try RecipePlacement.screened(
+      ModelLibrary.scoreModel("ring").network, on: board, window: profile.cells.conductance,
+      mapping: RecipePlacement.mappings(on: board)[1], known: KnownCells(), profile: profile)
+    #expect(placement.toForm.count > placement.plan.writtenCount && placement.screenings == 3)
+    #expect(placement.plan.cellsToForm.isSubset(of: placement.toForm))
+    let recipe = try QualityRecipe(
+      .fast, model: ModelLibrary.scoreModel("ring"), placements: [placement], board: board, profile: profile,
+      age: .seconds(600), errorScale: nil, pulsesPerCell: nil)
+    let forming = try #require(recipe.forming)
+    #expect(forming.cells == placement.toForm.count && forming.pulses == Double(15 * forming.cells), "\(forming)")
+    #expect(forming.chipSeconds > 3 * 65 && forming.chipSeconds < 3 * 65 + 1, "\(forming)")
   }
 
   /// Sparse pairs on a screened chip of noise drawn by seed 1: the cells that are written are quieter than those that were looked at,

@@ -104,6 +104,30 @@ import Testing
     }
   }
 
+  /// Guided samples are not distributed like data: tables for them are scored against the guided network in software, which a chip without
+  /// errors equals. Two sets of 4 096 points of it are KL2d 0.1 apart; the letters' data are farther than 0.3 from it.
+  @Test("a guided calibration is scored against the guided network")
+  func guidedReference() async throws {
+    let model = try ModelLibrary.scoreModel("letters")
+    try await withChip(model) { board, _, record in
+      var settings = ScheduleFit.Settings()
+      (settings.iterations, settings.batches) = (10, 1)
+      let goal = try CalibrationGoal(model, labels: [1], guidance: 1)
+      let calibration = try await ScheduleCalibration(
+        goal, on: board, record: record, reads: 1, settings: settings, predicting: 4096)
+      let predicted = try #require(calibration.predicted)
+      #expect(predicted.data == "the guided network in software")
+      #expect(
+        predicted.software.kl2d < 0.15 && abs(predicted.before.kl2d / predicted.software.kl2d - 1) < 0.1, "\(predicted)"
+      )
+      let (before, after) = try calibration.schedules(goal, label: 1, record: record, on: board.boardDescription)
+      #expect(before.tables.map(\.name) == after.tables.map(\.name) && before.codes != after.codes)
+      #expect(
+        try before.codes
+          == SamplingProgram(model, classLabel: 1, guidance: 1).schedule(on: board.boardDescription).codes)
+    }
+  }
+
   @Test("data of another scale or shape, too few, or without the classes, are refused")
   func target() throws {
     let ring = try ModelLibrary.scoreModel("ring")

@@ -28,9 +28,13 @@ import Testing
     let id = try #require(calibration["id"] as? String)
     let file = try #require(calibration["file"] as? String)
     #expect(FileManager.default.fileExists(atPath: file))
-    // One picture of three clouds, and a table of four columns.
+    // Pictures of three clouds and of the tables, and what they were fitted to.
     let page = try String(contentsOfFile: bench.path("calibrated/report.html"), encoding: .utf8)
-    for words in ["<figure>", "software", "model's tables", "calibrated", "sliced Wasserstein"] {
+    for words in [
+      "<figure>", "software", "model's tables", "calibrated", "sliced Wasserstein", "loss, first and last",
+      "after the last write",
+      "Tables: the model's own (grey)", "embedding 13",
+    ] {
       #expect(page.contains(words), "the report lacks '\(words)'")
     }
 

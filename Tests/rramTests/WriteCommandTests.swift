@@ -30,6 +30,52 @@ import Testing
     }
   }
 
+  /// The differences of pairs, from the plan to the report: map says what to expect, program and verify what was found.
+  @Test func pairsAreWrittenByTheirDifference() async throws {
+    let bench = try Workbench()
+    let board = "emu:profile=cmo-hfox,seed=46,state=\(bench.path("die.npz"))"
+    #expect(try await bench.rram("form", "--for", "ring", "--board", board).status == 0)
+    let map = try await bench.rram("map", "ring", "--strategy", "pair-aware", "--draws", "0", "--board", board)
+    #expect(
+      map.stdout.contains("written pair-aware: G+ − G− of every pair within ±0.424 µS of its target"), "\(map.stdout)")
+    let program = try await bench.rram("program", "ring", "--strategy", "pair-aware", "--board", board, "--json")
+    #expect(program.status == 0, "\(program.stderr)")
+    let report = try program.json()
+    #expect(report["strategy"] as? String == "pair-aware")
+    let difference = try #require(report["differenceError_uS"] as? [String: Any])
+    #expect(difference["verify"] is [String: Any] && difference["after1s"] is [String: Any])
+    let verify = try await bench.rram("verify", "--board", board)
+    #expect(verify.stdout.contains("in pairs whose difference is within ±0.424 µS"), "\(verify.stdout)")
+    #expect(verify.stdout.contains("error of G+ − G−"))
+    #expect(try await bench.rram("sample", "ring", "-n", "10", "--board", board).status == 0)
+    let levels = try await bench.rram("write", "--strategy", "pair-aware", "--board", board)
+    #expect(levels.status == 64 && levels.stderr.contains("levels are of single cells"), "\(levels.stderr)")
+    let capped = try await bench.rram("program", "ring", "--maximum-voltage", "0.4", "--board", board, "--json")
+    #expect(try capped.status == 3 && (capped.json()["inTolerance"] as? Int ?? 564) < 500, "\(capped.stderr)")
+  }
+
+  /// Hidden units times factors: chosen, kept with the program, sampled with the embeddings that go with them; refused with numbers.
+  @Test func hiddenUnitsAreRescaled() async throws {
+    let bench = try Workbench()
+    let board = "emu:profile=ideal,seed=47,state=\(bench.path("die.npz"))"
+    let mapping = ["--scale", "column", "--rescale", "diagonal", "--board", board]
+    let map = try await bench.rram(["map", "ring", "--draws", "0", "--json"] + mapping)
+    #expect((try map.json()["hiddenScale"] as? [Double])?.count == 14, "\(map.stderr)")
+    for verb in [["form", "--for", "ring"], ["program", "ring"]] {
+      let result = try await bench.rram(verb + mapping)
+      #expect(result.status == 0, "\(result.stderr)")
+    }
+    let file = bench.path("s.npz")
+    #expect(try await bench.rram("sample", "ring", "-n", "400", "-o", file, "--board", board).status == 0)
+    let ratio = try await bench.rram("evaluate", file, "--model", "ring", "--json").json()["ratio"] as? [String: Any]
+    #expect(abs(try #require(ratio?["kl2d"] as? Double) - 1) < 0.02, "\(String(describing: ratio))")
+    let factors = ([4] + [Int](repeating: 1, count: 13)).map(String.init).joined(separator: ",")
+    let refused = try await bench.rram("map", "ring", "--rescale", factors, "--board", board)
+    #expect(refused.status == 1 && refused.stderr.contains("is outside the converter's -3.0 to"), "\(refused.stderr)")
+    #expect(try await bench.rram("map", "ring", "--rescale", "1,2", "--board", board).status == 64)
+    #expect(try await bench.rram("map", "ring", "--rescale", "0,x", "--board", board).status == 64)
+  }
+
   @Test func qualityIsChosenForecastAndChecked() async throws {
     let bench = try Workbench()
     let board = "emu:profile=cmo-hfox,seed=43,state=\(bench.path("die.npz"))"

@@ -71,8 +71,7 @@ public struct ArrayMap: PlanStep {
         }
       }
       findings.remarks = [
-        "Left out, as (row, column) and conductance: " + list.prefix(40).joined(separator: "; ")
-          + (list.count > 40 ? "; and \(list.count - 40) more." : ".")
+        "Left out, as (row, column) and conductance: " + listed(list)
       ]
     }
     findings.pictures = [.map("Conductance at the end (µS)", rows)]

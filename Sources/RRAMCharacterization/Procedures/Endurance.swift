@@ -8,7 +8,8 @@ internal import RRAMWire
 /// SET–RESET cycles across the window on several cells, both states read on a logarithmic schedule, until a cell's window has closed.
 ///
 /// The board cycles by itself between the reads. A cell has failed when the ratio of its states is below `window` at two reads of the
-/// schedule in a row; the first of the two counts.
+/// schedule in a row; the first of the two counts. A cell that was last read near the chip's resistance ceiling gets no RESET: it is left
+/// out of the request, and the record has the cycles that each cell has really had.
 public struct Endurance: PlanStep {
   public static let name = "endurance"
   public static let title = "Endurance"
@@ -56,26 +57,33 @@ public struct Endurance: PlanStep {
     let perRequest = max(1, site.board.limits.pulsesPerRequest / 2)
     let schedule = schedule
     var (done, high, low): (Int, [Float], [Float]) = (0, [], [])
+    var cycled = [Int](repeating: 0, count: chosen.count)
+    var cycledThen: [Int] = []
+    func enter(_ count: Int, without leftOut: [Int]) {
+      for place in cycled.indices { cycled[place] += count }
+      for place in leftOut { cycled[place] -= count }
+    }
     for point in schedule {
       // The last of the cycles is pulsed one by one, to read both of its states.
       while done < point - 1 {
         let count = min(perRequest, point - 1 - done)
         if site.board.info.capabilities.contains(.cycleCells) {
-          try await site.cycle(site.fullCycles(chosen, count: count))
+          enter(count, without: try await site.cycle(site.fullCycles(chosen, count: count)))
         } else {
           for _ in 0..<count {
-            try await site.pulse(chosen, .reset, amplitude: reset)
+            enter(1, without: try await site.pulse(chosen, .reset, amplitude: reset))
             try await site.pulse(chosen, .set, amplitude: set)
           }
         }
         done += count
         site.progress(done, cycles)
       }
-      try await site.pulse(chosen, .reset, amplitude: reset)
+      enter(1, without: try await site.pulse(chosen, .reset, amplitude: reset))
       high += try await site.read(chosen, averages: 4, after: -reset, as: "hrs")
       try await site.pulse(chosen, .set, amplitude: set)
       low += try await site.read(chosen, averages: 4, after: set, as: "lrs")
       done = point
+      cycledThen += cycled
       site.progress(done, cycles)
     }
     var measurement = Measurement()
@@ -83,6 +91,8 @@ public struct Endurance: PlanStep {
     measurement.add(schedule, as: "cycles")
     measurement.add(high, shape: [schedule.count, chosen.count], as: "hrs_S")
     measurement.add(low, shape: [schedule.count, chosen.count], as: "lrs_S")
+    measurement.add(cycledThen, shape: [schedule.count, chosen.count], as: "cycled")
+    measurement.add([site.resetEnds], as: "left_out_above_Ohm")
     measurement.add([window], as: "window")
     measurement.add([reset.rawValue, set.rawValue], as: "amplitude_V")
     return measurement
@@ -104,16 +114,23 @@ public struct Endurance: PlanStep {
       }
     }
     let failed = failures.compactMap { $0 }
+    // Cycles that each cell has had at each read; records that do not say so count all.
+    let cycled =
+      try measurement.optionalValues("cycled") == nil
+      ? schedule.map { [Double](repeating: $0, count: cells) } : measurement.rows("cycled")
+    let short = (0..<cells).filter { (cycled.last?[$0] ?? 0) < (schedule.last ?? 0) }
+    // A cell that had fewer cycles and has not failed says nothing of all of them.
+    let counted = cells - short.count { failures[$0] == nil }
     var findings = Findings()
     findings.estimates = [
-      proportion("cells that failed within \(text(schedule.last ?? 0)) cycles", failed.count, of: cells)
+      proportion("cells that failed within \(text(schedule.last ?? 0)) cycles", failed.count, of: counted)
     ]
-    if failed.count * 2 > cells {
+    if failed.count * 2 > counted {
       findings.estimates.append(
         Bootstrap.estimate(
           "cycles to failure, median",
-          of: failures.map { $0.map { log10(schedule[$0]) } ?? .infinity }.map {
-            $0.isFinite ? $0 : log10(schedule.last ?? 1)
+          of: (0..<cells).map { cell in
+            log10(max(1, failures[cell].map { cycled[$0][cell] } ?? cycled.last?[cell] ?? 1))
           }, unit: "log10", median))
     }
     for (name, rows, unit) in [("HRS", high, "kΩ"), ("LRS", low, "kΩ")] {
@@ -135,6 +152,17 @@ public struct Endurance: PlanStep {
         + "points of a logarithmic schedule. Failed: LRS/HRS conductances below \(text(window)) at two points in a row. "
         + (failed.isEmpty ? "None did." : "\(shorted) of \(failed.count) ended conducting, the others no longer SET.")
     ]
+    if !short.isEmpty {
+      let (row, column) = (try measurement.values("row"), try measurement.values("column"))
+      findings.remarks.append(
+        "Left out of cycles, because their last read lay above \(text(1e-3 * (try measurement.value("left_out_above_Ohm")))) kΩ, half of the chip's "
+          + "resistance ceiling: "
+          + listed(
+            short.map {
+              "(\(Int(row[$0])), \(Int(column[$0]))) had \(text(cycled.last?[$0] ?? 0)) of \(text(schedule.last ?? 0))"
+            })
+          + " Cycles to failure are those that a cell has had.")
+    }
     findings.tables = [
       .init(
         title: "Resistance against cycles",

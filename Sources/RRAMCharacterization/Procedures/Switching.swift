@@ -37,11 +37,15 @@ public struct Switching: PlanStep {
   public func measure(at site: Site) async throws -> Measurement {
     let chosen = try site.cells(cells)
     var (curves, ends, again): ([PulseKind: [Float]], [PulseKind: [Float]], [PulseKind: [Float]]) = ([:], [:], [:])
+    // RESET pulses that cells near the resistance ceiling were left out of.
+    var leftOut = [Int](repeating: 0, count: cycles * chosen.count)
     for cycle in 0..<cycles {
       for kind in [PulseKind.reset, .set] {
         var last: [Float] = []
         for amplitude in site.ramp(kind) {
-          try await site.pulse(chosen, kind, amplitude: Volts(amplitude))
+          for place in try await site.pulse(chosen, kind, amplitude: Volts(amplitude)) {
+            leftOut[cycle * chosen.count + place] += 1
+          }
           last = try await site.read(
             chosen, after: Volts(kind == .set ? amplitude : -amplitude), as: kind == .set ? "set" : "reset")
           curves[kind, default: []] += last
@@ -53,6 +57,8 @@ public struct Switching: PlanStep {
     }
     var measurement = Measurement()
     measurement.add(chosen.indices.map { site.block.address(at: $0) })
+    measurement.add(leftOut, shape: [cycles, chosen.count], as: "reset_left_out")
+    measurement.add([site.resetEnds], as: "left_out_above_Ohm")
     for (kind, name, state) in [(PulseKind.reset, "reset", "hrs"), (.set, "set", "lrs")] {
       let ramp = site.ramp(kind)
       measurement.add(ramp, as: "\(name)_V")
@@ -147,6 +153,17 @@ public struct Switching: PlanStep {
         + "that of the states. HRS is treated as log-normal, LRS as normal.",
       "\(lrs.first?.count ?? 0) cycles; after Lanza et al., ACS Nano 15, 17214 (2021), each cycle and state is one point, on several devices.",
     ]
+    if try measurement.optionalValues("reset_left_out") != nil {
+      let counts = try devices(measurement, "reset_left_out").map { Int($0.reduce(0, +)) }
+      let cells = counts.indices.filter { counts[$0] > 0 }
+      let (row, column) = (try measurement.values("row"), try measurement.values("column"))
+      if !cells.isEmpty {
+        findings.remarks.append(
+          "Left out of RESET pulses, because their last read lay above \(text(1e-3 * (try measurement.value("left_out_above_Ohm")))) kΩ, half of the "
+            + "chip's resistance ceiling: "
+            + listed(cells.map { "(\(Int(row[$0])), \(Int(column[$0]))) of \(counts[$0])" }))
+      }
+    }
     findings.pictures = [
       .distributions(
         "Resistance of both states", [("LRS", resistances.1), ("HRS", resistances.0)], x: "resistance (kΩ)",

@@ -59,3 +59,8 @@ func distribution(_ values: [Double]) -> [[Double]] {
 }
 
 func text(_ value: Double, digits: Int = 3) -> String { value.isFinite ? String(format: "%.\(digits)g", value) : "–" }
+
+/// Up to forty of them in a sentence's end, and how many more there are.
+func listed(_ items: [String]) -> String {
+  items.prefix(40).joined(separator: "; ") + (items.count > 40 ? "; and \(items.count - 40) more." : ".")
+}

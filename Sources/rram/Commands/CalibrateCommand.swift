@@ -118,7 +118,8 @@ struct CalibrateScheduleCommand: AsyncParsableCommand {
       try record.note(setting: "calibration", calibration.id)
       if predict > 0 {
         try record.keep(
-          calibration, clouds: calibration.modelledClouds(goal, record: program, on: board, count: min(predict, 6000)))
+          calibration, goal: goal, model: model, program: program, board: board.boardDescription,
+          clouds: calibration.modelledClouds(goal, record: program, on: board, count: min(predict, 6000)))
       }
       try record.events.append([
         .init("calibrate", boardTime: await board.boardTime, detail: "schedule, \(calibration.id), target \(target)")
@@ -130,8 +131,11 @@ struct CalibrateScheduleCommand: AsyncParsableCommand {
 }
 
 extension RunDirectory {
-  /// Writes `report.html` with what the samples of the chip look like before and after.
-  func keep(_ calibration: ScheduleCalibration, clouds: ScheduleCalibration.ModelledClouds) throws {
+  /// Writes `report.html` with what the samples of the chip and the tables look like before and after, and what they were fitted to.
+  func keep(
+    _ calibration: ScheduleCalibration, goal: CalibrationGoal, model: ScoreModel, program: ProgramRecord,
+    board: BoardDescription, clouds: ScheduleCalibration.ModelledClouds
+  ) throws {
     let picture = file("calibration.svg")
     try Pictures.pointClouds(
       [("software", clouds.software), ("model's tables", clouds.before), ("calibrated", clouds.after)], halfWidth: 1.5,
@@ -156,6 +160,45 @@ extension RunDirectory {
             row("sliced Wasserstein", \.slicedWasserstein), row("radius, mean", \.radiusMean),
             row("radius, σ", \.radiusStd),
           ]))
+    }
+    let read = calibration.readBack
+    let clock = calibration.ageByBoard ? "" : " (by the host's clock)"
+    report.sections.append(
+      .table(
+        title: "Fit and read-back",
+        rows: [
+          ["quantity", "value"],
+          [
+            "loss, first and last tenth of the steps",
+            "\(calibration.firstLoss.formatted(digits: 3)) → \(calibration.lastLoss.formatted(digits: 3))",
+          ],
+          ["age of the cells when they were read", age(calibration.age) + " after the last write" + clock],
+          ["the read took", age(read.end.since(read.begin)) + ", \(read.reads) passes, \(read.method.rawValue)"],
+          ["standard error of a read-back", read.standardError.map { "\($0.formatted(digits: 2)) µS" } ?? "not known"],
+          [
+            "integrator offset x, y",
+            calibration.integratorOffset.map { $0.formatted(digits: 2) }.joined(separator: ", ") + " units a run",
+          ],
+        ]))
+    for (index, tables) in calibration.tables.enumerated() {
+      let (before, after) = try calibration.schedules(goal, label: tables.label, record: program, on: board)
+      let times = Schedule.midpoints(ticks: after.ticks)
+      let shown = zip(before.tables, after.tables).filter { before, after in
+        (before.values + after.values).contains { $0 != 0 } && !before.name.hasPrefix("noise")
+      }
+      let picture = file("tables\(index).svg")
+      try Pictures.curves(
+        shown.map { ($0.1.name, times, $0.1.values) }, before: shown.map(\.0.values), x: "t (1: noise, 0: data)",
+        to: picture, format: .svg)
+      let condition =
+        tables.label.map {
+          " of class \(model.metadata.classNames.indices.contains($0) ? model.metadata.classNames[$0] : "\($0)")"
+        } ?? ""
+      report.sections.append(
+        .picture(
+          title:
+            "Tables\(condition): the model's own (grey) and the calibration's (blue), in multiples of each channel's unit",
+          svg: picture))
     }
     try report.write(to: file("report.html"), manifest: currentManifest)
   }

@@ -37,7 +37,7 @@ struct FormCommand: AsyncParsableCommand {
     }
     if quality != nil, screen || mapping.isGiven {
       throw ValidationError(
-        "--quality chooses mapping and screening: leave out --screen, --replicas, --scale, --pairs, --residual and --levels"
+        "--quality chooses mapping and screening: leave out --screen, --replicas, --scale, --pairs, --residual, --levels and --rescale"
       )
     }
   }
@@ -61,13 +61,14 @@ struct FormCommand: AsyncParsableCommand {
       var recipe: QualityRecipe?
       if let model {
         if let quality {
-          let found = try makeRecipe(quality, model, on: board, profile: profile, known: known)
+          let found = try await makeRecipe(quality, model, on: board, profile: profile, known: known)
           if !options.common.quiet { note(RecipeOutput(recipe: found, model: model.name).text) }
           try record.note(setting: "quality", quality.rawValue)
           recipe = found
         }
         (_, report, screened) = try await board.form(
-          for: model.network, window: board.limits.conductance, mapping: recipe?.choice.mapping ?? mapping.options,
+          for: model.network, window: board.limits.conductance,
+          mapping: recipe?.choice.mapping ?? mapping.options(for: model, on: board, profile),
           options: formOptions, screening: recipe?.choice.screened ?? screen ? Screening() : nil, known: &known
         ) { progress.show($0) }
       } else {
@@ -94,11 +95,14 @@ struct FormCommand: AsyncParsableCommand {
   /// The recipe for a model before anything is formed for it, at ten minutes after the write.
   private func makeRecipe(
     _ goal: QualityGoal, _ model: ScoreModel, on board: Board, profile: ChipProfile, known: KnownCells
-  ) throws -> QualityRecipe {
-    let placements = try RecipePlacement.mappings(on: board.boardDescription).map { mapping in
+  ) async throws -> QualityRecipe {
+    var placements = try RecipePlacement.mappings(on: board.boardDescription).map { mapping in
       try RecipePlacement.screened(
         model.network, on: board.boardDescription, window: board.limits.conductance, mapping: mapping, known: known,
         profile: profile, amplifiers: board.loopCalibration)
+    }
+    for index in placements.indices {
+      placements[index].toForm = try await board.unformed(placements[index].toForm, options: FormOptions(profile))
     }
     return try QualityRecipe(
       goal, model: model, placements: placements, board: board.boardDescription, profile: profile,

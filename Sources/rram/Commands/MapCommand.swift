@@ -30,6 +30,9 @@ struct MapCommand: AsyncParsableCommand {
   @Option(help: "Draw the targets into this file (.svg, .png).")
   var plot: String?
 
+  @Option(help: "How the cells would be written: 'rram program --help' says which there are.")
+  var strategy: WriteStrategyName = .ispp
+
   @OptionGroup var mapping: MappingArguments
   @OptionGroup var chip: ChipOptions
   @OptionGroup var options: BoardOptions
@@ -51,11 +54,13 @@ struct MapCommand: AsyncParsableCommand {
     let output = try await RRAM.withBoard(at: address, logger: options.common.logger) { board in
       let profile = try named ?? ChipOptions.profile(of: board)
       let known = try KnownCells.load(chip: board.info.chipID, home: RecordsHome())
-      let plan = try model.plan(for: board, mapping: mapping.options, known: known)
+      let plan = try model.plan(for: board, mapping: mapping.options(for: model, on: board, profile), known: known)
       let description = board.boardDescription
       try plan.check(profile, on: description)
+      try plan.check(strategy)
       return try MapOutput(
-        plan, model: model, profile: profile, board: description, age: .seconds(age), draws: draws, count: n,
+        plan, model: model, profile: profile, board: description, strategy: strategy, age: .seconds(age), draws: draws,
+        count: n,
         seed: seed,
         plot: plot)
     }
@@ -79,6 +84,10 @@ struct MapOutput: CommandOutput {
   private var model: String
   private var profile: String
   private var board: String
+  private var strategy: WriteStrategyName
+  /// µS.
+  private var tolerance: Double
+  private var scoreError: Double?
   private var age: Double
   private var wireDrop: [Double]
   private var weightError: [Ages: Double?]
@@ -98,8 +107,8 @@ struct MapOutput: CommandOutput {
   }
 
   init(
-    _ plan: MappingPlan, model: ScoreModel, profile: ChipProfile, board: BoardDescription, age: Duration, draws: Int,
-    count: Int, seed: UInt64, plot: String?
+    _ plan: MappingPlan, model: ScoreModel, profile: ChipProfile, board: BoardDescription, strategy: WriteStrategyName,
+    age: Duration, draws: Int, count: Int, seed: UInt64, plot: String?
   ) throws {
     self.plan = plan
     self.plot = plot
@@ -108,9 +117,17 @@ struct MapOutput: CommandOutput {
     self.board = board.name
     self.age = Double(age.components.seconds) + Double(age.components.attoseconds) * 1e-18
     wireDrop = plan.wireDrop(profile.wires, on: board)
-    let tolerance = ProgramOptions(profile).tolerance
+    let tolerance = profile.tolerance(strategy)
+    self.strategy = strategy
+    self.tolerance = tolerance.microsiemens
     func draw(_ age: Duration, _ seed: UInt64) -> [[Float]] {
-      plan.predictedConductances(profile, tolerance: tolerance, age: age, seed: seed)
+      plan.predictedConductances(profile, tolerance: tolerance, strategy: strategy, age: age, seed: seed)
+    }
+    scoreError = try plan.options.hiddenScale.map {
+      try DiagonalRescale(
+        model, on: board, window: plan.window, options: plan.options, profile: profile, tolerance: tolerance, age: age,
+        given: $0
+      ).predicted
     }
     firstDraw = draw(age, seed)
     weightError = [:]
@@ -133,7 +150,9 @@ struct MapOutput: CommandOutput {
 
   private enum CodingKeys: String, CodingKey {
     case model, profile, board, pairs, scale, window, layers, notes
-    case weightErrorPercent
+    case strategy
+    case tolerance = "tolerance_uS"
+    case hiddenScale, scoreErrorFactor, weightErrorPercent
     case age = "age_s"
     case predicted, plot
   }
@@ -176,6 +195,10 @@ struct MapOutput: CommandOutput {
       [plan.window.lowerBound.microsiemens, plan.window.upperBound.microsiemens], forKey: .window)
     try container.encode(layerRows, forKey: .layers)
     try container.encode(plan.notes, forKey: .notes)
+    try container.encode(strategy, forKey: .strategy)
+    try container.encode(tolerance, forKey: .tolerance)
+    try container.encode(plan.options.hiddenScale, forKey: .hiddenScale)
+    try container.encode(scoreError, forKey: .scoreErrorFactor)
     try container.encode(
       Dictionary(uniqueKeysWithValues: weightError.map { ($0.key.rawValue, $0.value) }), forKey: .weightErrorPercent)
     try container.encode(age, forKey: .age)
@@ -225,6 +248,17 @@ struct MapOutput: CommandOutput {
       "'\(model)' on board '\(board)', chip profile '\(profile)' (modelled, nothing is written)", table(rows),
     ]
     lines += plan.notes
+    let window = "±\(tolerance.formatted(digits: 3)) µS"
+    lines.append(
+      strategy == .pairAware
+        ? "written pair-aware: G+ − G− of every pair within \(window) of its target; the common part of a pair stays where writing leaves it"
+        : "written by \(strategy.rawValue): every cell within \(window) of its target")
+    if let factors = plan.options.hiddenScale {
+      lines.append("hidden units times \(factors.map { $0.formatted(digits: 3) }.joined(separator: ", "))")
+      lines.append(
+        "predicted error of the score by them, rms, times \(scoreError.formatted(digits: 3)): to first order, before a calibration"
+      )
+    }
     lines.append(
       "predicted error of the weights, rms, % of the layer's largest: "
         + Ages.allCases.map { "\($0.rawValue.dropFirst(5)) \((weightError[$0] ?? nil).formatted(digits: 3))" }.joined(

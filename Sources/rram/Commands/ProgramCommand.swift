@@ -32,7 +32,12 @@ struct ProgramCommand: AsyncParsableCommand {
     follow ?? (quality == nil || quality == .fast ? .oneSecond : .tenMinutes)
   }
 
-  @Option(parsing: .unconditional, help: "Half width of the verify window, µS. Default: the chip profile's.")
+  @Option(
+    parsing: .unconditional,
+    help: """
+      Half width of the verify window, µS. Default: the chip profile's; with --strategy pair-aware it is that of the difference of a pair, \
+      and √2 times the profile's.
+      """)
   var tolerance: Double?
 
   @Option(
@@ -148,9 +153,12 @@ struct ProgramCommand: AsyncParsableCommand {
       if let quality {
         chosen = try await makeRecipe(quality, model, on: board, profile: profile)
       }
-      let plan = try model.plan(for: board, mapping: chosen?.choice.mapping ?? mapping.options, known: known)
+      let plan = try model.plan(
+        for: board, mapping: chosen?.choice.mapping ?? mapping.options(for: model, on: board, profile), known: known)
       try plan.check(profile, on: board.boardDescription)
+      try plan.check(chosen?.strategy ?? writing.strategy ?? .ispp)
       var programOptions = ProgramOptions(profile)
+      programOptions.tolerance = profile.tolerance(writing.strategy ?? .ispp)
       if let tolerance {
         programOptions.tolerance = .microsiemens(tolerance)
         let window = board.limits.conductance
@@ -208,7 +216,8 @@ extension ProgramCommand {
   private static func writes(_ block: CellBlock, _ options: ProgramOptions, on board: Board) -> Int {
     let once =
       switch options.method.runner {
-      case .board: 3 * board.resumableParts(of: block)
+      // Pairs, and cells whose partner is not written, apart.
+      case .board: (options.method.strategy == .pairAware ? 6 : 3) * board.resumableParts(of: block)
       case .host: 2 * options.method.maximumPulses
       }
     return once * (1 + (options.retry?.epochs ?? 0))
@@ -255,14 +264,18 @@ extension ProgramCommand {
     let home = RecordsHome()
     let known = try KnownCells.load(chip: board.info.chipID, home: home)
     var placements: [RecipePlacement] = []
-    for options in mapping.isGiven ? [mapping.options] : RecipePlacement.mappings(on: board.boardDescription) {
+    let given = try mapping.options(for: model, on: board, profile)
+    for options in mapping.isGiven ? [given] : RecipePlacement.mappings(on: board.boardDescription) {
       let plan = try model.plan(for: board, mapping: options, known: known)
       if try await board.unformedCount(plan, options: FormOptions(profile)) == 0 {
         placements.append(RecipePlacement(plan, known: known))
       }
     }
     if placements.isEmpty {
-      placements = [try RecipePlacement(model.plan(for: board, mapping: mapping.options, known: known), known: known)]
+      let plan = try model.plan(for: board, mapping: given, known: known)
+      var placement = RecipePlacement(plan, known: known)
+      placement.toForm = try await board.unformed(plan.cellsToForm, options: FormOptions(profile))
+      placements = [placement]
     }
     // A chip without a record, or with one that does not fit any more, is as its profile says.
     let earlier = try? await ProgramRecord.find(on: board, home: home)
@@ -341,7 +354,7 @@ extension ProgramReport {
         "cells in tolerance",
         String(
           format: "%d of %d (%.2f %%), ±%@ µS", inTolerance, cells, 100 * fractionInTolerance,
-          tolerance.formatted(digits: 3)),
+          tolerance.formatted(digits: 3)) + (strategy == .pairAware ? " of the difference of each pair" : ""),
       ],
       [
         "pulses a cell",
@@ -349,6 +362,8 @@ extension ProgramReport {
       ],
       ["error at verify", error(self.error.verify)], ["error after 1 s", error(self.error.after1s)],
       ["error after 60 s", error(self.error.after60s)], ["error after 600 s", error(self.error.after600s)],
+      ["error of G+ − G− at verify", error(difference?.verify)],
+      ["error of G+ − G−, last read", error(difference?.latest)],
       ["weight error", "\(weightErrorPercent.formatted(digits: 3)) % of the largest weight (rms)"],
       [
         "written again",

@@ -54,10 +54,18 @@ struct VerifyOutput: CommandOutput {
   }
 
   var text: String {
-    """
-    '\(report.model)': \(report.inTolerance) of \(report.cells) cells within ±\(report.tolerance.formatted(digits: 3)) µS of their targets
-    error \(report.error.mean.formatted(digits: 2)) ± \(report.error.std.formatted(digits: 3)) µS, 99 % within \(report.error.p99.formatted(digits: 3)) µS
-    weight error \(report.weightErrorPercent.formatted(digits: 3)) % of the largest weight (rms)
-    """
+    let aim =
+      report.strategy == .pairAware
+      ? "in pairs whose difference is within ±\(report.tolerance.formatted(digits: 3)) µS of its target (written pair-aware)"
+      : "within ±\(report.tolerance.formatted(digits: 3)) µS of their targets"
+    let difference =
+      report.difference.map {
+        "\nerror of G+ − G− \($0.mean.formatted(digits: 2)) ± \($0.std.formatted(digits: 3)) µS, 99 % within \($0.p99.formatted(digits: 3)) µS"
+      } ?? ""
+    return """
+      '\(report.model)': \(report.inTolerance) of \(report.cells) cells \(aim)
+      error \(report.error.mean.formatted(digits: 2)) ± \(report.error.std.formatted(digits: 3)) µS, 99 % within \(report.error.p99.formatted(digits: 3)) µS\(difference)
+      weight error \(report.weightErrorPercent.formatted(digits: 3)) % of the largest weight (rms)
+      """
   }
 }

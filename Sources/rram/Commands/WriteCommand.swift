@@ -7,8 +7,9 @@ struct WriteCommand: AsyncParsableCommand {
     commandName: "write", abstract: "Write levels to a macro: several bits a cell.",
     discussion: """
       Every usable cell of a macro gets one of the levels by write-verify, neighbours different ones; then it is read again, many times. \
-      Reported are pulses, reads and time, and beside what the procedure accepted the share of cells whose mean of the later reads lies \
-      in the window: one read is noisy, and cells drift. What the strategy 'response' learns of the cells is kept with the chip and used \
+      Reported are pulses, reads and time, and beside what the procedure accepted the shares of cells that lie in the window by a mean of \
+      64 conversions right after the write (what the cell itself conducts then) and by the mean of the later reads: one read is noisy, and \
+      cells drift. What the strategy 'response' learns of the cells is kept with the chip and used \
       from then on.
       """)
 
@@ -41,6 +42,11 @@ struct WriteCommand: AsyncParsableCommand {
     guard macro >= 0 else { throw ValidationError("--macro \(macro): macros count from 0") }
     guard (0...100_000).contains(later) else { throw ValidationError("--later \(later): 0 to 100000 are possible") }
     guard (1...1000).contains(passes) else { throw ValidationError("--passes \(passes): 1 to 1000 are possible") }
+    if writing.strategy == .pairAware {
+      throw ValidationError(
+        "--strategy pair-aware: levels are of single cells, the differences of pairs are written by 'rram program MODEL --strategy pair-aware'"
+      )
+    }
     _ = try windows()
   }
 
@@ -124,13 +130,14 @@ struct WriteOutput: CommandOutput {
     func row(_ outcome: LevelReport.Outcome) -> [String] {
       [
         outcome.level, "\(outcome.cells)", outcome.accepted.formatted(digits: 4),
-        outcome.inWindowLater?.formatted(digits: 4) ?? "", outcome.pulses.mean.formatted(digits: 3),
+        outcome.inWindowAtOnce?.formatted(digits: 4) ?? "", outcome.inWindowLater?.formatted(digits: 4) ?? "",
+        outcome.pulses.mean.formatted(digits: 3),
         outcome.pulses.median.formatted(digits: 3), outcome.pulses.p95.formatted(digits: 3), "\(outcome.pulses.max)",
         outcome.reads.mean.formatted(digits: 3),
       ]
     }
     let head = [
-      "level", "cells", "accepted %", "later %", "pulses mean", "median", "95 %", "max", "reads mean",
+      "level", "cells", "accepted %", "at once %", "later %", "pulses mean", "median", "95 %", "max", "reads mean",
     ]
     let count = Double(max(1, report.all.cells))
     return table([head] + report.levels.map(row) + [row(report.all)])
