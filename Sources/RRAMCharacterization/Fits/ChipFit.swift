@@ -56,7 +56,11 @@ public struct ChipFit: Sendable, Codable {
     run = folder.lastPathComponent
     base = profile.name
     let plan = try CharacterizationPlan.load(nameOrPath: folder.appending(path: "plan.yaml").path)
-    for (index, procedure) in plan.steps.enumerated() {
+    // Pulses last: the chips that are simulated for their law have what else was fitted.
+    let order =
+      plan.steps.enumerated().filter { !($0.element is Switching) }
+      + plan.steps.enumerated().filter { $0.element is Switching }
+    for (index, procedure) in order {
       let name = Characterization.fileName(index + 1, type(of: procedure), "npz")
       let path = folder.appending(path: name).path
       guard FileManager.default.fileExists(atPath: path) else { continue }
@@ -64,7 +68,7 @@ public struct ChipFit: Sendable, Codable {
       let step = name.replacing(".npz", with: "")
       switch procedure {
       case is Forming: try fitForming(measurement, profile, step)
-      case is Switching: try fitPulses(measurement, profile, step)
+      case is Switching: try fitPulses(measurement, self.profile(named: profile.name, from: profile), step)
       case is RelaxationSeries: try fitRelaxation(measurement, profile, step)
       case is Retention: try fitRetention(measurement, step)
       case is LevelProgramming: try fitProgramming(measurement)
@@ -72,6 +76,8 @@ public struct ChipFit: Sendable, Codable {
       default: break
       }
     }
+    // As the plan has them; a step's name begins with its number.
+    coefficients = Dictionary(grouping: coefficients, by: \.step).sorted { $0.key < $1.key }.flatMap(\.value)
   }
 
   private mutating func add(
