@@ -167,74 +167,46 @@ struct SwitchingRamps {
     let points = (set: set.devices, reset: reset.devices)
     guard let laws = Laws(points) else { return nil }
     let here = laws.numbers
+    let halves = Jackknife.estimate(cells) { pieces in
+      Laws((pieces.map { points.set[$0] }, pieces.map { points.reset[$0] }), near: laws.laws(of: pieces))?.numbers
+        ?? here.map { _ in .nan }
+    }.map(\.half)
+    var found = here
     let count = min(1024, Self.simulated * cells)
-    let cycles = max(set.cycles, reset.cycles)
-    var near: Laws?
-    /// What the regression gives on a simulated chip, and what the chip was made with.
-    func simulate(_ numbers: [Double]) throws -> (there: [Double], made: [Double])? {
+    var simulated: Laws?
+    for _ in 0..<2 {
       var chip = profile
-      chip.programming.setVoltage = Volts(numbers[0])
-      chip.programming.resetVoltage = Volts(numbers[1])
-      chip.programming.voltsPerDecade = Volts(numbers[2])
-      chip.programming.cycleSpread = numbers[3]
-      chip.programming.deviceSpread = Volts(numbers[4])
+      chip.programming.setVoltage = Volts(found[0])
+      chip.programming.resetVoltage = Volts(found[1])
+      chip.programming.voltsPerDecade = Volts(found[2])
+      chip.programming.cycleSpread = found[3]
+      chip.programming.deviceSpread = Volts(found[4])
       // The seed is of no die: the same ramps give the same fit.
       let ramps = try SwitchingRamps(
-        of: chip, set: setVolts, reset: resetVolts, noise: noise, pause: pause, cells: count, cycles: cycles,
-        seed: 0x5254_5749)
-      near = Laws(
+        of: chip, set: setVolts, reset: resetVolts, noise: noise, pause: pause, cells: count,
+        cycles: max(set.cycles, reset.cycles), seed: 0x5254_5749)
+      simulated = Laws(
         (
           ramps.points(ofSet: true, from: lowest.set).devices, ramps.points(ofSet: false, from: lowest.reset).devices
-        ), near: near)
-      guard let there = near?.numbers, there.allSatisfy({ $0 > 0 }) else { return nil }
+        ), near: simulated)
+      guard let there = simulated?.numbers, there.allSatisfy({ $0 > 0 }) else { return nil }
       // Of the simulated cells' own voltages mean and spread are known as they were drawn.
-      let made = [mean(ramps.drawn.set), mean(ramps.drawn.reset), numbers[2], numbers[3], deviation(ramps.drawn.set)]
-      return (there, made)
+      let made = [mean(ramps.drawn.set), mean(ramps.drawn.reset), found[2], found[3], deviation(ramps.drawn.set)]
+      for place in found.indices {
+        if place < 2 {
+          found[place] = here[place] - (there[place] - made[place])
+        } else {
+          found[place] = here[place] * made[place] / there[place]
+        }
+      }
     }
-    guard let first = try simulate(here) else { return nil }
-    let middle = Self.moved(here, first, here: here)
-    guard let second = try simulate(middle) else { return nil }
-    var found = Self.moved(middle, second, here: here)
-    // How the regression follows V a decade and σ of ln x, each by the other as well: one step of Newton's method, and its way back for errors.
-    let bump = 0.1
-    var slopes: [[Double]] = []
-    for place in [2, 3] {
-      var numbers = middle
-      numbers[place] *= 1 + bump
-      guard let bumped = try simulate(numbers) else { return nil }
-      slopes.append([2, 3].map { (bumped.there[$0] - second.there[$0]) / (bump * middle[place]) })
-    }
-    let determinant = slopes[0][0] * slopes[1][1] - slopes[0][1] * slopes[1][0]
-    guard slopes[0][0] > 0, slopes[1][1] > 0, determinant > 0 else { return nil }
-    func solved(_ decade: Double, _ cycle: Double) -> [Double] {
-      [
-        (slopes[1][1] * decade - slopes[1][0] * cycle) / determinant,
-        (slopes[0][0] * cycle - slopes[0][1] * decade) / determinant,
-      ]
-    }
-    let step = solved(here[2] - second.there[2], here[3] - second.there[3])
-    (found[2], found[3]) = (middle[2] + step[0], middle[3] + step[1])
     // The pulses of the simulated cells are a sample as well.
     let widening = (1 + Double(cells) / Double(count)).squareRoot()
-    let spreadScale = here[4] > 0 ? found[4] / here[4] : 1
-    let halves = Jackknife.estimate(cells) { pieces in
-      let part = Laws(
-        (pieces.map { points.set[$0] }, pieces.map { points.reset[$0] }), near: laws.laws(of: pieces))
-      guard let numbers = part?.numbers else { return here.map { _ in .nan } }
-      let pair = solved(numbers[2], numbers[3]).map { $0 * widening }
-      return [numbers[0], numbers[1], pair[0], pair[1], numbers[4] * spreadScale]
-    }.map(\.half)
-    return Array(zip(found, halves))
-  }
-
-  /// Numbers of a chip by which the regression would come nearer to what it gave here: voltages shifted, the others scaled.
-  private static func moved(
-    _ numbers: [Double], _ simulated: (there: [Double], made: [Double]), here: [Double]
-  ) -> [Double] {
-    numbers.indices.map { place in
-      place < 2
-        ? here[place] - (simulated.there[place] - simulated.made[place])
-        : here[place] * simulated.made[place] / simulated.there[place]
+    return found.indices.map { place in
+      (
+        found[place],
+        halves[place] * ([2, 3].contains(place) ? widening : 1) * (here[place] > 0 ? found[place] / here[place] : 1)
+      )
     }
   }
 }
