@@ -128,14 +128,14 @@ public actor Board {
     }
     let check = LimitCheck(
       limits: limits, macros: description.macros, drivers: description.drivers, address: address)
-    let calibration = try configuration.readCalibration?(info)
+    let calibration = try configuration.readCalibration?(info, description)
     if let calibration, !calibration.fits(macros: description.macros.count, shape: description.macros.shape) {
       throw BoardError(
         .badArgument,
         "calibration \(calibration.id) is not for \(description.macros.count) macros of \(description.macros.shape)",
         address: address)
     }
-    let ofLoop = try configuration.loopCalibration?(info)
+    let ofLoop = try configuration.loopCalibration?(info, description)
     if let ofLoop, !ofLoop.fits(macros: description.macros.count, shape: description.macros.shape) {
       throw BoardError(
         .badArgument,

@@ -43,9 +43,9 @@ public struct BoardConfiguration: Sendable {
   public var pulsed: (@Sendable (PulsesGiven) -> Void)?
 
   /// What the read chain of the board with this chip adds; asked for once, at the handshake.
-  public var readCalibration: (@Sendable (BoardInfo) throws -> ReadCalibration?)?
+  public var readCalibration: (@Sendable (BoardInfo, BoardDescription) throws -> ReadCalibration?)?
   /// What the loop's amplifiers make of the conductances that reads show; asked for once, at the handshake.
-  public var loopCalibration: (@Sendable (BoardInfo) throws -> LoopCalibration?)?
+  public var loopCalibration: (@Sendable (BoardInfo, BoardDescription) throws -> LoopCalibration?)?
   /// What the converters of the board's closed loop add; asked for once, at the handshake.
   public var lineCalibration: (@Sendable (BoardInfo, BoardDescription) throws -> ConverterLineCalibration?)?
   /// Pulses a cell may get in its life beside what the limit records say, as a ledger keeps it; `nil`: no further limit.

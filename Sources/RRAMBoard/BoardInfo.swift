@@ -50,6 +50,6 @@ public struct BoardInfo: Sendable, Hashable {
     self.bootID = bootID
     busRoundTrip = hello.busRoundTrip
     busBytesPerSecond = hello.busBytesPerSecond
-    chipTimeAtBoot = hello.isEmulated ? hello.chipTimeAtBoot : nil
+    chipTimeAtBoot = hello.chipTimeAtBoot
   }
 }

@@ -11,7 +11,7 @@ public struct ConverterLineCalibration: Sendable, Hashable, Codable {
     /// A voltage reference that an instrument measured.
     case measured(instrument: String)
     /// The board's measuring converter, of which nothing else is known: channels agree with each other, and no volt is known.
-    case none
+    case measuringConverter
   }
 
   public var id: String
@@ -20,7 +20,7 @@ public struct ConverterLineCalibration: Sendable, Hashable, Codable {
   /// The board's serial number: converters belong to the board.
   public var board: String
   /// SHA-256 of the board's description: codes stand for other voltages where it says so.
-  public var description: String
+  public var descriptionSHA256: String
   /// Seconds since 1970-01-01 UTC.
   public var madeAt: Double
   /// Of the board's sensor, degrees Celsius.
@@ -29,13 +29,13 @@ public struct ConverterLineCalibration: Sendable, Hashable, Codable {
   public var lines: ConverterLines
 
   public init(
-    id: String, chip: String, board: String, description: String, madeAt: Double, celsius: Double?,
+    id: String, chip: String, board: String, descriptionSHA256: String, madeAt: Double, celsius: Double?,
     reference: Reference, lines: ConverterLines
   ) {
     self.id = id
     self.chip = chip
     self.board = board
-    self.description = description
+    self.descriptionSHA256 = descriptionSHA256
     self.madeAt = madeAt
     self.celsius = celsius
     self.reference = reference
@@ -53,7 +53,7 @@ public struct ConverterLineCalibration: Sendable, Hashable, Codable {
     guard lines.fits(loop) else {
       return "has lines that are not of this board's converters, or that cannot be inverted"
     }
-    return description == described.hash ? nil : "was made when the board described itself otherwise"
+    return descriptionSHA256 == described.hash ? nil : "was made when the board described itself otherwise"
   }
 }
 
@@ -62,7 +62,7 @@ extension ConverterLineCalibration.Reference: CustomStringConvertible {
     switch self {
     case .voltage(let tolerance): "voltage reference of ±\(tolerance * 100) %"
     case .measured(let instrument): "voltage reference measured by \(instrument)"
-    case .none: "uncalibrated"
+    case .measuringConverter: "uncalibrated"
     }
   }
 }

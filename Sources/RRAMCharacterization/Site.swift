@@ -225,7 +225,13 @@ public struct Site: Sendable {
         var sum = 0.0
         for _ in 0..<averages {
           do {
-            sum += try await board.exchange(request).value
+            let answer = try await board.exchange(request)
+            guard !answer.isSaturated else {
+              throw CharacterizationError(
+                .instrument,
+                "column \(column) of macro \(block.macro): the converter is saturated by reference \(number)")
+            }
+            sum += answer.value
           } catch let error as BoardError where error.code == .badArgument && range != nil && shown.isEmpty {
             return .init()
           }

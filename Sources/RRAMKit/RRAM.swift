@@ -57,10 +57,10 @@ public enum RRAM {
         configuration.pulsesPerLife = { try pulsesPerLife(chip: $0.chipID, home: home) }
       }
       if configuration.readCalibration == nil {
-        configuration.readCalibration = { try readCalibration(chip: $0.chipID, board: $0.serial, home: home) }
+        configuration.readCalibration = { try readCalibration(chip: $0.chipID, board: $0.serial, $1, home: home) }
       }
       if configuration.loopCalibration == nil {
-        configuration.loopCalibration = { try loopCalibration(chip: $0.chipID, board: $0.serial, home: home) }
+        configuration.loopCalibration = { try loopCalibration(chip: $0.chipID, board: $0.serial, $1, home: home) }
       }
       if configuration.lineCalibration == nil {
         configuration.lineCalibration = { try lineCalibration(board: $0.serial, $1, home: home) }
@@ -195,16 +195,26 @@ public enum RRAM {
     return try ChipLedger(home: home).chip(id)?.lifetimePulses
   }
 
-  /// The newest calibration of the read chain in the ledger.
-  static func readCalibration(chip id: String, board: String, home: RecordsHome) throws -> ReadCalibration? {
+  /// The newest calibration of the read chain in the ledger that is for the board's macros.
+  static func readCalibration(
+    chip id: String, board: String, _ description: BoardDescription, home: RecordsHome
+  ) throws -> ReadCalibration? {
     guard ChipLedger.exists(in: home) else { return nil }
-    return try ChipLedger(home: home).readCalibrations(chip: id, board: board).first
+    let macros = description.macros
+    return try ChipLedger(home: home).readCalibrations(chip: id, board: board).first {
+      $0.fits(macros: macros.count, shape: macros.shape)
+    }
   }
 
-  /// The newest calibration of the loop's gains in the ledger.
-  static func loopCalibration(chip id: String, board: String, home: RecordsHome) throws -> LoopCalibration? {
+  /// The newest calibration of the loop's gains in the ledger that is for the board's macros.
+  static func loopCalibration(
+    chip id: String, board: String, _ description: BoardDescription, home: RecordsHome
+  ) throws -> LoopCalibration? {
     guard ChipLedger.exists(in: home) else { return nil }
-    return try ChipLedger(home: home).loopCalibrations(chip: id, board: board).first
+    let macros = description.macros
+    return try ChipLedger(home: home).loopCalibrations(chip: id, board: board).first {
+      $0.fits(macros: macros.count, shape: macros.shape)
+    }
   }
 
   /// The newest calibration of a board's loop converters in the ledger that was made as the board describes itself now.

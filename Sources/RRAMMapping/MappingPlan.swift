@@ -234,8 +234,11 @@ public struct MappingPlan: Sendable, Hashable, Codable {
   /// the plan wants, and the scales to what they then have.
   ///
   /// Targets stay: this is for cells that are written already.
-  public mutating func trim(_ amplifiers: LoopCalibration, on loop: BoardDescription.ClosedLoop) {
-    let last = UInt32((1 << loop.columnGainBits) - 1)
+  ///
+  /// - Throws: ``MappingError`` `gainOutOfRange` where an amplifier is off by more than the board's column gains leave room for.
+  public mutating func trim(
+    _ amplifiers: LoopCalibration, on loop: BoardDescription.ClosedLoop
+  ) throws(MappingError) {
     for (index, layer) in layers.enumerated() where !layer.columnGainCodes.isEmpty {
       layers[index].offsets = (0..<layer.outputs).map {
         amplifiers.pair(macro: layer.block.macro, column: layer.block.firstColumn + 2 * $0)?.offset ?? 0
@@ -245,7 +248,13 @@ public struct MappingPlan: Sendable, Hashable, Codable {
           continue
         }
         let wanted = Ohms(layer.columnGain[output] / pair.gain)
-        let code = loop.columnGainCode(nearest: wanted) ?? (wanted > loop.columnGain.upperBound ? last : 0)
+        guard let code = loop.columnGainCode(nearest: wanted) else {
+          throw MappingError(
+            .gainOutOfRange,
+            "layer \(index + 1), output \(output): with the measured gain of its amplifier, \(Float(pair.gain)), the plan's "
+              + "\(Ohms(layer.columnGain[output])) needs a column gain of \(wanted), the board has "
+              + "\(loop.columnGain.lowerBound) to \(loop.columnGain.upperBound)")
+        }
         let ohms = loop.columnGain(code: code).rawValue * pair.gain
         layers[index].scales[output] *= layer.columnGain[output] / ohms
         layers[index].columnGain[output] = ohms

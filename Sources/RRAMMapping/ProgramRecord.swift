@@ -117,7 +117,7 @@ public struct ProgramRecord: Sendable, Hashable, Codable {
           + "'\(model.name)' (\(model.sha256.prefix(12))…)")
     }
     if let amplifiers = board.loopCalibration, let loop = board.boardDescription.closedLoop {
-      record.plan.trim(amplifiers, on: loop)
+      try record.plan.trim(amplifiers, on: loop)
     }
     return record
   }

@@ -75,6 +75,18 @@ public struct ConverterLines: Sendable, Hashable, Codable {
     }
   }
 
+  /// Codes of a tick at which every channel of a loop's schedule gives 0 V, in the order of a schedule.
+  public func zeroCodes(_ loop: BoardDescription.ClosedLoop) -> [UInt16] {
+    func zeros(_ kind: LoopConverter, _ lines: some Sequence<ConverterLine>) -> [UInt16] {
+      guard let converter = loop.converter(of: kind) else { return [] }
+      return lines.map { UInt16(converter.code(nearest: $0.inverse(.zero))?.rawValue ?? 0) }
+    }
+    let channels = loop.embeddingChannels
+    return zeros(.coefficient, coefficient.prefix(2)) + zeros(.embedding, embedding.prefix(channels))
+      + zeros(.offset, offset) + zeros(.coefficient, coefficient.dropFirst(2))
+      + zeros(.embedding, embedding.dropFirst(channels))
+  }
+
   /// Channels in all.
   public var count: Int { LoopConverter.allCases.reduce(0) { $0 + self[$1].count } }
 }

@@ -17,15 +17,7 @@ extension Board {
     let ticks = min(Self.offsetTicks, loop.maximumTicks)
     let tick = try Schedule.tick(ticks: ticks, loop: loop, board: boardDescription.name)
     let lines = lineCalibration?.lines ?? ConverterLines(loop)
-    func zeros(_ converter: BoardDescription.Converter, _ lines: some Sequence<ConverterLine>) -> [UInt16] {
-      lines.map { UInt16(converter.code(nearest: $0.inverse(Volts(0)))?.rawValue ?? 0) }
-    }
-    let channels = loop.embeddingChannels
-    let codes =
-      zeros(loop.coefficient, lines.coefficient.prefix(2)) + zeros(loop.embedding, lines.embedding.prefix(channels))
-      + (loop.offset.map { zeros($0, lines.offset) } ?? [])
-      + zeros(loop.coefficient, lines.coefficient.dropFirst(2))
-      + zeros(loop.embedding, lines.embedding.dropFirst(channels))
+    let codes = lines.zeroCodes(loop)
     try await configureLoop(plan.first.map(\.loopLayer))
     try await uploadSchedule(
       LoopSchedule(

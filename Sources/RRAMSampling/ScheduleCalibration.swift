@@ -60,6 +60,8 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
   public var protocolLevel: Int
   /// The calibration of the loop's gains that was in force; nil: none.
   public var loopCalibration: String?
+  /// That of the loop's converters; nil: none.
+  public var lineCalibration: String?
   /// The program on the chip by its label, and the write counter of every macro.
   public var program: String
   public var macros: [ProgramRecord.Macro]
@@ -91,7 +93,8 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
   public var hostSeconds: Double
 
   enum CodingKeys: String, CodingKey {
-    case schema, id, madeUTC, chip, serial, board, firmware, protocolLevel, loopCalibration, program, macros, model
+    case schema, id, madeUTC, chip, serial, board, firmware, protocolLevel, loopCalibration, lineCalibration, program,
+      macros, model
     case modelSHA256, solver
     case scale, guidance, guidancePlay, target, readBack
     case age = "age_s"
@@ -161,6 +164,7 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
     firmware = info.firmwareVersion
     protocolLevel = info.protocolLevel
     loopCalibration = board.loopCalibration?.id
+    lineCalibration = board.lineCalibration?.id
     program = record.label
     macros = record.macros
     model = goal.model.name
@@ -322,10 +326,11 @@ public struct ScheduleCalibration: Sendable, Hashable, Codable {
       reason =
         "was read back before the last write: it is of program \(program.prefix(12))…, chip \(chip) carries "
         + "\(record.label.prefix(12))…"
-    } else if loopCalibration != board.loopCalibration?.id {
+    } else if let (part, then, now) = [
+      ("gains", loopCalibration, board.loopCalibration?.id), ("converters", lineCalibration, board.lineCalibration?.id),
+    ].first(where: { $0.1 != $0.2 }) {
       func name(_ id: String?) -> String { id.map { "calibration \($0)" } ?? "no calibration" }
-      reason =
-        "was fitted with \(name(loopCalibration)) of the loop's gains in force, now it is \(name(board.loopCalibration?.id))"
+      reason = "was fitted with \(name(then)) of the loop's \(part) in force, now it is \(name(now))"
     }
     if let reason { throw SessionError(.otherCalibration, "calibration \(id) \(reason)") }
   }

@@ -161,7 +161,7 @@ import Testing
       _ = try await board.form(form(cells, profile.programming.forming, board), permissions: .forming)
     }
     var configuration = BoardConfiguration()
-    configuration.readCalibration = { info in
+    configuration.readCalibration = { info, _ in
       let gain = (0..<64).map { $0 == 1 ? 1.03 : 1.0 }
       let offset = (0..<64).map { $0 == 1 ? 2e-6 : 0.0 }
       return ReadCalibration(
@@ -194,7 +194,7 @@ import Testing
       used: String?, stale: String?
     ) {
       var configuration = BoardConfiguration()
-      configuration.loopCalibration = { info in
+      configuration.loopCalibration = { info, _ in
         var calibration = LoopCalibration(
           id: "L", chip: info.chipID, board: info.serial, madeAt: 0, celsius: 25, readCalibration: nil,
           shape: MacroShape(rows: 64, columns: 64),

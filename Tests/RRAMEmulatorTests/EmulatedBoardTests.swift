@@ -27,7 +27,8 @@ struct EmulatedBoardTests {
       ],
       maximumRequestBytes: board.link.maximumRequestBytes, maximumResponseBytes: board.link.maximumResponseBytes,
       maximumInFlight: board.link.maximumInFlight, maximumScheduleTicks: 512, watchdog: .seconds(2),
-      isEnergised: false, isEmulated: true, busRoundTrip: .microseconds(125), busBytesPerSecond: 40_000_000)
+      isEnergised: false, isEmulated: true, busRoundTrip: .microseconds(125), busBytesPerSecond: 40_000_000,
+      chipTimeAtBoot: .zero)
     #expect(try message.response(as: HelloResult.self) == expected)
     await host.board.close()
   }

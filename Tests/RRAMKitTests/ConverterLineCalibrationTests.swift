@@ -114,7 +114,7 @@ import Testing
     var fewer = calibration
     fewer.lines.embedding.removeLast()
     var otherwise = calibration
-    otherwise.description = try BoardDescription.named("parallel").hash
+    otherwise.descriptionSHA256 = try BoardDescription.named("parallel").hash
     for (wrong, reason) in [
       (other, "calibration c of the loop's converters was made on board EMU-3, this is EMU-2"),
       (fewer, "calibration c of the loop's converters is of 23 converter channels, the board has 24"),

@@ -166,7 +166,7 @@ import Testing
         var lines = ConverterLines(loop)
         lines[.offset][1] = ConverterLine(gain: 1.01, offset: -1e-3)
         return ConverterLineCalibration(
-          id: id, chip: chip, board: board, description: "d", madeAt: time, celsius: 30,
+          id: id, chip: chip, board: board, descriptionSHA256: "d", madeAt: time, celsius: 30,
           reference: .voltage(tolerance: 0.0005),
           lines: lines)
       }

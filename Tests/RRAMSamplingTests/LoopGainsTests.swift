@@ -14,8 +14,8 @@ import Testing
 
 /// A board whose reads and whose loop see the cells by different gains, before and after they were measured.
 @Suite("LoopGains", .serialized) struct LoopGainsTests {
-  /// Board `parallel` with σ = 1 % in the amplifiers of reads, in each of their ranges and in those of the loop, and multipliers of 0.4 %;
-  /// reference resistors without error, so that what is measured is what was drawn.
+  /// Board `parallel` with σ = 1 % in the amplifiers of reads, in each of their ranges and in those of the loop, multipliers of 0.4 %, and
+  /// converters of 0.5 % and 1 mV; references without error, so that what is measured is what was drawn.
   private static func description() throws -> BoardDescription {
     var text = try BoardDescription.named("parallel").document
     for (line, other) in [
@@ -26,6 +26,9 @@ import Testing
       ("amplifierGain: {value: 0,", "amplifierGain: {value: 0.01,"),
       ("multiplierGain: {value: 0,", "multiplierGain: {value: 0.004,"),
       ("tolerance: {value: 0.1,", "tolerance: {value: 0,"),
+      ("converterOffset: {value: 0, unit: V", "converterOffset: {value: 1, unit: mV"),
+      ("converterGain: {value: 0, unit: \"1\"", "converterGain: {value: 0.5, unit: \"%\""),
+      ("tolerance: {value: 0.05,", "tolerance: {value: 0,"),
     ] {
       #expect(text.components(separatedBy: line).count == 2, "\(line)")
       text = text.replacingOccurrences(of: line, with: other)
@@ -39,6 +42,7 @@ import Testing
     let device: EmulatedBoard
     let home: RecordsHome
     var read: ReadCalibration?
+    var lines: ConverterLineCalibration?
     var loop: LoopCalibration?
 
     func session<R: Sendable>(_ body: (Board) async throws -> R) async throws -> R {
@@ -46,8 +50,9 @@ import Testing
       configuration.openLimit = .seconds(300)
       configuration.responseLimit = .seconds(300)
       configuration.safeLimit = .seconds(300)
-      configuration.readCalibration = { _ in read }
-      configuration.loopCalibration = { _ in loop }
+      configuration.readCalibration = { _, _ in read }
+      configuration.lineCalibration = { _, _ in lines }
+      configuration.loopCalibration = { _, _ in loop }
       return try await withBoard(InMemoryLink(to: device), configuration: configuration, body)
     }
 
@@ -60,20 +65,21 @@ import Testing
       return try RRAMCharacterization.Measurement(file: run.file("01-\(name).npz").path)
     }
 
-    /// Writes the ring, and measures the reads' gains and then the loop's.
+    /// Writes the ring, and measures the reads' gains, the converters' lines, and then the loop's gains.
     mutating func prepare(_ model: ScoreModel, passes: Int) async throws {
-      read = try await session { board in
+      (read, lines) = try await session { board in
         let plan = try MappingPlan(model.network, on: board.boardDescription, window: board.limits.conductance)
         _ = try await board.form(plan.layers.map(\.block), options: FormOptions(profile))
         try await write(model, on: board)
         var read: ReadCalibration?
+        var lines: ConverterLineCalibration?
         for macro in 0..<3 {
+          let found = try await step("converters", [("averages", macro == 0 ? "16" : "2")], macro: macro, on: board)
           read = try ConverterCalibration.calibration(
-            from: try await step("converters", [("averages", "2")], macro: macro, on: board), macro: macro,
-            board: board,
-            id: "read", at: 1, before: read)
+            from: found, macro: macro, board: board, id: "read", at: 1, before: read)
+          if macro == 0 { lines = try LoopConverters.calibration(from: found, board: board, id: "lines", at: 1) }
         }
-        return read
+        return (read, lines)
       }
       loop = try await session { board in
         try LoopGains.calibration(
@@ -151,7 +157,7 @@ import Testing
       for (pair, truth) in found { #expect(abs(pair.gain / truth - 1) < 0.001, "\(pair), drawn \(truth)") }
 
       var raw = bench
-      (raw.read, raw.loop) = (nil, nil)
+      (raw.read, raw.lines, raw.loop) = (nil, nil, nil)
       let home = bench.home
       let uncalibrated = try await raw.session { try await rms($0, home) }
       let copy = bench
@@ -159,7 +165,8 @@ import Testing
         let trimmed = try await rms(board, home)
         try await copy.write(model, on: board)
         let left = try await copy.step("loopGains", [("passes", "2")], on: board)
-        let again = try LoopGains.calibration(from: left, board: board, id: "again", at: 3, before: nil)
+        let again = try #require(
+          try LoopGains.calibration(from: left, board: board, id: "again", at: 3, before: nil))
         let findings = try LoopGains.findings(from: left)
         #expect(
           findings.remarks.contains {

@@ -187,7 +187,7 @@ local messages = {
     [16] = { name = "emulated", kind = "bool" },
     [17] = { name = "bus_round_trip_us", kind = "uint32" },
     [18] = { name = "bus_bytes_per_second", kind = "uint32" },
-    [19] = { name = "chip_time_at_boot_us", kind = "uint64" },
+    [19] = { name = "chip_time_at_boot_us", kind = "uint64", body = true },
   } },
   Label = { filter = "label", fields = {
     [1] = { name = "macro", kind = "uint32" },

@@ -105,7 +105,7 @@ public struct ConverterCalibration: PlanStep {
   private static func inputs(ofRange range: Int, at site: Site) -> [Int] {
     let sensing = site.board.boardDescription.sensing
     let voltage = site.board.defaultReadBias().bitLine
-    let highest = sensing.converter.reachable.upperBound.rawValue * 0.98
+    let highest = sensing.converter.reachable.upperBound.rawValue * LoopConverters.share
     let resistors = sensing.references?.resistors ?? []
     return [0]
       + resistors.indices.filter {
@@ -227,7 +227,8 @@ public struct ConverterCalibration: PlanStep {
     if ranges.contains(where: { $0 != nil }) {
       calibration.ranges = ranges.enumerated().map { range, own in
         var line =
-          earlier?.ranges?[range] ?? .init(gain: none.map { $0.map { _ in 1 } }, offsetSiemens: none)
+          earlier?.ranges.flatMap { $0.indices.contains(range) ? $0[range] : nil }
+          ?? .init(gain: none.map { $0.map { _ in 1 } }, offsetSiemens: none)
         // A range that carries none of the resistors has at least the amplifier's own gain.
         line.gain[macro] = (own ?? lines).map(\.gain)
         line.offsetSiemens[macro] = own?.map(\.offset) ?? none[macro]

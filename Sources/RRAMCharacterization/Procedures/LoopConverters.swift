@@ -14,7 +14,7 @@ internal import RRAMWire
 public enum LoopConverters {
   /// Codes a channel is set to, evenly over 0.9 of what it and its reader reach, 0 V among them.
   static let points = 5
-  private static let share = 0.9
+  static let share = 0.9
   /// Known voltages are converted this much oftener than a code: what they are wrong by, all channels are.
   private static let knownAverages = 16
   /// Student's t for 95 % with `points` − 2 degrees of freedom, and the normal distribution's.
@@ -78,6 +78,11 @@ public enum LoopConverters {
       guard let converter = loop.converter(of: kind == .readOut ? .preset : kind) else { continue }
       let reader = kind == .readOut ? loop.readOut : site.board.boardDescription.sensing.converter
       let codes = codes(of: converter, readBy: reader)
+      guard codes.count == points else {
+        throw CharacterizationError(
+          .place,
+          "the \(name(kind)) converters do not reach both signs, or their reader does not: no line can be read back")
+      }
       for channel in 0..<loop.channels(of: kind) {
         kinds.append(Int(kind.rawValue))
         channels.append(channel)
@@ -213,13 +218,13 @@ public enum LoopConverters {
       lines[channel.kind][channel.channel] = channel.line
     }
     return ConverterLineCalibration(
-      id: id, chip: board.info.chipID, board: board.info.serial, description: board.boardDescription.hash,
+      id: id, chip: board.info.chipID, board: board.info.serial, descriptionSHA256: board.boardDescription.hash,
       madeAt: seconds, celsius: try? measurement.value("step_temperature_C"), reference: try reference(measurement),
       lines: lines)
   }
 
   private static func reference(_ measurement: Measurement) throws -> ConverterLineCalibration.Reference {
-    guard let tolerance = try measurement.optionalValues("loopTolerance")?.first else { return .none }
+    guard let tolerance = try measurement.optionalValues("loopTolerance")?.first else { return .measuringConverter }
     guard measurement.arrays.contains(where: { $0.name == "loopInstrument" }) else {
       return .voltage(tolerance: tolerance)
     }
@@ -238,7 +243,7 @@ public enum LoopConverters {
     let scale = try reference(measurement)
     findings.remarks.append(
       "\(channels.count) channels of the loop's converters were read back. absoluteScale of their voltages: \(scale)."
-        + (scale == .none
+        + (scale == .measuringConverter
           ? " Without a voltage reference the channels are made equal to each other and to the measuring converter."
           : "")
         + " From the next run on schedules, presets and read-outs on this board are corrected by these lines.")
@@ -307,9 +312,15 @@ extension Site {
   ) async throws -> [Double] {
     let shown = try await ask("loopback") {
       var shown: [Double] = []
-      for code in codes {
-        _ = try await board.setDAC(dac, channel: channel, code: code)
-        shown.append(mean(try await conversions(request, averages)))
+      do {
+        for code in codes {
+          _ = try await board.setDAC(dac, channel: channel, code: code)
+          shown.append(mean(try await conversions(request, averages)))
+        }
+      } catch {
+        // The first error counts; a board that does not answer any more makes itself safe.
+        _ = try? await board.setDAC(dac, channel: channel, code: zero)
+        throw error
       }
       _ = try await board.setDAC(dac, channel: channel, code: zero)
       return .init(numbers: shown)

@@ -5,7 +5,8 @@ internal import RRAMRecords
 internal import RRAMUnits
 internal import RRAMWire
 
-/// What the amplifiers of the closed loop make of the conductances that reads show, for every pair of columns with formed cells.
+/// What the amplifiers of the closed loop make of the conductances that reads show, for every pair of columns with formed cells of the first
+/// network's macros.
 ///
 /// At the loop's operating point, word lines, row voltage and transimpedance: rows are driven with one unit, once in a matrix product, whose
 /// currents the read chain shows, and once in the loop, where the pair is one of the two last outputs and its integrator adds it up. Slope and
@@ -36,7 +37,7 @@ public struct LoopGains: PlanStep {
   private static let highest = 6.0
   /// The least span of outputs that tells a gain, units.
   private static let leastSpan = 0.2
-  /// Pairs of the first layer that are balanced against the embedding, per axis, and how often in each pass: what they tell is in every gain.
+  /// Pairs of the first layer that are balanced against the embedding, per axis, and how often for each pass: what they tell is in every gain.
   private static let balanced = 8
   private static let balances = 3
   /// Embedding at which the first layer's output is when nothing drives it, units.
@@ -55,8 +56,8 @@ public struct LoopGains: PlanStep {
   public func cost(at site: Site) -> Cost {
     guard let loop = site.board.boardDescription.closedLoop else { return Cost() }
     let shape = site.block.shape
-    let blocks = (loop.layerMacros.count + loop.secondLayerMacros.count) * (shape.columns / 4)
-    let patterns = passes * blocks * 5
+    // Five patterns a block, and three points of every balance.
+    let patterns = passes * (loop.layerMacros.count * (shape.columns / 4) * 5 + 2 * Self.balanced * Self.balances * 3)
     let trip = site.board.info.busRoundTrip.seconds
     let run = loop.runTime.seconds + loop.presetTime.seconds + loop.readOutTime.seconds
     return Cost(
@@ -99,6 +100,8 @@ public struct LoopGains: PlanStep {
   /// The loop as one measurement needs it.
   private struct Setup {
     let loop: BoardDescription.ClosedLoop
+    /// What the loop's converters make of their codes, as far as it was measured: gains found here are without it.
+    let lines: ConverterLines
     let gainCode: UInt16
     let ohms: Double
     let tick: Duration
@@ -106,8 +109,11 @@ public struct LoopGains: PlanStep {
     let path: Double
     let bCode: UInt16
 
-    init(_ loop: BoardDescription.ClosedLoop, window: ClosedRange<Siemens>, highest: Double) throws {
+    init(
+      _ loop: BoardDescription.ClosedLoop, lines: ConverterLines, window: ClosedRange<Siemens>, highest: Double
+    ) throws {
       self.loop = loop
+      self.lines = lines
       // Two units over the window: where trained networks lie.
       let wanted = Ohms(2 / (window.upperBound - window.lowerBound).rawValue)
       let last = UInt32((1 << loop.columnGainBits) - 1)
@@ -119,26 +125,19 @@ public struct LoopGains: PlanStep {
       let tau = tick.seconds * Double(LoopGains.ticks) / loop.runTime.seconds
       // Two thirds of the integrators' rail at the largest output.
       let b = 2 / 3.0 * (loop.integratorRail / loop.unitVoltage) / (highest * loop.outputAmplifier * tau)
-      guard let code = loop.coefficient.code(nearest: b * loop.coefficientUnit) else {
+      let line = lines.coefficient[1]
+      guard let code = loop.coefficient.code(nearest: line.inverse(b * loop.coefficientUnit)) else {
         throw CharacterizationError(.place, "the coefficient b of \(b) is beyond its converter")
       }
       bCode = UInt16(code.rawValue)
-      path = (loop.coefficient.volts(code) / loop.coefficientUnit) * tau * loop.outputAmplifier
+      path = (line.of(loop.coefficient.volts(code)) / loop.coefficientUnit) * tau * loop.outputAmplifier
     }
 
     /// Codes of a schedule of constants: b and the embedding's first channel, all else 0.
     func schedule(isOpen: Bool, embedding: DACCode? = nil) -> LoopSchedule {
-      func zero(_ converter: BoardDescription.Converter) -> UInt16 {
-        UInt16(converter.code(nearest: .zero)?.rawValue ?? 0)
-      }
-      var codes = [zero(loop.coefficient), isOpen ? bCode : zero(loop.coefficient)]
-      codes += [UInt16](repeating: zero(loop.embedding), count: loop.embeddingChannels)
+      var codes = lines.zeroCodes(loop)
+      if isOpen { codes[1] = bCode }
       if let embedding { codes[2] = UInt16(embedding.rawValue) }
-      if let offset = loop.offset { codes += [zero(offset), zero(offset)] }
-      if !loop.secondLayerMacros.isEmpty {
-        codes += [zero(loop.coefficient)]
-        codes += [UInt16](repeating: zero(loop.embedding), count: loop.embeddingChannels)
-      }
       return LoopSchedule(
         id: LoopGains.schedule, tick: tick, ticks: LoopGains.ticks,
         codes: (0..<LoopGains.ticks).flatMap { _ in codes })
@@ -156,16 +155,17 @@ public struct LoopGains: PlanStep {
 
   /// Where the integrators end from 0, units, mean over the runs.
   private func run(_ setup: Setup, on board: Board) async throws -> [Double] {
-    let zero = UInt16(setup.loop.preset.code(nearest: .zero)?.rawValue ?? 0)
+    let zeros = setup.lines.preset.map { UInt16(setup.loop.preset.code(nearest: $0.inverse(.zero))?.rawValue ?? 0) }
     var sums = [0.0, 0.0]
     for try await batch in board.runLoop(
-      LoopRun(scheduleID: Self.schedule, preset: [UInt16](repeating: zero, count: 2 * samples), seed: 0))
+      LoopRun(scheduleID: Self.schedule, preset: (0..<samples).flatMap { _ in zeros }, seed: 0))
     {
       guard batch.overRange.allSatisfy(\.isEmpty) else {
         throw CharacterizationError(.instrument, "the loop is driven beyond a rail where it should not be")
       }
       for (index, code) in batch.x.enumerated() {
-        sums[index % 2] += setup.loop.readOut.volts(DACCode(rawValue: UInt32(code))) / setup.loop.unitVoltage
+        let shown = setup.loop.readOut.volts(DACCode(rawValue: UInt32(code)))
+        sums[index % 2] += setup.lines.readOut[index % 2].inverse(shown) / setup.loop.unitVoltage
       }
     }
     return sums.map { $0 / Double(samples) }
@@ -174,7 +174,9 @@ public struct LoopGains: PlanStep {
   public func measure(at site: Site) async throws -> Measurement {
     guard let loop = site.board.boardDescription.closedLoop else { return Measurement() }
     let board = site.board
-    let setup = try Setup(loop, window: board.limits.conductance, highest: Self.highest)
+    let setup = try Setup(
+      loop, lines: board.lineCalibration?.lines ?? ConverterLines(loop), window: board.limits.conductance,
+      highest: Self.highest)
     let shape = site.block.shape
     // A second network's macros are reached beside the first one only: they are left out.
     var outputs: [Outputs] = []
@@ -299,7 +301,7 @@ public struct LoopGains: PlanStep {
   private func balance(
     _ outputs: [Outputs], _ products: [[Double]], _ setup: Setup, at site: Site
   ) async throws -> [(pair: Int, output: Double, gains: [Double])] {
-    let loop = setup.loop
+    let (loop, line) = (setup.loop, setup.lines.embedding.first ?? .ideal)
     guard loop.layerMacros.count > 1, loop.embeddingChannels > 0, loop.embeddingInjection == .afterGain else {
       return []
     }
@@ -344,7 +346,7 @@ public struct LoopGains: PlanStep {
               for (driven, level) in [
                 (rows, Self.rest), ([], Self.rest + 0.95 * expected), ([], Self.rest + 1.05 * expected),
               ] {
-                guard let code = loop.embedding.code(nearest: level * loop.unitVoltage) else {
+                guard let code = loop.embedding.code(nearest: line.inverse(level * loop.unitVoltage)) else {
                   return .init(numbers: [.nan])
                 }
                 try await site.board.configureLoop([
@@ -353,7 +355,10 @@ public struct LoopGains: PlanStep {
                 ])
                 try await site.board.uploadSchedule(setup.schedule(isOpen: true, embedding: code))
                 points.append(
-                  (loop.embedding.volts(code) / loop.unitVoltage, try await run(setup, on: site.board)[axis]))
+                  (
+                    line.of(loop.embedding.volts(code)) / loop.unitVoltage,
+                    try await run(setup, on: site.board)[axis]
+                  ))
               }
               let slope = (points[2].x - points[1].x) / (points[2].level - points[1].level)
               let equal = points[1].level + (points[0].x - points[1].x) / slope
@@ -377,6 +382,8 @@ public struct LoopGains: PlanStep {
     var offset: Double
     /// Scatter of single outputs about the line, units.
     var sigma: Double
+    /// False where the path behind the last layer could not be taken off: it is in gain and offset.
+    var isBalanced: Bool
   }
 
   /// Every pair whose rows tell it, and the gain that all have in common with its standard error, by axis.
@@ -433,15 +440,18 @@ public struct LoopGains: PlanStep {
         ((fit.error / fit.slope) * (fit.error / fit.slope) + shared.standardError * shared.standardError).squareRoot()
       return Found(
         macro: Int(macros[index]), pair: Int(places[index]), gain: gain, standardError: gain * relative,
-        offset: fit.offset / shared.gain, sigma: fit.sigma)
+        offset: fit.offset / shared.gain, sigma: fit.sigma, isBalanced: common[axes[index]] != nil)
     }
     return (pairs, common)
   }
 
-  /// The calibration that a finished step gives; pairs that it could not measure keep what is known of them.
+  /// The calibration that a finished step gives; pairs that it could not measure, or of which it could not take the path behind the last
+  /// layer off, keep what is known of them. Nil if it measured none.
   public static func calibration(
     from measurement: Measurement, board: Board, id: String, at seconds: Double, before: LoopCalibration?
-  ) throws -> LoopCalibration {
+  ) throws -> LoopCalibration? {
+    let measured = try analyse(measurement).pairs.filter(\.isBalanced)
+    guard !measured.isEmpty else { return nil }
     let macros = board.boardDescription.macros
     let readCalibration =
       measurement.arrays.contains { $0.name == "readCalibration" }
@@ -455,7 +465,7 @@ public struct LoopGains: PlanStep {
       id: id, chip: board.info.chipID, board: board.info.serial, madeAt: seconds,
       celsius: try? measurement.value("step_temperature_C"), readCalibration: readCalibration, shape: macros.shape,
       pairs: earlier?.pairs ?? none)
-    for found in try analyse(measurement).pairs {
+    for found in measured {
       calibration.pairs[found.macro][found.pair] = .init(
         gain: found.gain, standardError: found.standardError, offset: found.offset)
     }
@@ -515,11 +525,11 @@ public struct LoopGains: PlanStep {
             let known = inForce[[found.macro, found.pair]] ?? 1
             return (found.gain / known, found.standardError / known)
           }),
-      common.contains { $0 == nil }
-        ? "The outputs could not be balanced against the embedding: the gain of the path behind the last layer is in every pair's."
-        : "Behind the last layer, taken off: "
-          + zip(["x", "y"], common).map { "\($0) \(text($1?.gain ?? 1, digits: 5)) ± \(text($1?.standardError ?? 0))" }
-          .joined(separator: ", ") + ".",
+      "Behind the last layer, taken off: "
+        + zip(["x", "y"], common).map { name, path in
+          path.map { "\(name) \(text($0.gain, digits: 5)) ± \(text($0.standardError))" }
+            ?? "\(name) could not be balanced against the embedding, so its pairs have that path in them and are not kept"
+        }.joined(separator: ", ") + ".",
     ]
     findings.pictures = [
       .init(

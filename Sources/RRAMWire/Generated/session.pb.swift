@@ -295,11 +295,15 @@ nonisolated struct Rram_Board_V1_HelloResult: @unchecked Sendable {
     set {_uniqueStorage()._busBytesPerSecond = newValue}
   }
 
-  /// Virtual time that an emulated chip had seen when the board booted, so that its ages go on over boots; 0 on hardware.
+  /// Virtual time that an emulated chip had seen when the board booted, so that its ages go on over boots; missing on hardware.
   var chipTimeAtBootUs: UInt64 {
-    get {_storage._chipTimeAtBootUs}
+    get {_storage._chipTimeAtBootUs ?? 0}
     set {_uniqueStorage()._chipTimeAtBootUs = newValue}
   }
+  /// Returns true if `chipTimeAtBootUs` has been explicitly set.
+  var hasChipTimeAtBootUs: Bool {_storage._chipTimeAtBootUs != nil}
+  /// Clears the value of `chipTimeAtBootUs`. Subsequent reads from it will return its default value.
+  mutating func clearChipTimeAtBootUs() {_uniqueStorage()._chipTimeAtBootUs = nil}
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -897,7 +901,7 @@ nonisolated extension Rram_Board_V1_HelloResult: SwiftProtobuf.Message, SwiftPro
     var _emulated: Bool = false
     var _busRoundTripUs: UInt32 = 0
     var _busBytesPerSecond: UInt32 = 0
-    var _chipTimeAtBootUs: UInt64 = 0
+    var _chipTimeAtBootUs: UInt64? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -972,6 +976,10 @@ nonisolated extension Rram_Board_V1_HelloResult: SwiftProtobuf.Message, SwiftPro
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
     try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
       if _storage._protocolLevel != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._protocolLevel, fieldNumber: 1)
       }
@@ -1026,9 +1034,9 @@ nonisolated extension Rram_Board_V1_HelloResult: SwiftProtobuf.Message, SwiftPro
       if _storage._busBytesPerSecond != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._busBytesPerSecond, fieldNumber: 18)
       }
-      if _storage._chipTimeAtBootUs != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._chipTimeAtBootUs, fieldNumber: 19)
-      }
+      try { if let v = _storage._chipTimeAtBootUs {
+        try visitor.visitSingularUInt64Field(value: v, fieldNumber: 19)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }

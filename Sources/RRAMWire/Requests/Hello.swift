@@ -108,8 +108,8 @@ public struct HelloResult: WireResponse, Hashable {
   public var busRoundTrip: Duration
   /// Payload bytes a second; 0: not modelled.
   public var busBytesPerSecond: Int
-  /// Virtual time that an emulated chip had seen at the board's boot, whole microseconds; 0 on hardware.
-  public var chipTimeAtBoot: Duration
+  /// Virtual time that an emulated chip had seen at the board's boot, whole microseconds; nil on hardware.
+  public var chipTimeAtBoot: Duration?
 
   public init(
     protocolLevel: Int = ProtocolLevel.current, firmwareMinimumLevel: Int = ProtocolLevel.minimum,
@@ -117,7 +117,7 @@ public struct HelloResult: WireResponse, Hashable {
     chipID: String = "", chipProfile: String = "", capabilities: Set<Capability> = [], maximumRequestBytes: Int,
     maximumResponseBytes: Int, maximumInFlight: Int, maximumScheduleTicks: Int, watchdog: Duration = .seconds(2),
     isEnergised: Bool = false, isEmulated: Bool = false, busRoundTrip: Duration = .zero, busBytesPerSecond: Int = 0,
-    chipTimeAtBoot: Duration = .zero
+    chipTimeAtBoot: Duration? = nil
   ) {
     self.protocolLevel = protocolLevel
     self.firmwareMinimumLevel = firmwareMinimumLevel
@@ -193,7 +193,7 @@ extension HelloResult {
     isEmulated = message.emulated
     busRoundTrip = .microseconds(Int64(message.busRoundTripUs))
     busBytesPerSecond = Int(message.busBytesPerSecond)
-    chipTimeAtBoot = .microseconds(Int64(clamping: message.chipTimeAtBootUs))
+    chipTimeAtBoot = message.hasChipTimeAtBootUs ? .microseconds(Int64(clamping: message.chipTimeAtBootUs)) : nil
     try checkSizes()
   }
 
@@ -222,7 +222,9 @@ extension HelloResult {
     let roundTrip = try microseconds(busRoundTrip, "hello.bus_round_trip_us")
     message.busRoundTripUs = try wire32(Int(clamping: roundTrip), "hello.bus_round_trip_us")
     message.busBytesPerSecond = try wire32(busBytesPerSecond, "hello.bus_bytes_per_second")
-    message.chipTimeAtBootUs = UInt64(try microseconds(chipTimeAtBoot, "hello.chip_time_at_boot_us"))
+    if let chipTimeAtBoot {
+      message.chipTimeAtBootUs = UInt64(try microseconds(chipTimeAtBoot, "hello.chip_time_at_boot_us"))
+    }
     return message
   }
 

@@ -125,7 +125,9 @@ struct MapOutput: CommandOutput {
     }
     scoreError = try plan.options.hiddenScale.map {
       try DiagonalRescale(
-        model, on: board, window: plan.window, options: plan.options, profile: profile, tolerance: tolerance, age: age,
+        model, on: board, window: plan.window, options: plan.options, profile: profile,
+        // That of one cell: a difference within √2 of it leaves as much of either.
+        tolerance: profile.programming.tolerance, age: age,
         given: $0
       ).predicted
     }
