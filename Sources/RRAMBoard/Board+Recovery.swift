@@ -47,12 +47,15 @@ extension Board {
   /// Does `body` again where an answer was lost and asking twice changes nothing.
   func asking<R>(_ body: (isolated Board) async throws -> R) async throws -> R {
     var left = configuration.retries
+    var isRepeated = false
     while true {
       do {
+        // A restart may have come to light after the answer was given up, by a late frame or an event.
+        if isRepeated { try await resumeIfNeeded() }
         return try await body(self)
       } catch let error as BoardError where error.isOutcomeUnknown && left > 0 {
         left -= 1
-        if error.code == .rebooted { try await resumeIfNeeded() }
+        isRepeated = true
       }
     }
   }

@@ -30,9 +30,16 @@ extension Board {
         "board \(hello.serial) with chip \(hello.chipID) answers instead of \(info.serial) with chip \(info.chipID)",
         address: address)
     }
-    // A new session has forgotten it.
-    if let trigger = configuration.trigger { _ = try await exchange(trigger, limit: configuration.openLimit) }
+    let before = greetedBoot
     greetedBoot = await link.bootID
+    // A new session has forgotten it; one without it counts as none.
+    guard let trigger = configuration.trigger else { return }
+    do {
+      _ = try await exchange(trigger, limit: configuration.openLimit)
+    } catch {
+      greetedBoot = before
+      throw error
+    }
   }
 
   /// Opens a new session if the board has started anew since the last one was opened; several callers may find that out at once.
