@@ -239,7 +239,7 @@ extension Board {
     return currents
   }
 
-  /// Sets one bias converter; returns the voltage that stands at its output.
+  /// Sets one bias converter; returns the voltage that its code stands for: what its channel makes of it is read back (`LOOPBACK_ADC`).
   public func setDAC(_ kind: DACKind, channel: Int, code: DACCode) async throws -> Volts {
     try require(.rawConverters, for: "setting converters")
     let request = SetDAC(kind: kind, channel: channel, code: code)

@@ -189,7 +189,7 @@ public struct SensingPeriphery: Sendable {
     isIdeal = sensing.imperfections.isIdeal
   }
 
-  /// What the converter gets of `voltage` at the output of the amplifier that serves `column`, in one of the description's ranges.
+  /// Volts that the converter gets of `voltage` at the output of the amplifier that serves `column`, in one of the description's ranges.
   public func seen(volts voltage: Double, column: Int, range: Int) -> Double {
     guard !isIdeal else { return voltage }
     let parts = sensing.imperfections

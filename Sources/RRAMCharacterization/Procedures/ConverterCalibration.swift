@@ -173,12 +173,13 @@ public struct ConverterCalibration: PlanStep {
     return measurement
   }
 
-  /// Gain and offset of every column, and how far the resistors disagree.
+  /// Gain, offset in siemens, and how far the resistors disagree, a share.
+  typealias Line = (gain: Double, offset: Double, rest: Double)
+
+  /// The line of every column.
   ///
   /// An open input is 0 S exactly, so it gives the offset by itself; the gain is the mean over the resistors, each of which is known to its
   /// tolerance only.
-  typealias Line = (gain: Double, offset: Double, rest: Double)
-
   static func lines(_ measurement: Measurement) throws -> [Line] {
     try lines(measurement.values("input_S"), measurement.rows("shown_S"))
   }
