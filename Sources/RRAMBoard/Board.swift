@@ -129,25 +129,13 @@ public actor Board {
     let check = LimitCheck(
       limits: limits, macros: description.macros, drivers: description.drivers, address: address)
     let calibration = try configuration.readCalibration?(info, description)
-    if let calibration, !calibration.fits(macros: description.macros.count, shape: description.macros.shape) {
+    if let calibration, let obstacle = calibration.obstacle(of: info.chipID, on: info.serial, description) {
       throw BoardError(
-        .badArgument,
-        "calibration \(calibration.id) is not for \(description.macros.count) macros of \(description.macros.shape)",
-        address: address)
+        .badArgument, "calibration \(calibration.id) of the read chain \(obstacle)", address: address)
     }
     let ofLoop = try configuration.loopCalibration?(info, description)
-    if let ofLoop, !ofLoop.fits(macros: description.macros.count, shape: description.macros.shape) {
-      throw BoardError(
-        .badArgument,
-        "calibration \(ofLoop.id) of the loop is not for \(description.macros.count) macros of \(description.macros.shape)",
-        address: address)
-    }
-    if let ofLoop, ofLoop.board != info.serial || ofLoop.chip != info.chipID {
-      throw BoardError(
-        .badArgument,
-        "calibration \(ofLoop.id) of the loop is of chip \(ofLoop.chip) on board \(ofLoop.board), this is \(info.chipID) "
-          + "on \(info.serial)",
-        address: address)
+    if let ofLoop, let obstacle = ofLoop.obstacle(of: info.chipID, on: info.serial, description) {
+      throw BoardError(.badArgument, "calibration \(ofLoop.id) of the loop \(obstacle)", address: address)
     }
     let lineCalibration = try configuration.lineCalibration?(info, description)
     if let lineCalibration, let obstacle = lineCalibration.obstacle(on: info.serial, description) {

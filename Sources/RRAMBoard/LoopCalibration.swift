@@ -5,7 +5,7 @@ public import RRAMUnits
 ///
 /// Reads go through other amplifiers than the loop, so this is no part of a ``ReadCalibration``; it is measured with its corrections in
 /// force and holds beside that very one. Made by driving rows with known voltages, once in a matrix product and once in the loop.
-public struct LoopCalibration: Sendable, Hashable, Codable {
+public struct LoopCalibration: ChipCalibration, Hashable, Codable {
   /// One pair of columns.
   public struct Pair: Sendable, Hashable, Codable {
     /// Gain of inference ÷ gain of read-back.
@@ -23,8 +23,8 @@ public struct LoopCalibration: Sendable, Hashable, Codable {
 
   public var id: String
   public var chip: String
-  /// The board's serial number: amplifiers belong to the board.
   public var board: String
+  public var descriptionSHA256: String?
   /// Seconds since 1970-01-01 UTC.
   public var madeAt: Double
   /// Of the board's sensor, degrees Celsius.
@@ -36,12 +36,13 @@ public struct LoopCalibration: Sendable, Hashable, Codable {
   public var pairs: [[Pair?]]
 
   public init(
-    id: String, chip: String, board: String, madeAt: Double, celsius: Double?, readCalibration: String?,
-    shape: MacroShape, pairs: [[Pair?]]
+    id: String, chip: String, board: String, descriptionSHA256: String? = nil, madeAt: Double, celsius: Double?,
+    readCalibration: String?, shape: MacroShape, pairs: [[Pair?]]
   ) {
     self.id = id
     self.chip = chip
     self.board = board
+    self.descriptionSHA256 = descriptionSHA256
     self.madeAt = madeAt
     self.celsius = celsius
     self.readCalibration = readCalibration
@@ -49,7 +50,6 @@ public struct LoopCalibration: Sendable, Hashable, Codable {
     self.pairs = pairs
   }
 
-  /// True if it covers macros of this count and shape.
   public func fits(macros: Int, shape: MacroShape) -> Bool {
     self.shape == shape && pairs.count == macros
       && pairs.allSatisfy { macro in

@@ -4,7 +4,7 @@ public import RRAMUnits
 ///
 /// Made by reading known inputs through each column's amplifier; a ``Board`` that is opened with one corrects what it reads and shifts the
 /// targets that it writes.
-public struct ReadCalibration: Sendable, Hashable, Codable {
+public struct ReadCalibration: ChipCalibration, Hashable, Codable {
   /// Against what the scale holds.
   public enum Reference: Sendable, Hashable, Codable {
     /// The board's own resistors, which are right within this share.
@@ -15,8 +15,8 @@ public struct ReadCalibration: Sendable, Hashable, Codable {
 
   public var id: String
   public var chip: String
-  /// The board's serial number: amplifiers belong to the board.
   public var board: String
+  public var descriptionSHA256: String?
   /// Seconds since 1970-01-01 UTC.
   public var madeAt: Double
   /// Of the board's sensor, degrees Celsius.
@@ -44,12 +44,13 @@ public struct ReadCalibration: Sendable, Hashable, Codable {
   public var ranges: [RangeLine]?
 
   public init(
-    id: String, chip: String, board: String, madeAt: Double, celsius: Double?, reference: Reference, shape: MacroShape,
-    gain: [[Double]], offsetSiemens: [[Double]], ranges: [RangeLine]? = nil
+    id: String, chip: String, board: String, descriptionSHA256: String? = nil, madeAt: Double, celsius: Double?,
+    reference: Reference, shape: MacroShape, gain: [[Double]], offsetSiemens: [[Double]], ranges: [RangeLine]? = nil
   ) {
     self.id = id
     self.chip = chip
     self.board = board
+    self.descriptionSHA256 = descriptionSHA256
     self.madeAt = madeAt
     self.celsius = celsius
     self.reference = reference
@@ -59,7 +60,6 @@ public struct ReadCalibration: Sendable, Hashable, Codable {
     self.ranges = ranges
   }
 
-  /// True if it covers macros of this count and shape.
   public func fits(macros: Int, shape: MacroShape) -> Bool {
     self.shape == shape
       && ([RangeLine(gain: gain, offsetSiemens: offsetSiemens)] + (ranges ?? [])).allSatisfy { line in
@@ -67,6 +67,12 @@ public struct ReadCalibration: Sendable, Hashable, Codable {
           && line.gain.allSatisfy { $0.count == shape.columns && $0.allSatisfy { $0.isFinite && $0 > 0 } }
           && line.offsetSiemens.allSatisfy { $0.count == shape.columns && $0.allSatisfy(\.isFinite) }
       }
+  }
+
+  /// True if every range of a macro's amplifiers was measured: a gain of exactly 1 in all columns stands for one that was not.
+  public func coversRanges(macro: Int) -> Bool {
+    guard let ranges, gain.indices.contains(macro) else { return false }
+    return ([gain] + ranges.map(\.gain)).allSatisfy { line in line[macro].contains { $0 != 1 } }
   }
 
   /// The current behind what a product shows, amperes.

@@ -81,8 +81,8 @@ public struct Characterization: Sendable {
   /// Runs the plan's steps that `directory` does not hold yet.
   ///
   /// - Returns: cells that were found to be unusable.
-  /// - Throws: ``CharacterizationError``, before the first pulse for what limits refuse; `BoardError` for the link. What was
-  ///   measured before stays in `directory`.
+  /// - Throws: ``CharacterizationError``, before the first pulse for what limits refuse, and for a plan of one step that this board cannot
+  ///   do; `BoardError` for the link. What was measured before stays in `directory`.
   public func run(
     on board: Board, in directory: RunDirectory, progress: @escaping @Sendable (Event) -> Void = { _ in }
   ) async throws -> [CellFailure] {
@@ -96,6 +96,8 @@ public struct Characterization: Sendable {
       var site = try site(board, log: directory.events) { progress(.progress(step, finished: $0, total: $1)) }
       site.excluded.formUnion(found.map(\.address))
       if let reason = procedure.obstacle(at: site) {
+        // Of several steps one may be left out; a step that was asked for alone must not end as if it had measured something.
+        guard plan.steps.count > 1 else { throw CharacterizationError(.place, reason) }
         progress(.skipped(step, reason: reason))
         try write(reason + "\n", to: directory.file(Self.fileName(step.number, kind, "skipped.txt")))
         continue

@@ -57,10 +57,16 @@ public enum RRAM {
         configuration.pulsesPerLife = { try pulsesPerLife(chip: $0.chipID, home: home) }
       }
       if configuration.readCalibration == nil {
-        configuration.readCalibration = { try readCalibration(chip: $0.chipID, board: $0.serial, $1, home: home) }
+        configuration.readCalibration = { info, description in
+          try newest(
+            { try $0.readCalibrations(chip: info.chipID, board: info.serial) }, of: info, description, home: home)
+        }
       }
       if configuration.loopCalibration == nil {
-        configuration.loopCalibration = { try loopCalibration(chip: $0.chipID, board: $0.serial, $1, home: home) }
+        configuration.loopCalibration = { info, description in
+          try newest(
+            { try $0.loopCalibrations(chip: info.chipID, board: info.serial) }, of: info, description, home: home)
+        }
       }
       if configuration.lineCalibration == nil {
         configuration.lineCalibration = { try lineCalibration(board: $0.serial, $1, home: home) }
@@ -195,25 +201,14 @@ public enum RRAM {
     return try ChipLedger(home: home).chip(id)?.lifetimePulses
   }
 
-  /// The newest calibration of the read chain in the ledger that is for the board's macros.
-  static func readCalibration(
-    chip id: String, board: String, _ description: BoardDescription, home: RecordsHome
-  ) throws -> ReadCalibration? {
+  /// The newest calibration of a kind in the ledger that is for a chip on this board as it describes itself.
+  static func newest<Calibration: ChipCalibration>(
+    _ calibrations: (ChipLedger) throws -> [Calibration], of info: BoardInfo, _ description: BoardDescription,
+    home: RecordsHome
+  ) throws -> Calibration? {
     guard ChipLedger.exists(in: home) else { return nil }
-    let macros = description.macros
-    return try ChipLedger(home: home).readCalibrations(chip: id, board: board).first {
-      $0.fits(macros: macros.count, shape: macros.shape)
-    }
-  }
-
-  /// The newest calibration of the loop's gains in the ledger that is for the board's macros.
-  static func loopCalibration(
-    chip id: String, board: String, _ description: BoardDescription, home: RecordsHome
-  ) throws -> LoopCalibration? {
-    guard ChipLedger.exists(in: home) else { return nil }
-    let macros = description.macros
-    return try ChipLedger(home: home).loopCalibrations(chip: id, board: board).first {
-      $0.fits(macros: macros.count, shape: macros.shape)
+    return try calibrations(ChipLedger(home: home)).first {
+      $0.obstacle(of: info.chipID, on: info.serial, description) == nil
     }
   }
 

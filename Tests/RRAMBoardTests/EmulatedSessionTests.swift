@@ -217,6 +217,8 @@ import Testing
     }
     let other = try await #require(throws: BoardError.self) { _ = try await open { $0.board = "X" } }
     #expect(other.message.hasPrefix("calibration L of the loop is of chip "), "\(other.message)")
+    let described = try await #require(throws: BoardError.self) { _ = try await open { $0.descriptionSHA256 = "0" } }
+    #expect(described.message == "calibration L of the loop was made when the board described itself otherwise")
   }
 
   @Test func aWholeMacroTakesAtMostThreeRequests() async throws {

@@ -62,6 +62,33 @@ import Testing
     #expect(peak.density.indices.max { peak.density[$0] < peak.density[$1] } == 99)
   }
 
+  /// Weeks of remission of 21 patients, of whom 12 were not followed to its end (E. J. Freireich et al., Blood 21, 699, 1963), and what
+  /// scipy 1.17 gives of them: `ecdf(CensoredData(…)).sf`, intervals by `method='log-log'`.
+  @Test func survivalOfPiecesThatWereNotFollowedToTheirEnd() throws {
+    let failed = [6.0, 6, 6, 7, 10, 13, 16, 22, 23]
+    let left = [6.0, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]
+    let survival = Survival(left.map { ($0, false) } + failed.map { ($0, true) })
+    #expect(survival.steps.map(\.time) == [6, 7, 10, 13, 16, 22, 23])
+    for (step, expected) in zip(
+      survival.steps,
+      [
+        (0.857143, 0.619718, 0.951552), (0.806723, 0.563147, 0.922809), (0.752941, 0.503200, 0.889362),
+        (0.690196, 0.431610, 0.849066), (0.627451, 0.367511, 0.804912), (0.537815, 0.267779, 0.746791),
+        (0.448179, 0.188052, 0.680143),
+      ])
+    {
+      #expect(abs(step.alive - expected.0) < 1e-6 && abs(step.low - expected.1) < 1e-6, "\(step)")
+      #expect(abs(step.high - expected.2) < 1e-6, "\(step)")
+    }
+    #expect(survival.median == 23 && survival.medianInterval == nil, "the upper end is not within the weeks")
+    let all = Survival((1...40).map { (Double($0), true) })
+    #expect(all.median == 20 && all.steps.last?.alive == 0)
+    let interval = try #require(all.medianInterval)
+    // By order statistics the binomial interval is the 14th to the 27th.
+    #expect((13...15).contains(interval.lowerBound) && (25...28).contains(interval.upperBound), "\(interval)")
+    #expect(Survival([(1, false)]).median == nil)
+  }
+
   @Test func aLineIsFitted() {
     let fit = line([0, 1, 2, 3], [1, 3, 5, 7])
     #expect(abs(fit.slope - 2) < 1e-12 && abs(fit.offset - 1) < 1e-12)

@@ -14,10 +14,10 @@ import Testing
 
 /// A board whose reads and whose loop see the cells by different gains, before and after they were measured.
 @Suite("LoopGains", .serialized) struct LoopGainsTests {
-  /// Board `parallel` with σ = 1 % in the amplifiers of reads, in each of their ranges and in those of the loop, multipliers of 0.4 %, and
+  /// Board `parallel`, or `paired` with two networks, with σ = 1 % in the amplifiers of reads, in each of their ranges and in those of the loop, multipliers of 0.4 %, and
   /// converters of 0.5 % and 1 mV; references without error, so that what is measured is what was drawn.
-  private static func description() throws -> BoardDescription {
-    var text = try BoardDescription.named("parallel").document
+  private static func description(_ name: String = "parallel") throws -> BoardDescription {
+    var text = try BoardDescription.named(name).document
     for (line, other) in [
       (
         "    gain: {value: 0, unit: \"1\", assumed: trimmed at power-up}\n",
@@ -73,7 +73,7 @@ import Testing
         try await write(model, on: board)
         var read: ReadCalibration?
         var lines: ConverterLineCalibration?
-        for macro in 0..<3 {
+        for macro in plan.layers.map(\.block.macro) {
           let found = try await step("converters", [("averages", macro == 0 ? "16" : "2")], macro: macro, on: board)
           read = try ConverterCalibration.calibration(
             from: found, macro: macro, board: board, id: "read", at: 1, before: read)
@@ -98,11 +98,11 @@ import Testing
   }
 
   private func withBench<R: Sendable>(
-    _ name: String, seed: UInt64, _ body: (inout Bench) async throws -> R
+    _ name: String, board: String = "parallel", seed: UInt64, _ body: (inout Bench) async throws -> R
   ) async throws -> R {
     let profile = try ChipProfile.named(name)
     let device = try EmulatedBoard(
-      profile: profile, board: try Self.description(),
+      profile: profile, board: try Self.description(board),
       configuration: .init(seed: seed, clock: LinkClock { .zero }, threads: 1))
     let home = RecordsHome(root: FileManager.default.temporaryDirectory.appending(path: "rram-\(UUID().uuidString)"))
     defer { try? FileManager.default.removeItem(at: home.root) }
@@ -182,6 +182,47 @@ import Testing
       }
       #expect(
         calibrated < uncalibrated / 4, "rms \(uncalibrated), with trimmed gains \(trimmed), written anew \(calibrated)")
+    }
+  }
+
+  /// `ideal`, seed 4, on a board of two networks: both are measured, each through its own multiplier and beside the other.
+  @Test("gains of a second network are measured beside the first one")
+  func secondNetwork() async throws {
+    let model = try ModelLibrary.scoreModel("letters")
+    try await withBench("ideal", board: "paired", seed: 4) { bench in
+      try await bench.prepare(model, passes: 2)
+      let loop = try #require(bench.loop)
+      for macro in 0..<6 {
+        let found = loop.pairs[macro].enumerated().compactMap { place, pair in pair.map { (place, $0) } }
+        #expect(found.count >= (macro % 3 == 2 ? 2 : 12), "\(found.count) pairs of macro \(macro)")
+        for (place, pair) in found {
+          let truth = try truth(seed: 4, macro: macro, pair: place)
+          #expect(abs(pair.gain / truth - 1) < 0.001, "macro \(macro), pair \(place): \(pair), drawn \(truth)")
+        }
+      }
+    }
+  }
+
+  /// A product is converted in another range than a read: without the ranges' own gains their ratio would be in every gain of the loop.
+  @Test("gains of the loop are refused as long as the reads' ranges are not known")
+  func refusedWithoutRanges() async throws {
+    let model = try ModelLibrary.scoreModel("ring")
+    try await withBench("ideal", seed: 2) { bench in
+      let copy = bench
+      try await bench.session { board in
+        let plan = try MappingPlan(model.network, on: board.boardDescription, window: board.limits.conductance)
+        _ = try await board.form(plan.layers.map(\.block), options: FormOptions(copy.profile))
+        try await copy.write(model, on: board)
+        let run = try RunDirectory(home: copy.home, toolkit: "test", command: ["rram", "characterize"], settings: [:])
+        let work = Characterization(
+          plan: try CharacterizationPlan.step("loopGains", settings: []), profile: copy.profile, macro: 0)
+        let error = await #expect(throws: CharacterizationError.self) { _ = try await work.run(on: board, in: run) }
+        #expect(
+          error?.reason.hasPrefix(
+            "the gains of the reads' ranges are not known on macros 0, 1, 2: 'rram characterize converters --macro 0'")
+            == true,
+          "\(String(describing: error))")
+      }
     }
   }
 }

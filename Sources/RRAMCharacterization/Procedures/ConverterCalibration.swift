@@ -99,7 +99,31 @@ public struct ConverterCalibration: PlanStep {
       + LoopConverters.cost(at: site, averages: averages)
   }
 
-  public func check(at site: Site) throws {}
+  public func check(at site: Site) throws {
+    try plausible(resistors: measured, reference: measuredReference, at: site)
+  }
+
+  /// What differs from a nominal value by more is another resistor, another channel or another unit; references are right within 0.1 %.
+  private static let plausibleShare = 0.1
+
+  /// What an instrument says of the references is taken only near their nominal values.
+  private func plausible(resistors: [Ohms]?, reference: Volts?, at site: Site) throws {
+    func check(_ name: String, _ measured: Double, _ nominal: Double, _ unit: String) throws {
+      guard abs(measured / nominal - 1) <= Self.plausibleShare else {
+        throw CharacterizationError(
+          .instrument,
+          "\(name): \(text(measured, digits: 5)) \(unit) were measured where \(text(nominal, digits: 5)) \(unit) are described, more than "
+            + "\(text(Self.plausibleShare * 100)) % apart: another channel, or another unit?")
+      }
+    }
+    let described = references(at: site)?.resistors ?? []
+    for (place, (own, nominal)) in zip(resistors ?? [], described).enumerated() {
+      try check("reference resistor \(place + 1)", own.rawValue / 1e3, nominal.rawValue / 1e3, "kΩ")
+    }
+    if let reference, let nominal = site.board.boardDescription.closedLoop?.loopback?.reference?.voltage {
+      try check("voltage reference", reference.rawValue, nominal.rawValue, "V")
+    }
+  }
 
   /// The known inputs that a range carries at the read voltage, the open one included.
   private static func inputs(ofRange range: Int, at site: Site) -> [Int] {
@@ -139,6 +163,7 @@ public struct ConverterCalibration: PlanStep {
       let numbers = resistors.count + (hasVoltage ? 1 : 0)
       values = answer.prefix(resistors.count).map { Ohms($0) }
       if hasVoltage { voltage = Volts(answer[resistors.count]) }
+      try plausible(resistors: values, reference: voltage, at: site)
       tolerance = 0
       name = String(
         String.UnicodeScalarView(answer.dropFirst(numbers).compactMap { Unicode.Scalar(UInt32($0)) }))
@@ -213,10 +238,13 @@ public struct ConverterCalibration: PlanStep {
     let macros = board.boardDescription.macros
     let lines = try lines(measurement)
     let instrument = try measurement.array("instrument").string ?? ""
-    let earlier = before.flatMap { $0.fits(macros: macros.count, shape: macros.shape) ? $0 : nil }
+    let earlier = before.flatMap {
+      $0.obstacle(of: board.info.chipID, on: board.info.serial, board.boardDescription) == nil ? $0 : nil
+    }
     let none = Array(repeating: Array(repeating: 0.0, count: macros.shape.columns), count: macros.count)
     var calibration = ReadCalibration(
-      id: id, chip: board.info.chipID, board: board.info.serial, madeAt: seconds,
+      id: id, chip: board.info.chipID, board: board.info.serial,
+      descriptionSHA256: board.boardDescription.hash, madeAt: seconds,
       celsius: try? measurement.value("step_temperature_C"),
       reference: instrument.isEmpty
         ? .resistors(tolerance: try measurement.value("tolerance")) : .measured(instrument: instrument),

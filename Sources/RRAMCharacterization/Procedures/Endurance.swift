@@ -119,19 +119,25 @@ public struct Endurance: PlanStep {
       try measurement.optionalValues("cycled") == nil
       ? schedule.map { [Double](repeating: $0, count: cells) } : measurement.rows("cycled")
     let short = (0..<cells).filter { (cycled.last?[$0] ?? 0) < (schedule.last ?? 0) }
-    // A cell that had fewer cycles and has not failed says nothing of all of them.
-    let counted = cells - short.count { failures[$0] == nil }
+    // A cell that had fewer cycles than the schedule and has not failed was not followed further.
+    let survival = Survival(
+      (0..<cells).map { cell in
+        let point = failures[cell]
+        return (time: cycled[point ?? schedule.count - 1][cell], failed: point != nil)
+      })
+    let isFollowed = short.allSatisfy { failures[$0] != nil }
     var findings = Findings()
     findings.estimates = [
-      proportion("cells that failed within \(text(schedule.last ?? 0)) cycles", failed.count, of: counted)
+      isFollowed
+        ? proportion("cells that failed within \(text(schedule.last ?? 0)) cycles", failed.count, of: cells)
+        : share("cells that failed within \(text(schedule.last ?? 0)) cycles", survival)
     ]
-    if failed.count * 2 > counted {
+    if let median = survival.median {
       findings.estimates.append(
-        Bootstrap.estimate(
-          "cycles to failure, median",
-          of: (0..<cells).map { cell in
-            log10(max(1, failures[cell].map { cycled[$0][cell] } ?? cycled.last?[cell] ?? 1))
-          }, unit: "log10", median))
+        Estimate(
+          "cycles to failure, median", log10(max(1, median)),
+          survival.medianInterval.map { log10(max(1, $0.lowerBound))...log10(max(1, $0.upperBound)) }, unit: "log10",
+          n: cells, method: "Kaplan–Meier, Brookmeyer–Crowley"))
     }
     for (name, rows, unit) in [("HRS", high, "kΩ"), ("LRS", low, "kΩ")] {
       for (place, moment) in [(0, "first"), (schedule.count - 1, "last")] {
@@ -161,7 +167,8 @@ public struct Endurance: PlanStep {
             short.map {
               "(\(Int(row[$0])), \(Int(column[$0]))) had \(text(cycled.last?[$0] ?? 0)) of \(text(schedule.last ?? 0))"
             })
-          + " Cycles to failure are those that a cell has had.")
+          + " Cycles to failure are those that a cell has had; one that has not failed counts for as long as it was cycled (Kaplan–Meier)."
+      )
     }
     findings.tables = [
       .init(
@@ -202,6 +209,37 @@ public struct Endurance: PlanStep {
             title: "LRS", rows: middle(low), style: "linespoints lw 2 pt 7 ps 0.5", colour: Findings.Picture.colour(0)),
         ], key: "outside right")
     ]
+    if !failed.isEmpty {
+      let start = [survival.steps[0].time / 10, 1]
+      let last = cycled.last?.max() ?? 1
+      func stairs(_ share: KeyPath<Survival.Step, Double>) -> [[Double]] {
+        [start.map { max($0, 1) }] + survival.steps.map { [$0.time, $0[keyPath: share]] }
+          + [[last, survival.steps.last?[keyPath: share] ?? 1]]
+      }
+      findings.pictures.append(
+        .plot(
+          "Share of cells that work against cycles, with 95 % intervals",
+          axes: """
+            set logscale x
+            set xlabel 'cycles that a cell has had'
+            set ylabel 'share of cells that work'
+            set format x '10^{%L}'
+            set yrange [0:1.02]
+            """,
+          [
+            .init(rows: stairs(\.low), style: "steps lw 1", colour: Findings.Picture.pale, isBackground: true),
+            .init(rows: stairs(\.high), style: "steps lw 1", colour: Findings.Picture.pale, isBackground: true),
+            .init(title: "working", rows: stairs(\.alive), style: "steps lw 2", colour: Findings.Picture.colour(0)),
+          ]))
+    }
     return findings
+  }
+
+  /// Of a survival, the share that failed by its end.
+  private static func share(_ name: String, _ survival: Survival) -> Estimate {
+    guard let last = survival.steps.last else { return Estimate(name, 0, unit: "1", n: survival.count) }
+    return Estimate(
+      name, 1 - last.alive, 1 - last.high...1 - last.low, unit: "1", n: survival.count,
+      method: "Kaplan–Meier, Greenwood")
   }
 }

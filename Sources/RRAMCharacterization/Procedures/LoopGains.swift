@@ -5,8 +5,8 @@ internal import RRAMRecords
 internal import RRAMUnits
 internal import RRAMWire
 
-/// What the amplifiers of the closed loop make of the conductances that reads show, for every pair of columns with formed cells of the first
-/// network's macros.
+/// What the amplifiers of the closed loop make of the conductances that reads show, for every pair of columns with formed cells of the
+/// networks' macros.
 ///
 /// At the loop's operating point, word lines, row voltage and transimpedance: rows are driven with one unit, once in a matrix product, whose
 /// currents the read chain shows, and once in the loop, where the pair is one of the two last outputs and its integrator adds it up. Slope and
@@ -50,18 +50,36 @@ public struct LoopGains: PlanStep {
     guard let loop = site.board.boardDescription.closedLoop,
       site.board.info.capabilities.isSuperset(of: [.closedLoop, .matrixProduct])
     else { return "the board has no closed loop beside matrix products" }
-    return loop.rowRouting == .any ? nil : "the board's rows have fixed sources: none can be driven alone"
+    guard loop.rowRouting == .any else { return "the board's rows have fixed sources: none can be driven alone" }
+    // A product is converted in the range that suits its current, a read in another: their ratio would be in every gain.
+    let sensing = site.board.boardDescription.sensing
+    let unknown = Self.networks(loop).joined().filter { site.board.calibration?.coversRanges(macro: $0) != true }
+    guard sensing.ranges.count == 1 || sensing.references == nil || unknown.isEmpty else {
+      return
+        "the gains of the reads' ranges are not known on macro\(unknown.count == 1 ? "" : "s") "
+        + unknown.map(String.init).joined(separator: ", ")
+        + ": 'rram characterize converters --macro \(unknown[0])' measures them, and products are converted in other ranges than reads"
+    }
+    return nil
+  }
+
+  /// Macros of each network, layer after layer.
+  private static func networks(_ loop: BoardDescription.ClosedLoop) -> [[Int]] {
+    loop.secondLayerMacros.isEmpty ? [loop.layerMacros] : [loop.layerMacros, loop.secondLayerMacros]
   }
 
   public func cost(at site: Site) -> Cost {
     guard let loop = site.board.boardDescription.closedLoop else { return Cost() }
     let shape = site.block.shape
     // Five patterns a block, and three points of every balance.
-    let patterns = passes * (loop.layerMacros.count * (shape.columns / 4) * 5 + 2 * Self.balanced * Self.balances * 3)
+    let networks = Self.networks(loop)
+    let patterns =
+      networks.count * passes
+      * (loop.layerMacros.count * (shape.columns / 4) * 5 + 2 * Self.balanced * Self.balances * 3)
     let trip = site.board.info.busRoundTrip.seconds
     let run = loop.runTime.seconds + loop.presetTime.seconds + loop.readOutTime.seconds
     return Cost(
-      reads: patterns * 4 * averages + loop.layerMacros.count * shape.rows * shape.columns,
+      reads: patterns * 4 * averages + networks.joined().count * shape.rows * shape.columns,
       chipSeconds: Double(patterns) * (Double(samples) * run + Double(averages) * site.readSeconds + 4 * trip))
   }
 
@@ -76,6 +94,8 @@ public struct LoopGains: PlanStep {
 
   /// One pair of columns in a block of two.
   private struct Pair {
+    /// 0, or 1 for the second network.
+    var network: Int
     var macro: Int
     var pair: Int
     /// 0: it is x, 1: it is y.
@@ -84,6 +104,7 @@ public struct LoopGains: PlanStep {
 
   /// Two pairs of columns that are the outputs of a last layer, and the rows that are driven together.
   private struct Outputs {
+    var network: Int
     var layer: Int
     var block: CellBlock
     /// By output, then row: what one unit on the row gives by the reads, units.
@@ -97,8 +118,9 @@ public struct LoopGains: PlanStep {
     return MatrixProduct(block: block, inputs: inputs, wordLine: loop.wordLine, averages: averages)
   }
 
-  /// The loop as one measurement needs it.
+  /// The loop as one network's measurements need it.
   private struct Setup {
+    let network: Int
     let loop: BoardDescription.ClosedLoop
     /// What the loop's converters make of their codes, as far as it was measured: gains found here are without it.
     let lines: ConverterLines
@@ -108,10 +130,24 @@ public struct LoopGains: PlanStep {
     /// b·τ·(gain of the output amplifier): units of x per unit of the network's output.
     let path: Double
     let bCode: UInt16
+    /// The network's b and the first channel of its embedding among the channels of a schedule.
+    let bChannel: Int
+    let embeddingChannel: Int
+    /// Line of that embedding channel.
+    let embedding: ConverterLine
+    /// Of every layer one output with no row driven, for the places before the one that is measured.
+    var idle: [LoopLayer] = []
+    /// The first network beside the second: of every layer two outputs with no row driven, which close it there. Empty for the first.
+    var companion: (idle: [LoopLayer], last: [LoopLayer]) = ([], [])
 
     init(
-      _ loop: BoardDescription.ClosedLoop, lines: ConverterLines, window: ClosedRange<Siemens>, highest: Double
+      network: Int, _ loop: BoardDescription.ClosedLoop, lines: ConverterLines, window: ClosedRange<Siemens>,
+      highest: Double
     ) throws {
+      self.network = network
+      bChannel = network == 0 ? 1 : 2 + loop.embeddingChannels + loop.channels(of: .offset)
+      embeddingChannel = bChannel + 1
+      embedding = lines.embedding.isEmpty ? .ideal : lines.embedding[network * loop.embeddingChannels]
       self.loop = loop
       self.lines = lines
       // Two units over the window: where trained networks lie.
@@ -125,7 +161,7 @@ public struct LoopGains: PlanStep {
       let tau = tick.seconds * Double(LoopGains.ticks) / loop.runTime.seconds
       // Two thirds of the integrators' rail at the largest output.
       let b = 2 / 3.0 * (loop.integratorRail / loop.unitVoltage) / (highest * loop.outputAmplifier * tau)
-      let line = lines.coefficient[1]
+      let line = lines.coefficient[1 + network]
       guard let code = loop.coefficient.code(nearest: line.inverse(b * loop.coefficientUnit)) else {
         throw CharacterizationError(.place, "the coefficient b of \(b) is beyond its converter")
       }
@@ -136,8 +172,8 @@ public struct LoopGains: PlanStep {
     /// Codes of a schedule of constants: b and the embedding's first channel, all else 0.
     func schedule(isOpen: Bool, embedding: DACCode? = nil) -> LoopSchedule {
       var codes = lines.zeroCodes(loop)
-      if isOpen { codes[1] = bCode }
-      if let embedding { codes[2] = UInt16(embedding.rawValue) }
+      if isOpen { codes[bChannel] = bCode }
+      if let embedding { codes[embeddingChannel] = UInt16(embedding.rawValue) }
       return LoopSchedule(
         id: LoopGains.schedule, tick: tick, ticks: LoopGains.ticks,
         codes: (0..<LoopGains.ticks).flatMap { _ in codes })
@@ -151,6 +187,12 @@ public struct LoopGains: PlanStep {
         block: block, columnGain: [UInt16](repeating: gainCode, count: block.shape.columns / 2), rows: drives)
     }
 
+    /// Connects layers of this network.
+    func connect(_ layers: [LoopLayer], on board: Board) async throws {
+      guard network > 0 else { return try await board.configureLoop(layers) }
+      let last = layers.count - 1
+      try await board.configureLoop(companion.idle.prefix(last) + [companion.last[last]], second: layers)
+    }
   }
 
   /// Where the integrators end from 0, units, mean over the runs.
@@ -171,26 +213,25 @@ public struct LoopGains: PlanStep {
     return sums.map { $0 / Double(samples) }
   }
 
-  public func measure(at site: Site) async throws -> Measurement {
-    guard let loop = site.board.boardDescription.closedLoop else { return Measurement() }
-    let board = site.board
-    let setup = try Setup(
-      loop, lines: board.lineCalibration?.lines ?? ConverterLines(loop), window: board.limits.conductance,
-      highest: Self.highest)
+  /// The pairs of columns of a network that tell a gain, with the patterns that tell it, and its layers with no row driven: one output wide, and
+  /// two. A board runs on formed cells only.
+  private func outputs(
+    of network: Int, _ setup: Setup, at site: Site
+  ) async throws -> (outputs: [Outputs], idle: [LoopLayer], last: [LoopLayer]) {
     let shape = site.block.shape
-    // A second network's macros are reached beside the first one only: they are left out.
-    var outputs: [Outputs] = []
-    // A layer of one output with no row driven, for the places before the one that is measured; a board runs on formed cells only.
-    var idle: [LoopLayer] = []
-    for (layer, macro) in loop.layerMacros.enumerated() {
-      let whole = CellBlock(macro: macro, shape: shape)
-      let (read, formed) = try await site.readings(CellSelection(block: whole))
-      let first = formed.isEmpty ? 0 : formed.firstIndex(of: true) ?? 0
-      idle.append(
+    var (outputs, idle, last): ([Outputs], [LoopLayer], [LoopLayer]) = ([], [], [])
+    for (layer, macro) in Self.networks(setup.loop)[network].enumerated() {
+      let (read, formed) = try await site.readings(CellSelection(block: CellBlock(macro: macro, shape: shape)))
+      let first = formed.firstIndex(of: true) ?? 0
+      func still(_ columns: Int) -> LoopLayer {
         setup.layer(
           CellBlock(
             macro: macro, firstRow: min(first / shape.columns, shape.rows - 2),
-            firstColumn: first % shape.columns / 2 * 2, shape: MacroShape(rows: 2, columns: 2)), driven: []))
+            firstColumn: min(first % shape.columns / columns * columns, shape.columns - columns),
+            shape: MacroShape(rows: 2, columns: columns)), driven: [])
+      }
+      idle.append(still(2))
+      last.append(still(4))
       for column in stride(from: 0, to: shape.columns - 3, by: 4) {
         let block = CellBlock(
           macro: macro, firstColumn: column, shape: MacroShape(rows: shape.rows, columns: 4))
@@ -210,37 +251,62 @@ public struct LoopGains: PlanStep {
           }
         }
         if patterns.count > 1 {
-          outputs.append(Outputs(layer: layer, block: block, weights: weights, patterns: patterns))
+          outputs.append(Outputs(network: network, layer: layer, block: block, weights: weights, patterns: patterns))
         }
       }
     }
-    guard !outputs.isEmpty else {
+    return (outputs, idle, last)
+  }
+
+  public func measure(at site: Site) async throws -> Measurement {
+    guard let loop = site.board.boardDescription.closedLoop else { return Measurement() }
+    let board = site.board
+    let networks = Self.networks(loop)
+    var setups: [Setup] = []
+    var outputs: [Outputs] = []
+    var companion: (idle: [LoopLayer], last: [LoopLayer]) = ([], [])
+    for network in networks.indices {
+      var setup = try Setup(
+        network: network, loop, lines: board.lineCalibration?.lines ?? ConverterLines(loop),
+        window: board.limits.conductance, highest: Self.highest)
+      let found = try await self.outputs(of: network, setup, at: site)
+      if network == 0 { companion = (found.idle, found.last) }
+      (setup.idle, setup.companion) = (found.idle, companion)
+      setups.append(setup)
+      outputs += found.outputs
+    }
+    guard let first = outputs.first else {
       throw CharacterizationError(
-        .place, "no pair of columns of macros \(loop.layerMacros) has cells that differ: program the chip first")
+        .place, "no pair of columns of macros \(networks.flatMap { $0 }) has cells that differ: program the chip first")
     }
 
     // By pair, then pass and pattern: output by the product, and by the loop.
     let pairs = outputs.flatMap { item in
-      (0..<2).map { Pair(macro: item.block.macro, pair: item.block.firstColumn / 2 + $0, axis: $0) }
+      (0..<2).map {
+        Pair(network: item.network, macro: item.block.macro, pair: item.block.firstColumn / 2 + $0, axis: $0)
+      }
     }
     let most = outputs.map(\.patterns.count).max() ?? 0
     var products = [[Double]](
       repeating: [Double](repeating: .nan, count: passes * most), count: pairs.count)
     var responses = products
     for pass in 0..<passes {
-      let start = try await site.ask("integrators") {
-        try await board.configureLoop(
-          idle.prefix(outputs[0].layer) + [setup.layer(outputs[0].block, driven: [])])
-        try await board.uploadSchedule(setup.schedule(isOpen: false))
-        return .init(numbers: try await run(setup, on: board))
-      }.numbers
+      var start: [Double] = []
       for (place, item) in outputs.enumerated() {
+        let setup = setups[item.network]
+        if place == 0 || outputs[place - 1].network != item.network {
+          start = try await site.ask("integrators") {
+            try await setup.connect(setup.idle.prefix(item.layer) + [setup.layer(item.block, driven: [])], on: board)
+            try await board.uploadSchedule(setup.schedule(isOpen: false))
+            return .init(numbers: try await run(setup, on: board))
+          }.numbers
+        }
         let answers = try await site.ask("pair") {
           var numbers: [Double] = []
           try await board.uploadSchedule(setup.schedule(isOpen: true))
           for rows in item.patterns {
             let currents = try await board.matrixProduct(product(item.block, rows, loop)).map(Double.init)
-            try await board.configureLoop(idle.prefix(item.layer) + [setup.layer(item.block, driven: rows)])
+            try await setup.connect(setup.idle.prefix(item.layer) + [setup.layer(item.block, driven: rows)], on: board)
             let x = try await run(setup, on: board)
             for axis in 0..<2 {
               numbers.append(
@@ -261,18 +327,20 @@ public struct LoopGains: PlanStep {
       }
     }
     var measurement = Measurement()
+    measurement.add(pairs.map(\.network), as: "network")
     measurement.add(pairs.map(\.macro), as: "macro")
     measurement.add(pairs.map(\.pair), as: "pair")
     measurement.add(pairs.map(\.axis), as: "axis")
     measurement.add([passes], as: "passes")
-    measurement.add([setup.ohms], as: "columnGain_Ohm")
+    measurement.add([setups[first.network].ohms], as: "columnGain_Ohm")
     measurement.add(products.flatMap { $0 }, shape: [pairs.count, passes * most], as: "product_units")
     measurement.add(responses.flatMap { $0 }, shape: [pairs.count, passes * most], as: "loop_units")
-    let balance = try await balance(outputs, products, setup, at: site)
-    measurement.add(balance.map(\.pair), as: "balancedPair")
+    var balances: [Balance] = []
+    for setup in setups { balances += try await balance(outputs, products, setup, at: site) }
+    measurement.add(balances.map(\.pair), as: "balancedPair")
     measurement.add(
-      balance.flatMap(\.gains), shape: [balance.count, passes * Self.balances], as: "balancedGain")
-    measurement.add(balance.map(\.output), as: "balancedOutput_units")
+      balances.flatMap(\.gains), shape: [balances.count, passes * Self.balances], as: "balancedGain")
+    measurement.add(balances.map(\.output), as: "balancedOutput_units")
     if let calibration = board.calibration { measurement.add(calibration.id, as: "readCalibration") }
     if let before = board.loopCalibration {
       measurement.add(
@@ -295,24 +363,32 @@ public struct LoopGains: PlanStep {
     return abs(sums[axis]) >= leastSpan ? rows.sorted() : []
   }
 
-  /// Gains of pairs of the first layer by balance: the embedding that gives the layer behind it what the driven rows gave.
-  ///
-  /// - Returns: places among all pairs, their outputs in units, and their gains; nothing on a board with one layer.
+  /// Gains of one pair of a first layer by balance.
+  private struct Balance {
+    /// Place among all pairs.
+    var pair: Int
+    /// Units.
+    var output: Double
+    var gains: [Double]
+  }
+
+  /// Gains of pairs of a network's first layer by balance: the embedding that gives the layer behind it what the driven rows gave; nothing on
+  /// a board with one layer.
   private func balance(
     _ outputs: [Outputs], _ products: [[Double]], _ setup: Setup, at site: Site
-  ) async throws -> [(pair: Int, output: Double, gains: [Double])] {
-    let (loop, line) = (setup.loop, setup.lines.embedding.first ?? .ideal)
+  ) async throws -> [Balance] {
+    let (loop, line) = (setup.loop, setup.embedding)
     guard loop.layerMacros.count > 1, loop.embeddingChannels > 0, loop.embeddingInjection == .afterGain else {
       return []
     }
     let most = products[0].count / passes
     func output(_ place: Int, _ axis: Int, _ pattern: Int) -> Double { products[2 * place + axis][pattern] }
     let highest = (loop.embedding.reachable.upperBound / loop.unitVoltage - Self.rest) / 1.1
-    var found: [(pair: Int, output: Double, gains: [Double])] = []
+    var found: [Balance] = []
     for axis in 0..<2 {
       // The pair behind: the largest output by rows that the first layer's output, some units, may drive.
       var behind: (place: Int, rows: [Int], value: Double)?
-      for (place, item) in outputs.enumerated() where item.layer == 1 {
+      for (place, item) in outputs.enumerated() where item.network == setup.network && item.layer == 1 {
         for sign in [1.0, -1.0] {
           let rows = Self.pattern(
             item.weights, axis: axis, sign: sign, highest: Self.highest / (Self.rest + 1.05 * highest))
@@ -322,7 +398,8 @@ public struct LoopGains: PlanStep {
       }
       guard let behind else { continue }
       var tried = 0
-      for (place, item) in outputs.enumerated() where item.layer == 0 && tried < Self.balanced {
+      for (place, item) in outputs.enumerated()
+      where item.network == setup.network && item.layer == 0 && tried < Self.balanced {
         // A pattern within what the embedding reaches.
         guard
           let pattern = item.patterns.indices.filter({
@@ -349,10 +426,11 @@ public struct LoopGains: PlanStep {
                 guard let code = loop.embedding.code(nearest: line.inverse(level * loop.unitVoltage)) else {
                   return .init(numbers: [.nan])
                 }
-                try await site.board.configureLoop([
-                  setup.layer(block, driven: driven),
-                  setup.layer(outputs[behind.place].block, driven: behind.rows, by: .input(0)),
-                ])
+                try await setup.connect(
+                  [
+                    setup.layer(block, driven: driven),
+                    setup.layer(outputs[behind.place].block, driven: behind.rows, by: .input(0)),
+                  ], on: site.board)
                 try await site.board.uploadSchedule(setup.schedule(isOpen: true, embedding: code))
                 points.append(
                   (
@@ -365,7 +443,9 @@ public struct LoopGains: PlanStep {
               return .init(numbers: [(equal - points[0].level) / (expected - nothing)])
             }.numbers[0])
         }
-        if gains.allSatisfy(\.isFinite) { found.append((2 * place + axis, output(place, axis, pattern), gains)) }
+        if gains.allSatisfy(\.isFinite) {
+          found.append(.init(pair: 2 * place + axis, output: output(place, axis, pattern), gains: gains))
+        }
       }
     }
     return found
@@ -386,12 +466,14 @@ public struct LoopGains: PlanStep {
     var isBalanced: Bool
   }
 
-  /// Every pair whose rows tell it, and the gain that all have in common with its standard error, by axis.
+  /// Every pair whose rows tell it, and the gain that all of a network have in common with its standard error, by network, then axis.
   static func analyse(
     _ measurement: Measurement
   ) throws -> (pairs: [Found], common: [(gain: Double, standardError: Double)?]) {
     let (macros, places) = (try measurement.values("macro"), try measurement.values("pair"))
-    let axes = try measurement.values("axis").map { Int($0) }
+    // Records of one network do not say which.
+    let networks = try measurement.optionalValues("network") ?? macros.map { _ in 0 }
+    let axes = zip(networks, try measurement.values("axis")).map { 2 * Int($0) + Int($1) }
     let passes = Int(try measurement.value("passes"))
     let (products, responses) = (try measurement.rows("product_units"), try measurement.rows("loop_units"))
     let balanced = try measurement.values("balancedPair").map { Int($0) }
@@ -417,7 +499,7 @@ public struct LoopGains: PlanStep {
         sigma: deviation(rest), isKnown: span >= leastSpan && fit.slope.isFinite)
     }
     // Behind the last layer: multiplier, output amplifier and integrator of an axis.
-    let common = (0..<2).map { axis -> (gain: Double, standardError: Double)? in
+    let common = (0..<((axes.max() ?? 0) / 2 + 1) * 2).map { axis -> (gain: Double, standardError: Double)? in
       var (sum, total, variance) = (0.0, 0.0, 0.0)
       for ((place, gains), output) in zip(zip(balanced, balancedGains), outputs)
       where axes[place] == axis && fits[place].isKnown {
@@ -457,12 +539,14 @@ public struct LoopGains: PlanStep {
       measurement.arrays.contains { $0.name == "readCalibration" }
       ? try measurement.array("readCalibration").string : nil
     let earlier = before.flatMap {
-      $0.fits(macros: macros.count, shape: macros.shape) && $0.readCalibration == readCalibration ? $0 : nil
+      $0.readCalibration == readCalibration
+        && $0.obstacle(of: board.info.chipID, on: board.info.serial, board.boardDescription) == nil ? $0 : nil
     }
     let none = [[LoopCalibration.Pair?]](
       repeating: .init(repeating: nil, count: macros.shape.columns / 2), count: macros.count)
     var calibration = LoopCalibration(
-      id: id, chip: board.info.chipID, board: board.info.serial, madeAt: seconds,
+      id: id, chip: board.info.chipID, board: board.info.serial,
+      descriptionSHA256: board.boardDescription.hash, madeAt: seconds,
       celsius: try? measurement.value("step_temperature_C"), readCalibration: readCalibration, shape: macros.shape,
       pairs: earlier?.pairs ?? none)
     for found in measured {
@@ -526,7 +610,7 @@ public struct LoopGains: PlanStep {
             return (found.gain / known, found.standardError / known)
           }),
       "Behind the last layer, taken off: "
-        + zip(["x", "y"], common).map { name, path in
+        + zip(["x", "y", "x of the second network", "y of the second network"], common).map { name, path in
           path.map { "\(name) \(text($0.gain, digits: 5)) ± \(text($0.standardError))" }
             ?? "\(name) could not be balanced against the embedding, so its pairs have that path in them and are not kept"
         }.joined(separator: ", ") + ".",
