@@ -1,5 +1,4 @@
 import Foundation
-import RRAMBoard
 import RRAMEmulator
 import RRAMFaults
 import RRAMProfiles
@@ -7,6 +6,8 @@ import RRAMTransport
 import RRAMUnits
 import RRAMWire
 import Testing
+
+@testable import RRAMBoard
 
 /// What the host does after an answer was lost: it asks, and goes on; it repeats nothing that changes a cell.
 @Suite struct RecoveryTests {
@@ -70,6 +71,35 @@ import Testing
       let after = try await board.read(Self.block)
       #expect(link.hasStruck)
       #expect(zip(before, after).allSatisfy { abs($0 - $1) < 1e-6 })
+    }
+  }
+
+  /// The answer is given up, and before the read is asked for again a heartbeat finds that the board has started anew meanwhile: its new boot
+  /// is then known to the link, and no answer to the second question tells of it.
+  @Test func aReadIsAskedForAgainInANewSessionWhoeverFoundTheRestart() async throws {
+    try await withFormedBlock { board, link in
+      let before = try await board.read(Self.block)
+      let asked = Monitor(0)
+      let read: @Sendable (isolated Board) async throws -> ReadCells.Response = { board in
+        guard
+          asked.withLock({
+            $0 += 1
+            return $0
+          }) == 1
+        else {
+          return try await board.exchange(
+            ReadCells(cells: CellSelection(block: Self.block), bias: board.defaultReadBias()))
+        }
+        link.strikeNext(.firmwareReset, .toBoard)
+        let found = await #expect(throws: BoardError.self) {
+          for try await _ in try await board.responses(Heartbeat()) {}
+        }
+        #expect(found?.code == .rebooted, "\(String(describing: found))")
+        throw BoardError(.timedOut, "no answer", address: board.address)
+      }
+      let after = try await board.asking(read)
+      #expect(asked.withLock { $0 } == 2)
+      #expect(zip(before, after.conductance).allSatisfy { abs($0 - $1) < 1e-6 })
     }
   }
 
