@@ -290,6 +290,7 @@ public struct LoopGains: PlanStep {
     var products = [[Double]](
       repeating: [Double](repeating: .nan, count: passes * most), count: pairs.count)
     var responses = products
+    var balances: [Balance] = []
     for pass in 0..<passes {
       var start: [Double] = []
       for (place, item) in outputs.enumerated() {
@@ -325,6 +326,13 @@ public struct LoopGains: PlanStep {
         }
         site.progress(pass * outputs.count + place + 1, passes * outputs.count)
       }
+      // In every pass, so that what drifts from pass to pass is in their scatter too.
+      if pass == 0 { balances = setups.flatMap { chosenBalances(outputs, products, $0) } }
+      for index in balances.indices {
+        for _ in 0..<Self.balances {
+          balances[index].gains.append(try await gain(of: balances[index], setups[balances[index].network], at: site))
+        }
+      }
     }
     var measurement = Measurement()
     measurement.add(pairs.map(\.network), as: "network")
@@ -335,8 +343,7 @@ public struct LoopGains: PlanStep {
     measurement.add([setups[first.network].ohms], as: "columnGain_Ohm")
     measurement.add(products.flatMap { $0 }, shape: [pairs.count, passes * most], as: "product_units")
     measurement.add(responses.flatMap { $0 }, shape: [pairs.count, passes * most], as: "loop_units")
-    var balances: [Balance] = []
-    for setup in setups { balances += try await balance(outputs, products, setup, at: site) }
+    balances.removeAll { !$0.gains.allSatisfy(\.isFinite) }
     measurement.add(balances.map(\.pair), as: "balancedPair")
     measurement.add(
       balances.flatMap(\.gains), shape: [balances.count, passes * Self.balances], as: "balancedGain")
@@ -363,92 +370,94 @@ public struct LoopGains: PlanStep {
     return abs(sums[axis]) >= leastSpan ? rows.sorted() : []
   }
 
-  /// Gains of one pair of a first layer by balance.
+  /// Gains of one pair of a first layer by balance: the embedding that gives the layer behind it what the driven rows gave.
   private struct Balance {
+    var network: Int
     /// Place among all pairs.
     var pair: Int
+    var axis: Int
     /// Units.
     var output: Double
-    var gains: [Double]
+    /// The pair, and the rows of it that are driven.
+    var block: CellBlock
+    var rows: [Int]
+    /// Outputs of the layer behind it, and the rows that the pair drives.
+    var behind: CellBlock
+    var behindRows: [Int]
+    var gains: [Double] = []
   }
 
-  /// Gains of pairs of a network's first layer by balance: the embedding that gives the layer behind it what the driven rows gave; nothing on
-  /// a board with one layer.
-  private func balance(
-    _ outputs: [Outputs], _ products: [[Double]], _ setup: Setup, at site: Site
-  ) async throws -> [Balance] {
-    let (loop, line) = (setup.loop, setup.embedding)
+  /// The pairs of a network's first layer that are balanced, by what a first pass found; none on a board with one layer.
+  private func chosenBalances(_ outputs: [Outputs], _ products: [[Double]], _ setup: Setup) -> [Balance] {
+    let loop = setup.loop
     guard loop.layerMacros.count > 1, loop.embeddingChannels > 0, loop.embeddingInjection == .afterGain else {
       return []
     }
-    let most = products[0].count / passes
     func output(_ place: Int, _ axis: Int, _ pattern: Int) -> Double { products[2 * place + axis][pattern] }
     let highest = (loop.embedding.reachable.upperBound / loop.unitVoltage - Self.rest) / 1.1
-    var found: [Balance] = []
+    var chosen: [Balance] = []
     for axis in 0..<2 {
       // The pair behind: the largest output by rows that the first layer's output, some units, may drive.
-      var behind: (place: Int, rows: [Int], value: Double)?
-      for (place, item) in outputs.enumerated() where item.network == setup.network && item.layer == 1 {
+      var behind: (block: CellBlock, rows: [Int], value: Double)?
+      for item in outputs where item.network == setup.network && item.layer == 1 {
         for sign in [1.0, -1.0] {
           let rows = Self.pattern(
             item.weights, axis: axis, sign: sign, highest: Self.highest / (Self.rest + 1.05 * highest))
           let value = abs(rows.reduce(0) { $0 + item.weights[axis][$1] })
-          if value > behind?.value ?? 0 { behind = (place, rows, value) }
+          if value > behind?.value ?? 0 { behind = (item.block, rows, value) }
         }
       }
       guard let behind else { continue }
-      var tried = 0
+      var count = 0
       for (place, item) in outputs.enumerated()
-      where item.network == setup.network && item.layer == 0 && tried < Self.balanced {
+      where item.network == setup.network && item.layer == 0 && count < Self.balanced {
         // A pattern within what the embedding reaches.
         guard
-          let pattern = item.patterns.indices.filter({
-            (Self.leastSpan...highest).contains(output(place, axis, $0)) && $0 < most
-          }).max(by: { output(place, axis, $0) < output(place, axis, $1) })
+          let pattern = item.patterns.indices.filter({ (Self.leastSpan...highest).contains(output(place, axis, $0)) })
+            .max(by: { output(place, axis, $0) < output(place, axis, $1) })
         else { continue }
-        tried += 1
-        let rows = item.patterns[pattern]
-        let block = CellBlock(
-          macro: item.block.macro, firstColumn: item.block.firstColumn + 2 * axis,
-          shape: MacroShape(rows: item.block.shape.rows, columns: 2))
-        var gains: [Double] = []
-        for _ in 0..<passes * Self.balances {
-          gains.append(
-            try await site.ask("balance") {
-              let currents = try await site.board.matrixProduct(product(block, rows, loop)).map(Double.init)
-              let expected = setup.ohms * (currents[0] - currents[1]) / loop.unitVoltage.rawValue
-              let idle = try await site.board.matrixProduct(product(block, [], loop)).map(Double.init)
-              let nothing = setup.ohms * (idle[0] - idle[1]) / loop.unitVoltage.rawValue
-              var points: [(level: Double, x: Double)] = []
-              for (driven, level) in [
-                (rows, Self.rest), ([], Self.rest + 0.95 * expected), ([], Self.rest + 1.05 * expected),
-              ] {
-                guard let code = loop.embedding.code(nearest: line.inverse(level * loop.unitVoltage)) else {
-                  return .init(numbers: [.nan])
-                }
-                try await setup.connect(
-                  [
-                    setup.layer(block, driven: driven),
-                    setup.layer(outputs[behind.place].block, driven: behind.rows, by: .input(0)),
-                  ], on: site.board)
-                try await site.board.uploadSchedule(setup.schedule(isOpen: true, embedding: code))
-                points.append(
-                  (
-                    line.of(loop.embedding.volts(code)) / loop.unitVoltage,
-                    try await run(setup, on: site.board)[axis]
-                  ))
-              }
-              let slope = (points[2].x - points[1].x) / (points[2].level - points[1].level)
-              let equal = points[1].level + (points[0].x - points[1].x) / slope
-              return .init(numbers: [(equal - points[0].level) / (expected - nothing)])
-            }.numbers[0])
-        }
-        if gains.allSatisfy(\.isFinite) {
-          found.append(.init(pair: 2 * place + axis, output: output(place, axis, pattern), gains: gains))
-        }
+        count += 1
+        chosen.append(
+          Balance(
+            network: setup.network, pair: 2 * place + axis, axis: axis, output: output(place, axis, pattern),
+            block: CellBlock(
+              macro: item.block.macro, firstColumn: item.block.firstColumn + 2 * axis,
+              shape: MacroShape(rows: item.block.shape.rows, columns: 2)), rows: item.patterns[pattern],
+            behind: behind.block, behindRows: behind.rows))
       }
     }
-    return found
+    return chosen
+  }
+
+  /// One balance; NaN where the embedding's converter does not reach.
+  private func gain(of balance: Balance, _ setup: Setup, at site: Site) async throws -> Double {
+    let (loop, line, board) = (setup.loop, setup.embedding, site.board)
+    return try await site.ask("balance") {
+      func pairOutput(_ rows: [Int]) async throws -> Double {
+        let currents = try await board.matrixProduct(product(balance.block, rows, loop)).map(Double.init)
+        return setup.ohms * (currents[0] - currents[1]) / loop.unitVoltage.rawValue
+      }
+      let (expected, nothing) = (try await pairOutput(balance.rows), try await pairOutput([]))
+      var points: [(level: Double, x: Double)] = []
+      for (driven, level) in [
+        (balance.rows, Self.rest), ([], Self.rest + 0.95 * expected), ([], Self.rest + 1.05 * expected),
+      ] {
+        guard let code = loop.embedding.code(nearest: line.inverse(level * loop.unitVoltage)) else {
+          return .init(numbers: [.nan])
+        }
+        try await setup.connect(
+          [
+            setup.layer(balance.block, driven: driven),
+            setup.layer(balance.behind, driven: balance.behindRows, by: .input(0)),
+          ], on: board)
+        try await board.uploadSchedule(setup.schedule(isOpen: true, embedding: code))
+        points.append(
+          (line.of(loop.embedding.volts(code)) / loop.unitVoltage, try await run(setup, on: board)[balance.axis]))
+      }
+      let slope = (points[2].x - points[1].x) / (points[2].level - points[1].level)
+      let equal = points[1].level + (points[0].x - points[1].x) / slope
+      return .init(numbers: [(equal - points[0].level) / (expected - nothing)])
+    }.numbers[0]
   }
 
   // MARK: Analysing
@@ -482,21 +491,26 @@ public struct LoopGains: PlanStep {
     struct Fit { var slope: Double, error: Double, offset: Double, sigma: Double, isKnown: Bool }
     let fits = macros.indices.map { index -> Fit in
       let count = products[index].count / passes
-      func points(_ range: Range<Int>) -> (x: [Double], y: [Double]) {
-        let kept = range.filter { products[index][$0].isFinite && responses[index][$0].isFinite }
-        return (kept.map { products[index][$0] }, kept.map { responses[index][$0] })
+      let (x, y) = (products[index], responses[index])
+      let patterns = (0..<count).filter { x[$0].isFinite && y[$0].isFinite }
+      // Of every pattern's mean over the passes: a product has noise of its own, and over single ones a slope would be too small by the share
+      // that this noise has of their variance.
+      func fitted(without left: Int?) -> (slope: Double, offset: Double) {
+        let kept = (0..<passes).filter { $0 != left }
+        func means(_ values: [Double]) -> [Double] {
+          patterns.map { pattern in mean(kept.map { values[$0 * count + pattern] }) }
+        }
+        return line(means(x), means(y))
       }
-      let all = points(0..<products[index].count)
-      let fit = line(all.x, all.y)
-      let slopes = (0..<passes).map { pass -> Double in
-        let own = points(pass * count..<(pass + 1) * count)
-        return line(own.x, own.y).slope
-      }
-      let rest = zip(all.x, all.y).map { $1 - fit.slope * $0 - fit.offset }
-      let span = (all.x.max() ?? 0) - (all.x.min() ?? 0)
+      let fit = fitted(without: nil)
+      let slopes = (0..<passes).map { fitted(without: $0).slope }
+      let points = (0..<passes).flatMap { pass in patterns.map { pass * count + $0 } }
+      let rest = points.map { y[$0] - fit.slope * x[$0] - fit.offset }
+      let span = (patterns.map { x[$0] }.max() ?? 0) - (patterns.map { x[$0] }.min() ?? 0)
+      // Jackknife over the passes.
       return Fit(
-        slope: fit.slope, error: deviation(slopes) / Double(passes).squareRoot(), offset: fit.offset,
-        sigma: deviation(rest), isKnown: span >= leastSpan && fit.slope.isFinite)
+        slope: fit.slope, error: deviation(slopes) * Double(passes - 1) / Double(passes).squareRoot(),
+        offset: fit.offset, sigma: deviation(rest), isKnown: span >= leastSpan && fit.slope.isFinite)
     }
     // Behind the last layer: multiplier, output amplifier and integrator of an axis.
     let common = (0..<((axes.max() ?? 0) / 2 + 1) * 2).map { axis -> (gain: Double, standardError: Double)? in
@@ -527,12 +541,18 @@ public struct LoopGains: PlanStep {
     return (pairs, common)
   }
 
-  /// The calibration that a finished step gives; pairs that it could not measure, or of which it could not take the path behind the last
-  /// layer off, keep what is known of them. Nil if it measured none.
+  /// The largest relative standard error with which a gain is kept: amplifiers differ by some such share, and a correction that is known
+  /// no better is none.
+  static let keptError = 0.01
+
+  /// The calibration that a finished step gives; pairs that it could not measure well enough, or of which it could not take the path behind
+  /// the last layer off, keep what is known of them. Nil if there is none else.
   public static func calibration(
     from measurement: Measurement, board: Board, id: String, at seconds: Double, before: LoopCalibration?
   ) throws -> LoopCalibration? {
-    let measured = try analyse(measurement).pairs.filter(\.isBalanced)
+    let measured = try analyse(measurement).pairs.filter {
+      $0.isBalanced && $0.standardError <= keptError * abs($0.gain)
+    }
     guard !measured.isEmpty else { return nil }
     let macros = board.boardDescription.macros
     let readCalibration =
@@ -597,7 +617,9 @@ public struct LoopGains: PlanStep {
         + "\(inside) of \(gains.count) pairs within the demanded \(text(demand * 100)) %"
         + (inside == gains.count ? "." : ": the demand is not met.")
     }
-    let largest = pairs.map { $0.standardError / $0.gain }.max() ?? 0
+    let shares = pairs.map { $0.standardError / abs($0.gain) }
+    let largest = shares.filter { $0 <= keptError }.max() ?? 0
+    let unkept = shares.count { $0 > keptError }
     findings.remarks = [
       judge("As the board stands", pairs.map { ($0.gain, $0.standardError) }),
       inForce.isEmpty
@@ -615,6 +637,11 @@ public struct LoopGains: PlanStep {
             ?? "\(name) could not be balanced against the embedding, so its pairs have that path in them and are not kept"
         }.joined(separator: ", ") + ".",
     ]
+    if unkept > 0 {
+      findings.remarks.append(
+        "Not kept: \(unkept) of \(pairs.count) gains, whose standard error is above \(text(keptError * 100)) %; more passes make it smaller."
+      )
+    }
     findings.pictures = [
       .init(
         title: "Gain of inference against read-back",
