@@ -17,25 +17,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean, median
 
+PLAIN = {name: ["--strategy", name] for name in ("gate-ramp", "fixed-gate", "ispp", "response", "pair-aware")}
 # name → options of `rram write`
-STRATEGIES = {
-    "gate-ramp": ["--strategy", "gate-ramp"],
-    "fixed-gate": ["--strategy", "fixed-gate"],
-    "ispp": ["--strategy", "ispp"],
-    "response": ["--strategy", "response"],
-    "response, 5 passes": ["--strategy", "response", "--passes", "5"],
-    "response, known": ["--strategy", "response"],
-    "response, by the host": ["--strategy", "response", "--decide", "host"],
+STRATEGIES = {name: PLAIN[name] for name in ("gate-ramp", "fixed-gate", "ispp", "response")} | {
+    "response, 5 passes": [*PLAIN["response"], "--passes", "5"],
+    "response, known": PLAIN["response"],
+    "response, by the host": [*PLAIN["response"], "--decide", "host"],
 }
 # name → options of `rram program`
-NETWORK_STRATEGIES = {
-    "ispp": ["--strategy", "ispp"],
-    "gate-ramp": ["--strategy", "gate-ramp"],
-    "fixed-gate": ["--strategy", "fixed-gate"],
-    "response": ["--strategy", "response"],
-    "response, retry 3 × 60 s": ["--strategy", "response", "--retry", "3"],
-    "pair-aware": ["--strategy", "pair-aware"],
-    "pair-aware, retry 3 × 60 s": ["--strategy", "pair-aware", "--retry", "3"],
+NETWORK_STRATEGIES = {name: PLAIN[name] for name in ("ispp", "gate-ramp", "fixed-gate", "response")} | {
+    "response, retry 3 × 60 s": [*PLAIN["response"], "--retry", "3"],
+    "pair-aware": PLAIN["pair-aware"],
+    "pair-aware, retry 3 × 60 s": [*PLAIN["pair-aware"], "--retry", "3"],
 }
 NEEDS_GATE = {"gate-ramp", "fixed-gate"}
 WITHOUT_GATE = {"cmo-hfox", "hfox-analog", "ideal"}
