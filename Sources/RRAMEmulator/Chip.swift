@@ -355,9 +355,8 @@ final class Chip {
       let noise = sensing.converterNoise.rawValue * draws.normal()
       let range = currentRange(current)
       let conversion = sensing.converter.convert(
-        Volts(
-          SensingPeriphery(sensing, seed: seed, macro: macro).seen(
-            volts: current * sensing.ranges[range].rawValue + noise, column: column, range: range)))
+        SensingPeriphery(sensing, seed: seed, macro: macro).seen(
+          Volts(current * sensing.ranges[range].rawValue + noise), column: column, range: range))
       return ADCResult(
         code: conversion.code, value: sensing.converter.volts(conversion.code).rawValue,
         isSaturated: conversion.isSaturated)
@@ -388,9 +387,8 @@ final class Chip {
     var draws = drawStream(Self.referenceTag, macro: macro)
     let noise = sensing.converterNoise.rawValue * draws.normal()
     let conversion = sensing.converter.convert(
-      Volts(
-        SensingPeriphery(sensing, seed: seed, macro: macro).seen(
-          volts: current * sensing.ranges[range].rawValue + noise, column: column, range: range)))
+      SensingPeriphery(sensing, seed: seed, macro: macro).seen(
+        Volts(current * sensing.ranges[range].rawValue + noise), column: column, range: range))
     return ADCResult(
       code: conversion.code, value: sensing.conductance(of: conversion.code, at: voltage, range: range).rawValue,
       isSaturated: conversion.isSaturated)
@@ -463,8 +461,8 @@ final class Chip {
     var sum = 0.0
     var saturated = false
     for _ in 0..<averages {
-      let voltage = current * gain + (noise > 0 ? noise * draws.normal() : 0)
-      let conversion = sensing.converter.convert(Volts(periphery.seen(volts: voltage, column: column, range: range)))
+      let voltage = Volts(current * gain + (noise > 0 ? noise * draws.normal() : 0))
+      let conversion = sensing.converter.convert(periphery.seen(voltage, column: column, range: range))
       saturated = saturated || conversion.isSaturated
       sum += sensing.converter.volts(conversion.code).rawValue
     }

@@ -102,9 +102,7 @@ extension Crossbar {
         if !periphery.isIdeal {
           let voltage = value * readOut.voltage * sensing.ranges[readOut.range]
           conversion = sensing.converter.convert(
-            Volts(
-              periphery.seen(
-                volts: voltage.rawValue + noise * pair.0, column: cell % shape.columns, range: readOut.range)))
+            periphery.seen(voltage + Volts(noise * pair.0), column: cell % shape.columns, range: readOut.range))
         }
         isSaturated = isSaturated || conversion.isSaturated
         sum += sensing.conductance(of: conversion.code, at: readOut.voltage, range: readOut.range).rawValue

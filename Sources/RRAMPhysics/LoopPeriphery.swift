@@ -1,6 +1,6 @@
 import Glibc
 public import RRAMProfiles
-import RRAMUnits
+public import RRAMUnits
 
 /// What a closed-loop board's own parts add: offsets, gains, multipliers, integrators, converters and their timing.
 ///
@@ -189,8 +189,8 @@ public struct SensingPeriphery: Sendable {
     isIdeal = sensing.imperfections.isIdeal
   }
 
-  /// Volts that the converter gets of `voltage` at the output of the amplifier that serves `column`, in one of the description's ranges.
-  public func seen(volts voltage: Double, column: Int, range: Int) -> Double {
+  /// What the converter gets of `voltage` at the output of the amplifier that serves `column`, in one of the description's ranges.
+  public func seen(_ voltage: Volts, column: Int, range: Int) -> Volts {
     guard !isIdeal else { return voltage }
     let parts = sensing.imperfections
     let amplifier = column / sensing.columnsPerAmplifier
@@ -201,13 +201,13 @@ public struct SensingPeriphery: Sendable {
       let own = Philox4x32.block(seed: seed, UInt32(amplifier), UInt32(macro), 2 + UInt32(range), Self.purpose)
       gain *= 1 + parts.rangeGain * Philox4x32.normals(own).0
     }
-    let value = voltage * gain + parts.offset.rawValue * draw.1
+    let value = voltage * gain + draw.1 * parts.offset
     guard parts.nonlinearity > 0 else { return value }
     let words = Philox4x32.block(seed: seed, UInt32(amplifier), UInt32(macro), 1, Self.purpose)
     let span = sensing.converter.range
-    let place = value / (span.upperBound - span.lowerBound).rawValue
+    let place = value / (span.upperBound - span.lowerBound)
     return value
-      + parts.nonlinearity * sensing.converter.leastSignificantBit.rawValue
+      + parts.nonlinearity * sensing.converter.leastSignificantBit
       * sin(2 * Double.pi * (place + Philox4x32.uniform(words.x)))
   }
 }

@@ -156,22 +156,22 @@ import Testing
   @Test func columnsOfOneAmplifierReadAlike() throws {
     let board = try BoardDescription.named("multiplexed")
     let periphery = SensingPeriphery(board.sensing, seed: 7, macro: 0)
-    let seen = (0..<64).map { periphery.seen(volts: 0.5, column: $0, range: 1) }
+    let seen = (0..<64).map { periphery.seen(Volts(0.5), column: $0, range: 1) }
     #expect(Set(seen).count == 8)
     #expect(seen[0] == seen[7] && seen[8] != seen[7])
-    #expect(seen.allSatisfy { abs($0 - 0.5) < 0.003 })
+    #expect(seen.allSatisfy { abs($0.rawValue - 0.5) < 0.003 })
     #expect(
       SensingPeriphery(try BoardDescription.named("parallel").sensing, seed: 7, macro: 0)
-        .seen(volts: 0.5, column: 3, range: 1) == 0.5)
+        .seen(Volts(0.5), column: 3, range: 1) == Volts(0.5))
     // Ranges differ only by resistors of their own: 1 % here, 64 draws, σ within 3 standard errors of it.
-    #expect(periphery.seen(volts: 0.5, column: 3, range: 0) == seen[3])
+    #expect(periphery.seen(Volts(0.5), column: 3, range: 0) == seen[3])
     var sensing = board.sensing
     sensing.columnsPerAmplifier = 1
     (sensing.imperfections.offset, sensing.imperfections.nonlinearity) = (.zero, 0)
     (sensing.imperfections.gain, sensing.imperfections.rangeGain) = (0, 0.01)
     let rough = SensingPeriphery(sensing, seed: 7, macro: 0)
     let ratios = (0..<64).map {
-      rough.seen(volts: 0.5, column: $0, range: 0) / rough.seen(volts: 0.5, column: $0, range: 1) - 1
+      rough.seen(Volts(0.5), column: $0, range: 0) / rough.seen(Volts(0.5), column: $0, range: 1) - 1
     }
     let deviation = (ratios.reduce(0) { $0 + $1 * $1 } / 64).squareRoot()
     #expect(abs(deviation / 0.01 / 2.0.squareRoot() - 1) < 3 / 128.0.squareRoot(), "\(deviation)")
