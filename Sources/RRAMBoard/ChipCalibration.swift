@@ -24,7 +24,15 @@ extension ChipCalibration {
     guard fits(macros: described.macros.count, shape: described.macros.shape) else {
       return "is not for \(described.macros.count) macros of \(described.macros.shape)"
     }
-    return descriptionSHA256 ?? described.hash == described.hash
-      ? nil : "was made when the board described itself otherwise"
+    if let descriptionSHA256, descriptionSHA256 != described.hash {
+      return "was made when the board described itself otherwise"
+    }
+    return nil
+  }
+
+  /// True if it is surely of this chip and of the board as it describes itself: what a new calibration takes over from an earlier one stands
+  /// under the new one's name.
+  public func isOf(_ info: BoardInfo, exactly described: BoardDescription) -> Bool {
+    descriptionSHA256 == described.hash && obstacle(of: info.chipID, on: info.serial, described) == nil
   }
 }

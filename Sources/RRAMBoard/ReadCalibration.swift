@@ -23,6 +23,8 @@ public struct ReadCalibration: ChipCalibration, Hashable, Codable {
   public var celsius: Double?
   public var reference: Reference
   public var shape: MacroShape
+  /// By macro: true where known inputs were read; the others have gains of 1 and no offsets. `nil` in records from before it was kept.
+  public var isMeasured: [Bool]?
   /// By macro, then column.
   public var gain: [[Double]]
   /// Siemens, by macro, then column.
@@ -33,10 +35,14 @@ public struct ReadCalibration: ChipCalibration, Hashable, Codable {
     public var gain: [[Double]]
     /// Siemens at the board's read voltage, by macro, then column.
     public var offsetSiemens: [[Double]]
+    /// By macro: true where the range carries a known input, which was read; the others have the gains of reads. `nil` in records from before
+    /// it was kept.
+    public var isMeasured: [Bool]?
 
-    public init(gain: [[Double]], offsetSiemens: [[Double]]) {
+    public init(gain: [[Double]], offsetSiemens: [[Double]], isMeasured: [Bool]? = nil) {
       self.gain = gain
       self.offsetSiemens = offsetSiemens
+      self.isMeasured = isMeasured
     }
   }
   /// The same for every range of the board's description, in its order: products are converted in the one that suits a column's current.
@@ -62,18 +68,20 @@ public struct ReadCalibration: ChipCalibration, Hashable, Codable {
 
   public func fits(macros: Int, shape: MacroShape) -> Bool {
     self.shape == shape
-      && ([RangeLine(gain: gain, offsetSiemens: offsetSiemens)] + (ranges ?? [])).allSatisfy { line in
+      && ([RangeLine(gain: gain, offsetSiemens: offsetSiemens, isMeasured: isMeasured)] + (ranges ?? [])).allSatisfy {
+        line in
         line.gain.count == macros && line.offsetSiemens.count == macros
+          && line.isMeasured.map { $0.count == macros } ?? true
           && line.gain.allSatisfy { $0.count == shape.columns && $0.allSatisfy { $0.isFinite && $0 > 0 } }
           && line.offsetSiemens.allSatisfy { $0.count == shape.columns && $0.allSatisfy(\.isFinite) }
       }
   }
 
-  /// True if every range of a macro's amplifiers was measured: a gain of exactly 1 in all columns stands for one that was not.
-  public func coversRanges(macro: Int) -> Bool {
-    guard let ranges, gain.indices.contains(macro) else { return false }
-    return ([gain] + ranges.map(\.gain)).allSatisfy { line in line[macro].contains { $0 != 1 } }
-  }
+  /// True if the amplifiers of a macro were measured, in the range of reads at least.
+  public func covers(macro: Int) -> Bool { isMeasured?[macro] ?? false }
+
+  /// True if they were measured in every range.
+  public func coversRanges(macro: Int) -> Bool { ranges?.allSatisfy { $0.isMeasured?[macro] ?? false } ?? false }
 
   /// The current behind what a product shows, amperes.
   ///

@@ -64,7 +64,10 @@ public struct Characterization: Sendable {
         directory.map {
           FileManager.default.fileExists(atPath: $0.file(Self.fileName(index + 1, kind, "npz")).path)
         } ?? false
-      if !isDone, procedure.obstacle(at: site) == nil {
+      let obstacle = isDone ? nil : procedure.obstacle(at: site)
+      // Of several steps one may be left out; a step that was asked for alone must not end as if it had measured something.
+      if let obstacle, plan.steps.count == 1 { throw CharacterizationError(.place, obstacle) }
+      if !isDone, obstacle == nil {
         if kind.wears { pulses += cost.pulsesPerCell }
         do {
           try procedure.check(at: site)
@@ -95,17 +98,15 @@ public struct Characterization: Sendable {
       let kind = type(of: procedure)
       var site = try site(board, log: directory.events) { progress(.progress(step, finished: $0, total: $1)) }
       site.excluded.formUnion(found.map(\.address))
-      if let reason = procedure.obstacle(at: site) {
-        // Of several steps one may be left out; a step that was asked for alone must not end as if it had measured something.
-        guard plan.steps.count > 1 else { throw CharacterizationError(.place, reason) }
-        progress(.skipped(step, reason: reason))
-        try write(reason + "\n", to: directory.file(Self.fileName(step.number, kind, "skipped.txt")))
-        continue
-      }
       let file = directory.file(Self.fileName(step.number, kind, "npz"))
       if FileManager.default.fileExists(atPath: file.path) {
         progress(.kept(step))
         found += try kind.unusable(Measurement(file: file.path), macro: macro)
+        continue
+      }
+      if let reason = procedure.obstacle(at: site) {
+        progress(.skipped(step, reason: reason))
+        try write(reason + "\n", to: directory.file(Self.fileName(step.number, kind, "skipped.txt")))
         continue
       }
       progress(.began(step))

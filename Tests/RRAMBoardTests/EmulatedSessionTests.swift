@@ -181,6 +181,17 @@ import Testing
     for values in [written.0, written.1] {
       for (value, target) in zip(values, targets) { #expect(abs(value - target) <= bound) }
     }
+    // That of another chip is refused.
+    let corrections = configuration.readCalibration
+    configuration.readCalibration = { info, description in
+      var calibration = try corrections?(info, description)
+      calibration?.chip = "X"
+      return calibration
+    }
+    let error = await #expect(throws: BoardError.self) {
+      try await withBoard(InMemoryLink(to: device), configuration: configuration) { _ in }
+    }
+    #expect(error?.message.hasPrefix("calibration test of the read chain is of chip X on board ") == true)
     // Without it, the same cells read as the amplifier shows them.
     let raw = try await withBoard(InMemoryLink(to: device)) { try await $0.read(cells) }
     #expect(abs(raw[1] - (20e-6 * 1.03 + 2e-6)) <= 1.03 * bound && abs(raw[3] - (60e-6 * 1.03 + 2e-6)) <= 1.03 * bound)

@@ -87,7 +87,14 @@ import Testing
         let run = try RunDirectory(
           home: RecordsHome(root: folder), toolkit: "test", command: ["rram", "characterize"], settings: [:])
         let plan = try CharacterizationPlan.step("converters", settings: [("meter", "\(address)"), ("averages", "1")])
-        _ = try await Characterization(plan: plan, profile: profile, macro: 0).run(on: board, in: run)
+        do {
+          _ = try await Characterization(plan: plan, profile: profile, macro: 0).run(on: board, in: run)
+        } catch {
+          // What was refused is not kept: a resumed run asks the meter again.
+          let journal = try Data(contentsOf: run.file("01-converters.journal"))
+          #expect(!journal.isEmpty && journal.range(of: Data("meter".utf8)) == nil)
+          throw error
+        }
         let measurement = try Measurement(file: run.file("01-converters.npz").path)
         return (
           read: try ConverterCalibration.calibration(

@@ -87,6 +87,48 @@ import Testing
     // By order statistics the binomial interval is the 14th to the 27th.
     #expect((13...15).contains(interval.lowerBound) && (25...28).contains(interval.upperBound), "\(interval)")
     #expect(Survival([(1, false)]).median == nil)
+    // Twelve of 24 leave a product of shares that is above one half by rounding.
+    #expect(Survival((1...24).map { (Double(min($0, 13)), $0 <= 12) }).median == 12)
+  }
+
+  /// Eight cells, three points of the schedule: two fail, at 10 and at 100 cycles; one is left out after 50 cycles. Kaplan–Meier by hand: 7/8 after
+  /// 10, times 5/6 after 100. A cell that was left out from the start fails at the left end of the picture's axis.
+  @Test func enduranceCountsCellsThatWereLeftOutForAsLongAsTheyWereCycled() throws {
+    func measured(failing: [Int: Int], cycled last: [Double]) throws -> Findings {
+      let schedule = [1.0, 10, 100]
+      var measurement = Measurement()
+      measurement.add(schedule, as: "cycles")
+      measurement.add([Double](repeating: 1e-6, count: 24), shape: [3, 8], as: "hrs_S")
+      let low = schedule.indices.flatMap { point in
+        (0..<8).map { cell in failing[cell].map { point >= $0 } == true ? 1e-6 : 1e-4 }
+      }
+      measurement.add(low, shape: [3, 8], as: "lrs_S")
+      measurement.add(schedule.flatMap { point in last.map { min(point, $0) } }, shape: [3, 8], as: "cycled")
+      measurement.add(Array(0..<8), as: "row")
+      measurement.add([Int](repeating: 0, count: 8), as: "column")
+      measurement.add([1e5], as: "left_out_above_Ohm")
+      measurement.add([10.0], as: "window")
+      measurement.add([-1.5, 1.2], as: "amplitude_V")
+      return try Endurance.findings(from: measurement)
+    }
+    let all = [Double](repeating: 100, count: 8)
+    var short = all
+    short[7] = 50
+    let found = try measured(failing: [0: 1, 1: 2], cycled: short)
+    let share = try #require(found.estimates.first)
+    #expect(share.name == "cells that failed within 100 cycles" && share.n == 8)
+    #expect(abs((share.value ?? 0) - (1 - 7.0 / 8 * 5 / 6)) < 1e-12, "\(share)")
+    #expect(share.method == "Kaplan–Meier, Greenwood" && (share.low ?? 1) < 0.271 && (share.high ?? 0) > 0.271)
+    #expect(!found.estimates.contains { $0.name == "cycles to failure, median" })
+    #expect(found.pictures.count == 2)
+    // All were followed: a proportion. None failed, and one was left out: of those that were followed.
+    #expect(try measured(failing: [0: 1, 1: 2], cycled: all).estimates[0].method == "Wilson's score interval")
+    let none = try measured(failing: [:], cycled: short)
+    #expect(none.estimates[0].value == 0 && none.estimates[0].n == 7 && (none.estimates[0].high ?? 0) > 0.3)
+    #expect(none.pictures.count == 1)
+    // Nobody had more than 50 cycles after the first failure.
+    let longest = try measured(failing: [0: 1], cycled: [100] + [Double](repeating: 50, count: 7))
+    #expect(longest.estimates[0].name == "cells that failed within 50 cycles", "\(longest.estimates[0])")
   }
 
   @Test func aLineIsFitted() {

@@ -65,7 +65,7 @@ import Testing
       return try RRAMCharacterization.Measurement(file: run.file("01-\(name).npz").path)
     }
 
-    /// Writes the ring, and measures the reads' gains, the converters' lines, and then the loop's gains.
+    /// Writes the model, and measures the reads' gains, the converters' lines, and then the loop's gains.
     mutating func prepare(_ model: ScoreModel, passes: Int) async throws {
       (read, lines) = try await session { board in
         let plan = try MappingPlan(model.network, on: board.boardDescription, window: board.limits.conductance)
@@ -193,13 +193,26 @@ import Testing
       try await bench.prepare(model, passes: 2)
       let loop = try #require(bench.loop)
       for macro in 0..<6 {
-        let found = loop.pairs[macro].enumerated().compactMap { place, pair in pair.map { (place, $0) } }
-        #expect(found.count >= (macro % 3 == 2 ? 2 : 12), "\(found.count) pairs of macro \(macro)")
-        for (place, pair) in found {
-          let truth = try truth(seed: 4, macro: macro, pair: place)
-          #expect(abs(pair.gain / truth - 1) < 0.001, "macro \(macro), pair \(place): \(pair), drawn \(truth)")
-        }
+        let count = loop.pairs[macro].count { $0 != nil }
+        #expect(count >= (macro % 3 == 2 ? 2 : 12), "\(count) pairs of macro \(macro)")
       }
+      for (pair, truth) in try pairs(loop, seed: 4) {
+        #expect(abs(pair.gain / truth - 1) < 0.001, "\(pair), drawn \(truth)")
+      }
+      // With reads that are calibrated on the first network's macros alone, it alone is measured.
+      bench.read?.isMeasured = (0..<8).map { $0 < 3 }
+      bench.loop = nil
+      let copy = bench
+      let (first, calibration) = try await bench.session { board in
+        let first = try await copy.step("loopGains", [("passes", "2")], on: board)
+        return (first, try LoopGains.calibration(from: first, board: board, id: "first", at: 3, before: nil))
+      }
+      let measured = try #require(calibration).pairs.map { $0.contains { $0 != nil } }
+      #expect(measured == [true, true, true, false, false, false, false, false])
+      #expect(
+        try LoopGains.findings(from: first).remarks.contains {
+          $0.hasPrefix("The second network was left out") && $0.hasSuffix("macros 3, 4, 5.")
+        })
     }
   }
 
@@ -208,6 +221,15 @@ import Testing
   func refusedWithoutRanges() async throws {
     let model = try ModelLibrary.scoreModel("ring")
     try await withBench("ideal", seed: 2) { bench in
+      // Only macro 0 is known.
+      let none = [[Double]](repeating: [Double](repeating: 0, count: 64), count: 4)
+      let line = ReadCalibration.RangeLine(
+        gain: none.map { $0.map { _ in 1 } }, offsetSiemens: none, isMeasured: [true, false, false, false])
+      bench.read = ReadCalibration(
+        id: "r", chip: "EMU-ideal-2", board: "EMU-2", madeAt: 0, celsius: nil, reference: .resistors(tolerance: 0),
+        shape: MacroShape(rows: 64, columns: 64), gain: line.gain, offsetSiemens: none,
+        ranges: [line, line, line, line])
+      bench.read?.isMeasured = line.isMeasured
       let copy = bench
       try await bench.session { board in
         let plan = try MappingPlan(model.network, on: board.boardDescription, window: board.limits.conductance)
@@ -219,7 +241,7 @@ import Testing
         let error = await #expect(throws: CharacterizationError.self) { _ = try await work.run(on: board, in: run) }
         #expect(
           error?.reason.hasPrefix(
-            "the gains of the reads' ranges are not known on macros 0, 1, 2: 'rram characterize converters --macro 0'")
+            "the gains of the reads' ranges are not known on macros 1, 2: 'rram characterize converters --macro 1'")
             == true,
           "\(String(describing: error))")
       }

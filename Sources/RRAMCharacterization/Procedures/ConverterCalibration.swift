@@ -100,28 +100,30 @@ public struct ConverterCalibration: PlanStep {
   }
 
   public func check(at site: Site) throws {
-    try plausible(resistors: measured, reference: measuredReference, at: site)
+    try refuseImplausible(resistors: measured, reference: measuredReference, at: site)
   }
 
-  /// What differs from a nominal value by more is another resistor, another channel or another unit; references are right within 0.1 %.
+  /// What differs from the described value by more, and by more than twice its tolerance, is another resistor, another channel or another unit.
   private static let plausibleShare = 0.1
 
-  /// What an instrument says of the references is taken only near their nominal values.
-  private func plausible(resistors: [Ohms]?, reference: Volts?, at site: Site) throws {
-    func check(_ name: String, _ measured: Double, _ nominal: Double, _ unit: String) throws {
-      guard abs(measured / nominal - 1) <= Self.plausibleShare else {
+  /// What an instrument says of the references is taken only near what the board's description says.
+  private func refuseImplausible(resistors: [Ohms]?, reference: Volts?, at site: Site) throws {
+    func compare(_ name: String, _ measured: Double, _ described: Double, _ tolerance: Double, _ unit: String) throws {
+      let share = max(Self.plausibleShare, 2 * tolerance)
+      guard abs(measured / described - 1) <= share else {
         throw CharacterizationError(
           .instrument,
-          "\(name): \(text(measured, digits: 5)) \(unit) were measured where \(text(nominal, digits: 5)) \(unit) are described, more than "
-            + "\(text(Self.plausibleShare * 100)) % apart: another channel, or another unit?")
+          "\(name): \(text(measured, digits: 5)) \(unit) were measured where \(text(described, digits: 5)) \(unit) are described, more than "
+            + "\(text(share * 100)) % apart: another channel, or another unit?")
       }
     }
-    let described = references(at: site)?.resistors ?? []
-    for (place, (own, nominal)) in zip(resistors ?? [], described).enumerated() {
-      try check("reference resistor \(place + 1)", own.rawValue / 1e3, nominal.rawValue / 1e3, "kΩ")
+    let known = references(at: site)
+    for (place, (own, described)) in zip(resistors ?? [], known?.resistors ?? []).enumerated() {
+      try compare(
+        "reference resistor \(place + 1)", own.rawValue / 1e3, described.rawValue / 1e3, known?.tolerance ?? 0, "kΩ")
     }
-    if let reference, let nominal = site.board.boardDescription.closedLoop?.loopback?.reference?.voltage {
-      try check("voltage reference", reference.rawValue, nominal.rawValue, "V")
+    if let reference, let known = site.board.boardDescription.closedLoop?.loopback?.reference {
+      try compare("voltage reference", reference.rawValue, known.voltage.rawValue, known.tolerance, "V")
     }
   }
 
@@ -157,13 +159,16 @@ public struct ConverterCalibration: PlanStep {
           found.append(try await instrument.resistance(channel: index + 1).rawValue)
         }
         if hasVoltage { found.append(try await instrument.voltage(channel: resistors.count + 1).rawValue) }
+        // Before the journal keeps them: a resumed step asks again for what was refused.
+        try refuseImplausible(
+          resistors: found.prefix(resistors.count).map { Ohms($0) },
+          reference: hasVoltage ? Volts(found[resistors.count]) : nil, at: site)
         // The name travels as characters: a journal keeps numbers.
         return .init(numbers: found + identity.unicodeScalars.map { Double($0.value) })
       }.numbers
       let numbers = resistors.count + (hasVoltage ? 1 : 0)
       values = answer.prefix(resistors.count).map { Ohms($0) }
       if hasVoltage { voltage = Volts(answer[resistors.count]) }
-      try plausible(resistors: values, reference: voltage, at: site)
       tolerance = 0
       name = String(
         String.UnicodeScalarView(answer.dropFirst(numbers).compactMap { Unicode.Scalar(UInt32($0)) }))
@@ -238,9 +243,7 @@ public struct ConverterCalibration: PlanStep {
     let macros = board.boardDescription.macros
     let lines = try lines(measurement)
     let instrument = try measurement.array("instrument").string ?? ""
-    let earlier = before.flatMap {
-      $0.obstacle(of: board.info.chipID, on: board.info.serial, board.boardDescription) == nil ? $0 : nil
-    }
+    let earlier = before.flatMap { $0.isOf(board.info, exactly: board.boardDescription) ? $0 : nil }
     let none = Array(repeating: Array(repeating: 0.0, count: macros.shape.columns), count: macros.count)
     var calibration = ReadCalibration(
       id: id, chip: board.info.chipID, board: board.info.serial,
@@ -250,6 +253,8 @@ public struct ConverterCalibration: PlanStep {
         ? .resistors(tolerance: try measurement.value("tolerance")) : .measured(instrument: instrument),
       shape: macros.shape, gain: earlier?.gain ?? none.map { $0.map { _ in 1 } },
       offsetSiemens: earlier?.offsetSiemens ?? none)
+    calibration.isMeasured = earlier?.isMeasured ?? none.map { _ in false }
+    calibration.isMeasured?[macro] = true
     calibration.gain[macro] = lines.map(\.gain)
     calibration.offsetSiemens[macro] = lines.map(\.offset)
     let ranges = try rangeLines(measurement)
@@ -257,7 +262,8 @@ public struct ConverterCalibration: PlanStep {
       calibration.ranges = ranges.enumerated().map { range, own in
         var line =
           earlier?.ranges.flatMap { $0.indices.contains(range) ? $0[range] : nil }
-          ?? .init(gain: none.map { $0.map { _ in 1 } }, offsetSiemens: none)
+          ?? .init(gain: none.map { $0.map { _ in 1 } }, offsetSiemens: none, isMeasured: none.map { _ in false })
+        line.isMeasured?[macro] = own != nil
         // A range that carries none of the resistors has at least the amplifier's own gain.
         line.gain[macro] = (own ?? lines).map(\.gain)
         line.offsetSiemens[macro] = own?.map(\.offset) ?? none[macro]

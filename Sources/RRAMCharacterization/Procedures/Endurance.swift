@@ -125,13 +125,8 @@ public struct Endurance: PlanStep {
         let point = failures[cell]
         return (time: cycled[point ?? schedule.count - 1][cell], failed: point != nil)
       })
-    let isFollowed = short.allSatisfy { failures[$0] != nil }
     var findings = Findings()
-    findings.estimates = [
-      isFollowed
-        ? proportion("cells that failed within \(text(schedule.last ?? 0)) cycles", failed.count, of: cells)
-        : share("cells that failed within \(text(schedule.last ?? 0)) cycles", survival)
-    ]
+    findings.estimates = [share(failed.count, failures, cycled, schedule, survival)]
     if let median = survival.median {
       findings.estimates.append(
         Estimate(
@@ -210,11 +205,10 @@ public struct Endurance: PlanStep {
         ], key: "outside right")
     ]
     if !failed.isEmpty {
-      let start = [survival.steps[0].time / 10, 1]
-      let last = cycled.last?.max() ?? 1
       func stairs(_ share: KeyPath<Survival.Step, Double>) -> [[Double]] {
-        [start.map { max($0, 1) }] + survival.steps.map { [$0.time, $0[keyPath: share]] }
-          + [[last, survival.steps.last?[keyPath: share] ?? 1]]
+        // The axis is logarithmic: a cell that never got a cycle fails at its left end.
+        let points = survival.steps.map { [max(1, $0.time), $0[keyPath: share]] }
+        return [[max(1, points[0][0] / 10), 1]] + points + [[max(1, cycled.last?.max() ?? 1), points.last?[1] ?? 1]]
       }
       findings.pictures.append(
         .plot(
@@ -235,11 +229,19 @@ public struct Endurance: PlanStep {
     return findings
   }
 
-  /// Of a survival, the share that failed by its end.
-  private static func share(_ name: String, _ survival: Survival) -> Estimate {
-    guard let last = survival.steps.last else { return Estimate(name, 0, unit: "1", n: survival.count) }
+  /// The share of cells that failed: of those that were followed to the end of the schedule, or by the survival where some were not.
+  private static func share(
+    _ failed: Int, _ failures: [Int?], _ cycled: [[Double]], _ schedule: [Double], _ survival: Survival
+  ) -> Estimate {
+    let last = schedule.last ?? 0
+    let given = cycled.last ?? []
+    let followed = zip(failures, given).count { $0 != nil || $1 >= last }
+    let name = "cells that failed within \(text(last)) cycles"
+    guard followed < given.count, let step = survival.steps.last else { return proportion(name, failed, of: followed) }
+    // Nothing is known of more cycles than any cell has had.
+    let longest = max(step.time, zip(failures, given).filter { $0.0 == nil }.map(\.1).max() ?? step.time)
     return Estimate(
-      name, 1 - last.alive, 1 - last.high...1 - last.low, unit: "1", n: survival.count,
-      method: "Kaplan–Meier, Greenwood")
+      "cells that failed within \(text(min(last, longest))) cycles", 1 - step.alive, 1 - step.high...1 - step.low,
+      unit: "1", n: survival.count, method: "Kaplan–Meier, Greenwood")
   }
 }

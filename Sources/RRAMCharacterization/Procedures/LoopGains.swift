@@ -52,15 +52,24 @@ public struct LoopGains: PlanStep {
     else { return "the board has no closed loop beside matrix products" }
     guard loop.rowRouting == .any else { return "the board's rows have fixed sources: none can be driven alone" }
     // A product is converted in the range that suits its current, a read in another: their ratio would be in every gain.
-    let sensing = site.board.boardDescription.sensing
-    let unknown = Self.networks(loop).joined().filter { site.board.calibration?.coversRanges(macro: $0) != true }
-    guard sensing.ranges.count == 1 || sensing.references == nil || unknown.isEmpty else {
+    let unknown = Self.unmeasured(loop.layerMacros, at: site)
+    guard unknown.isEmpty else {
       return
         "the gains of the reads' ranges are not known on macro\(unknown.count == 1 ? "" : "s") "
         + unknown.map(String.init).joined(separator: ", ")
         + ": 'rram characterize converters --macro \(unknown[0])' measures them, and products are converted in other ranges than reads"
     }
     return nil
+  }
+
+  /// Those of some macros whose read amplifiers have no calibration where the board could be asked for one.
+  private static func unmeasured(_ macros: [Int], at site: Site) -> [Int] {
+    let board = site.board
+    let sensing = board.boardDescription.sensing
+    guard sensing.ranges.count > 1, sensing.references != nil, board.info.capabilities.contains(.rawConverters) else {
+      return []
+    }
+    return macros.filter { board.calibration?.covers(macro: $0) != true }
   }
 
   /// Macros of each network, layer after layer.
@@ -102,6 +111,14 @@ public struct LoopGains: PlanStep {
     var axis: Int
   }
 
+  /// The layers of a network with no row driven.
+  private struct Idle {
+    /// One output wide: for the places before the layer that is measured.
+    var narrow: [LoopLayer] = []
+    /// Two outputs wide: what closes the first network beside the second.
+    var wide: [LoopLayer] = []
+  }
+
   /// Two pairs of columns that are the outputs of a last layer, and the rows that are driven together.
   private struct Outputs {
     var network: Int
@@ -135,10 +152,9 @@ public struct LoopGains: PlanStep {
     let embeddingChannel: Int
     /// Line of that embedding channel.
     let embedding: ConverterLine
-    /// Of every layer one output with no row driven, for the places before the one that is measured.
-    var idle: [LoopLayer] = []
-    /// The first network beside the second: of every layer two outputs with no row driven, which close it there. Empty for the first.
-    var companion: (idle: [LoopLayer], last: [LoopLayer]) = ([], [])
+    var idle = Idle()
+    /// Of the first network, which stands beside the second one's layers.
+    var companion = Idle()
 
     init(
       network: Int, _ loop: BoardDescription.ClosedLoop, lines: ConverterLines, window: ClosedRange<Siemens>,
@@ -147,7 +163,7 @@ public struct LoopGains: PlanStep {
       self.network = network
       bChannel = network == 0 ? 1 : 2 + loop.embeddingChannels + loop.channels(of: .offset)
       embeddingChannel = bChannel + 1
-      embedding = lines.embedding.isEmpty ? .ideal : lines.embedding[network * loop.embeddingChannels]
+      embedding = lines.embedding[network * loop.embeddingChannels]
       self.loop = loop
       self.lines = lines
       // Two units over the window: where trained networks lie.
@@ -191,7 +207,7 @@ public struct LoopGains: PlanStep {
     func connect(_ layers: [LoopLayer], on board: Board) async throws {
       guard network > 0 else { return try await board.configureLoop(layers) }
       let last = layers.count - 1
-      try await board.configureLoop(companion.idle.prefix(last) + [companion.last[last]], second: layers)
+      try await board.configureLoop(companion.narrow.prefix(last) + [companion.wide[last]], second: layers)
     }
   }
 
@@ -213,13 +229,12 @@ public struct LoopGains: PlanStep {
     return sums.map { $0 / Double(samples) }
   }
 
-  /// The pairs of columns of a network that tell a gain, with the patterns that tell it, and its layers with no row driven: one output wide, and
-  /// two. A board runs on formed cells only.
+  /// The pairs of columns of a network that tell a gain, with the patterns that tell it, and its idle layers; a board runs on formed cells only.
   private func outputs(
     of network: Int, _ setup: Setup, at site: Site
-  ) async throws -> (outputs: [Outputs], idle: [LoopLayer], last: [LoopLayer]) {
+  ) async throws -> (outputs: [Outputs], idle: Idle) {
     let shape = site.block.shape
-    var (outputs, idle, last): ([Outputs], [LoopLayer], [LoopLayer]) = ([], [], [])
+    var (outputs, idle) = ([Outputs](), Idle())
     for (layer, macro) in Self.networks(setup.loop)[network].enumerated() {
       let (read, formed) = try await site.readings(CellSelection(block: CellBlock(macro: macro, shape: shape)))
       let first = formed.firstIndex(of: true) ?? 0
@@ -230,8 +245,8 @@ public struct LoopGains: PlanStep {
             firstColumn: min(first % shape.columns / columns * columns, shape.columns - columns),
             shape: MacroShape(rows: 2, columns: columns)), driven: [])
       }
-      idle.append(still(2))
-      last.append(still(4))
+      idle.narrow.append(still(2))
+      idle.wide.append(still(4))
       for column in stride(from: 0, to: shape.columns - 3, by: 4) {
         let block = CellBlock(
           macro: macro, firstColumn: column, shape: MacroShape(rows: shape.rows, columns: 4))
@@ -255,7 +270,7 @@ public struct LoopGains: PlanStep {
         }
       }
     }
-    return (outputs, idle, last)
+    return (outputs, idle)
   }
 
   public func measure(at site: Site) async throws -> Measurement {
@@ -264,18 +279,20 @@ public struct LoopGains: PlanStep {
     let networks = Self.networks(loop)
     var setups: [Setup] = []
     var outputs: [Outputs] = []
-    var companion: (idle: [LoopLayer], last: [LoopLayer]) = ([], [])
+    var leftOut: [Int] = []
     for network in networks.indices {
       var setup = try Setup(
         network: network, loop, lines: board.lineCalibration?.lines ?? ConverterLines(loop),
         window: board.limits.conductance, highest: Self.highest)
       let found = try await self.outputs(of: network, setup, at: site)
-      if network == 0 { companion = (found.idle, found.last) }
-      (setup.idle, setup.companion) = (found.idle, companion)
+      (setup.idle, setup.companion) = (found.idle, setups.first?.idle ?? found.idle)
       setups.append(setup)
-      outputs += found.outputs
+      // Of the first network nothing is unmeasured, see `obstacle`.
+      let unmeasured = found.outputs.isEmpty ? [] : Self.unmeasured(networks[network], at: site)
+      leftOut += unmeasured
+      if unmeasured.isEmpty { outputs += found.outputs }
     }
-    guard let first = outputs.first else {
+    guard !outputs.isEmpty else {
       throw CharacterizationError(
         .place, "no pair of columns of macros \(networks.flatMap { $0 }) has cells that differ: program the chip first")
     }
@@ -297,7 +314,8 @@ public struct LoopGains: PlanStep {
         let setup = setups[item.network]
         if place == 0 || outputs[place - 1].network != item.network {
           start = try await site.ask("integrators") {
-            try await setup.connect(setup.idle.prefix(item.layer) + [setup.layer(item.block, driven: [])], on: board)
+            try await setup.connect(
+              setup.idle.narrow.prefix(item.layer) + [setup.layer(item.block, driven: [])], on: board)
             try await board.uploadSchedule(setup.schedule(isOpen: false))
             return .init(numbers: try await run(setup, on: board))
           }.numbers
@@ -307,7 +325,8 @@ public struct LoopGains: PlanStep {
           try await board.uploadSchedule(setup.schedule(isOpen: true))
           for rows in item.patterns {
             let currents = try await board.matrixProduct(product(item.block, rows, loop)).map(Double.init)
-            try await setup.connect(setup.idle.prefix(item.layer) + [setup.layer(item.block, driven: rows)], on: board)
+            try await setup.connect(
+              setup.idle.narrow.prefix(item.layer) + [setup.layer(item.block, driven: rows)], on: board)
             let x = try await run(setup, on: board)
             for axis in 0..<2 {
               numbers.append(
@@ -340,7 +359,12 @@ public struct LoopGains: PlanStep {
     measurement.add(pairs.map(\.pair), as: "pair")
     measurement.add(pairs.map(\.axis), as: "axis")
     measurement.add([passes], as: "passes")
-    measurement.add([setups[first.network].ohms], as: "columnGain_Ohm")
+    measurement.add([setups[0].ohms], as: "columnGain_Ohm")
+    measurement.add(leftOut, as: "leftOutMacro")
+    let macros = Set(pairs.map(\.macro)).sorted()
+    measurement.add(
+      board.boardDescription.sensing.ranges.count == 1
+        ? [] : macros.filter { board.calibration?.coversRanges(macro: $0) != true }, as: "unknownRangesMacro")
     measurement.add(products.flatMap { $0 }, shape: [pairs.count, passes * most], as: "product_units")
     measurement.add(responses.flatMap { $0 }, shape: [pairs.count, passes * most], as: "loop_units")
     balances.removeAll { !$0.gains.allSatisfy(\.isFinite) }
@@ -395,6 +419,7 @@ public struct LoopGains: PlanStep {
     }
     func output(_ place: Int, _ axis: Int, _ pattern: Int) -> Double { products[2 * place + axis][pattern] }
     let highest = (loop.embedding.reachable.upperBound / loop.unitVoltage - Self.rest) / 1.1
+    guard highest >= Self.leastSpan else { return [] }
     var chosen: [Balance] = []
     for axis in 0..<2 {
       // The pair behind: the largest output by rows that the first layer's output, some units, may drive.
@@ -473,6 +498,9 @@ public struct LoopGains: PlanStep {
     var sigma: Double
     /// False where the path behind the last layer could not be taken off: it is in gain and offset.
     var isBalanced: Bool
+
+    /// True if a calibration takes it.
+    var isKept: Bool { isBalanced && standardError <= keptError * abs(gain) }
   }
 
   /// Every pair whose rows tell it, and the gain that all of a network have in common with its standard error, by network, then axis.
@@ -517,8 +545,11 @@ public struct LoopGains: PlanStep {
       var (sum, total, variance) = (0.0, 0.0, 0.0)
       for ((place, gains), output) in zip(zip(balanced, balancedGains), outputs)
       where axes[place] == axis && fits[place].isKnown {
-        let direct = mean(gains)
-        let error = deviation(gains) / Double(gains.count).squareRoot() / direct
+        // By pass: balances of one pass have its drift in common.
+        let each = gains.count / passes
+        let byPass = (0..<passes).map { mean(Array(gains[$0 * each..<($0 + 1) * each])) }
+        let direct = mean(byPass)
+        let error = deviation(byPass) / Double(passes).squareRoot() / direct
         let other = fits[place].error / fits[place].slope
         // What fluctuates is much the same in units, so a small output tells less.
         let weight = output * output
@@ -546,21 +577,18 @@ public struct LoopGains: PlanStep {
   static let keptError = 0.01
 
   /// The calibration that a finished step gives; pairs that it could not measure well enough, or of which it could not take the path behind
-  /// the last layer off, keep what is known of them. Nil if there is none else.
+  /// the last layer off, keep what is known of them. Nil if it kept none.
   public static func calibration(
     from measurement: Measurement, board: Board, id: String, at seconds: Double, before: LoopCalibration?
   ) throws -> LoopCalibration? {
-    let measured = try analyse(measurement).pairs.filter {
-      $0.isBalanced && $0.standardError <= keptError * abs($0.gain)
-    }
+    let measured = try analyse(measurement).pairs.filter(\.isKept)
     guard !measured.isEmpty else { return nil }
     let macros = board.boardDescription.macros
     let readCalibration =
       measurement.arrays.contains { $0.name == "readCalibration" }
       ? try measurement.array("readCalibration").string : nil
     let earlier = before.flatMap {
-      $0.readCalibration == readCalibration
-        && $0.obstacle(of: board.info.chipID, on: board.info.serial, board.boardDescription) == nil ? $0 : nil
+      $0.readCalibration == readCalibration && $0.isOf(board.info, exactly: board.boardDescription) ? $0 : nil
     }
     let none = [[LoopCalibration.Pair?]](
       repeating: .init(repeating: nil, count: macros.shape.columns / 2), count: macros.count)
@@ -617,14 +645,16 @@ public struct LoopGains: PlanStep {
         + "\(inside) of \(gains.count) pairs within the demanded \(text(demand * 100)) %"
         + (inside == gains.count ? "." : ": the demand is not met.")
     }
-    let shares = pairs.map { $0.standardError / abs($0.gain) }
-    let largest = shares.filter { $0 <= keptError }.max() ?? 0
-    let unkept = shares.count { $0 > keptError }
+    let largest = pairs.filter(\.isKept).map { $0.standardError / $0.gain }.max()
+    let unkept = pairs.count { $0.standardError > keptError * abs($0.gain) }
     findings.remarks = [
       judge("As the board stands", pairs.map { ($0.gain, $0.standardError) }),
       inForce.isEmpty
-        ? "No calibration of the loop was in force. From the next run on this one is: what it leaves is its standard error, at most "
-          + "\(text(largest * 100)) %, \(largest <= demand ? "within" : "not within") \(text(demand * 100)) %."
+        ? "No calibration of the loop was in force. "
+          + (largest.map {
+            "From the next run on this one is: what it leaves is its standard error, at most \(text($0 * 100)) %, "
+              + "\($0 <= demand ? "within" : "not within") \(text(demand * 100)) %."
+          } ?? "None was made either: no gain is known well enough.")
         : judge(
           "With the calibration that was in force",
           pairs.map { found in
@@ -637,6 +667,21 @@ public struct LoopGains: PlanStep {
             ?? "\(name) could not be balanced against the embedding, so its pairs have that path in them and are not kept"
         }.joined(separator: ", ") + ".",
     ]
+    for (name, text) in [
+      (
+        "leftOutMacro",
+        "The second network was left out, because its reads are not calibrated ('rram characterize converters --macro'): macros "
+      ),
+      (
+        "unknownRangesMacro",
+        "The board cannot measure every range of its reads: how ranges differ is in the gains of macros "
+      ),
+    ] {
+      let macros = try measurement.optionalValues(name) ?? []
+      if !macros.isEmpty {
+        findings.remarks.append(text + macros.map { "\(Int($0))" }.joined(separator: ", ") + ".")
+      }
+    }
     if unkept > 0 {
       findings.remarks.append(
         "Not kept: \(unkept) of \(pairs.count) gains, whose standard error is above \(text(keptError * 100)) %; more passes make it smaller."

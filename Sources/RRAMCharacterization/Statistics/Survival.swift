@@ -39,8 +39,9 @@ struct Survival {
     }
   }
 
-  /// The first time after which no more than half are alive; nil where more are to the end.
-  var median: Double? { steps.first { $0.alive <= 0.5 }?.time }
+  /// The first time after which no more than half are alive; nil where more are to the end. A product of shares misses exactly one half by
+  /// rounding.
+  var median: Double? { steps.first { $0.alive <= 0.5 + 1e-9 }?.time }
 
   /// Times whose pointwise interval holds one half (R. Brookmeyer and J. Crowley, Biometrics 38, 29, 1982): 95 % for the median. Nil where it
   /// has no end within the times.

@@ -238,8 +238,10 @@ struct CharacterizeCommand: AsyncParsableCommand {
         let calibration = try LoopGains.calibration(
           from: RRAMCharacterization.Measurement(file: file), board: board, id: id, at: now.timeIntervalSince1970,
           before: board.loopCalibration)
-        if let calibration { try ledger.enter(calibration) }
-        try record.note(setting: "loopCalibrationMade", id)
+        if let calibration {
+          try ledger.enter(calibration)
+          try record.note(setting: "loopCalibrationMade", id)
+        }
       default: break
       }
     }
