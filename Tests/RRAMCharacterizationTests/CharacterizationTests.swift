@@ -287,7 +287,7 @@ import Testing
     }
     #expect(pulses.setPulses == 8 * 2000 && pulses.resetPulses == 8 * 2000)
     let report = try CharacterizationReport(of: run.folder)
-    #expect(try estimate(report, "cells that failed within 2e+03 cycles").value == 1)
+    #expect(try estimate(report, "cells that failed within 2000 cycles").value == 1)
     // The schedule has 6 points a decade, and a cycle is counted by how far a cell moves of the window, a little more than one.
     let median = try #require(try estimate(report, "cycles to failure, median").value)
     #expect(abs(median - log10(300)) < 0.25, "\(median)")
@@ -325,7 +325,7 @@ import Testing
     let remarks = report.sections.flatMap(\.remarks)
     #expect(
       remarks.contains {
-        $0.hasPrefix("Left out of cycles, because their last read lay above 80 kΩ") && $0.contains(" of 2e+03")
+        $0.hasPrefix("Left out of cycles, because their last read lay above 80 kΩ") && $0.contains(" of 2000")
       },
       "\(remarks)")
     #expect(remarks.contains { $0.hasPrefix("Left out of RESET pulses, because") }, "\(remarks)")

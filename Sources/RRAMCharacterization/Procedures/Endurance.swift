@@ -141,7 +141,7 @@ public struct Endurance: PlanStep {
         }
         findings.estimates.append(
           Bootstrap.estimate(
-            "\(name) in cycle \(text(schedule[place])) (\(moment) read), median of working cells",
+            "\(name) in cycle \(cycleText(schedule[place])) (\(moment) read), median of working cells",
             of: values.filter { $0 > 0 }, unit: unit, median))
       }
     }
@@ -160,7 +160,7 @@ public struct Endurance: PlanStep {
           + "resistance ceiling: "
           + listed(
             short.map {
-              "(\(Int(row[$0])), \(Int(column[$0]))) had \(text(cycled.last?[$0] ?? 0)) of \(text(schedule.last ?? 0))"
+              "(\(Int(row[$0])), \(Int(column[$0]))) had \(cycleText(cycled.last?[$0] ?? 0)) of \(cycleText(schedule.last ?? 0))"
             })
           + " Cycles to failure are those that a cell has had; one that has not failed counts for as long as it was cycled (Kaplan–Meier)."
       )
@@ -171,7 +171,7 @@ public struct Endurance: PlanStep {
         rows: [["cycles", "LRS, median (kΩ)", "HRS, median (kΩ)", "HRS, 1 % quantile (kΩ)", "cells failed"]]
           + schedule.indices.map { point in
             [
-              text(schedule[point]), text(median(low[point].map { 1e-3 / $0 })),
+              cycleText(schedule[point]), text(median(low[point].map { 1e-3 / $0 })),
               text(median(high[point].map { 1e-3 / max($0, 1e-12) })),
               text(quantile(high[point].map { 1e-3 / max($0, 1e-12) }, 0.01)),
               "\(failures.count { $0.map { $0 <= point } ?? false })",
@@ -229,6 +229,9 @@ public struct Endurance: PlanStep {
     return findings
   }
 
+  /// Whole, or as a power of ten where it has more than five digits.
+  private static func cycleText(_ count: Double) -> String { count < 1e5 ? "\(Int(count))" : text(count) }
+
   /// The share of cells that failed: of those that were followed to the end of the schedule, or by the survival where some were not.
   private static func share(
     _ failed: Int, _ failures: [Int?], _ cycled: [[Double]], _ schedule: [Double], _ survival: Survival
@@ -236,12 +239,12 @@ public struct Endurance: PlanStep {
     let last = schedule.last ?? 0
     let given = cycled.last ?? []
     let followed = zip(failures, given).count { $0 != nil || $1 >= last }
-    let name = "cells that failed within \(text(last)) cycles"
+    let name = "cells that failed within \(cycleText(last)) cycles"
     guard followed < given.count, let step = survival.steps.last else { return proportion(name, failed, of: followed) }
     // Nothing is known of more cycles than any cell has had.
     let longest = max(step.time, zip(failures, given).filter { $0.0 == nil }.map(\.1).max() ?? step.time)
     return Estimate(
-      "cells that failed within \(text(min(last, longest))) cycles", 1 - step.alive, 1 - step.high...1 - step.low,
+      "cells that failed within \(cycleText(min(last, longest))) cycles", 1 - step.alive, 1 - step.high...1 - step.low,
       unit: "1", n: survival.count, method: "Kaplan–Meier, Greenwood")
   }
 }
