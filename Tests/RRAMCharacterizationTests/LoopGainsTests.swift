@@ -91,6 +91,16 @@ import Testing
         == "Not kept: \(unkept) of 400 gains, whose standard error is above 1 %; more passes make it smaller.")
   }
 
+  /// Of all subsets the one with the largest sum within reach, of either sign; rows that carry nothing are left alone.
+  @Test func aBalanceTakesTheRowsThatAddUpToMost() throws {
+    let best = try #require(LoopGains.balancedRows([3, 0.01, 1.2, -0.4, 0.9], reach: 2.2))
+    #expect(best.rows == [2, 4] && abs(best.output - 2.1) < 1e-12)
+    let negative = try #require(LoopGains.balancedRows([0.3, -1, -1], reach: 2.2))
+    #expect(negative.rows == [1, 2] && negative.output == -2)
+    #expect(LoopGains.balancedRows([0.05, -0.1], reach: 2.2) == nil)
+    #expect(LoopGains.balancedRows([5], reach: 2.2) == nil && LoopGains.balancedRows([], reach: 2.2) == nil)
+  }
+
   @Test func theDemandIsJudged() throws {
     let remarks = try LoopGains.findings(from: drawn(pairs: 32).measurement).remarks
     #expect(

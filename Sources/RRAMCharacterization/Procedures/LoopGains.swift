@@ -25,7 +25,7 @@ public struct LoopGains: PlanStep {
   ]
 
   /// Times that everything is measured, one after the other: their scatter gives the standard errors.
-  public var passes = 8
+  public var passes = 32
   /// Runs of the loop averaged for one value.
   public var samples = 64
   /// Conversions averaged per column of a product.
@@ -40,8 +40,10 @@ public struct LoopGains: PlanStep {
   /// Pairs of the first layer that are balanced against the embedding, per axis, and how often for each pass: what they tell is in every gain.
   private static let balanced = 8
   private static let balances = 3
-  /// Embedding at which the first layer's output is when nothing drives it, units.
-  private static let rest = 1.0
+  /// The least output of a first layer while it is balanced, units: well above the rectifier's zero.
+  private static let least = 0.5
+  /// Rows of a pair among which those of a balance are chosen.
+  private static let candidates = 10
   private static let ticks = 40
   /// Above the ids that sampling sessions use.
   private static let schedule: UInt32 = 1 << 29
@@ -307,7 +309,7 @@ public struct LoopGains: PlanStep {
     var products = [[Double]](
       repeating: [Double](repeating: .nan, count: passes * most), count: pairs.count)
     var responses = products
-    var balances: [Balance] = []
+    var balances = setups.flatMap { chosenBalances(outputs, $0) }
     for pass in 0..<passes {
       var start: [Double] = []
       for (place, item) in outputs.enumerated() {
@@ -346,7 +348,6 @@ public struct LoopGains: PlanStep {
         site.progress(pass * outputs.count + place + 1, passes * outputs.count)
       }
       // In every pass, so that what drifts from pass to pass is in their scatter too.
-      if pass == 0 { balances = setups.flatMap { chosenBalances(outputs, products, $0) } }
       for index in balances.indices {
         for _ in 0..<Self.balances {
           balances[index].gains.append(try await gain(of: balances[index], setups[balances[index].network], at: site))
@@ -409,25 +410,27 @@ public struct LoopGains: PlanStep {
     var behind: CellBlock
     var behindRows: [Int]
     var gains: [Double] = []
+
+    /// The embedding beside driven rows, units: what is balanced stays above `least` at either sign.
+    var rest: Double { least + max(0, -1.05 * output) }
   }
 
-  /// The pairs of a network's first layer that are balanced, by what a first pass found; none on a board with one layer.
-  private func chosenBalances(_ outputs: [Outputs], _ products: [[Double]], _ setup: Setup) -> [Balance] {
+  /// The pairs of a network's first layer that are balanced; none on a board with one layer.
+  private func chosenBalances(_ outputs: [Outputs], _ setup: Setup) -> [Balance] {
     let loop = setup.loop
     guard loop.layerMacros.count > 1, loop.embeddingChannels > 0, loop.embeddingInjection == .afterGain else {
       return []
     }
-    func output(_ place: Int, _ axis: Int, _ pattern: Int) -> Double { products[2 * place + axis][pattern] }
-    let highest = (loop.embedding.reachable.upperBound / loop.unitVoltage - Self.rest) / 1.1
-    guard highest >= Self.leastSpan else { return [] }
+    let top = loop.embedding.reachable.upperBound / loop.unitVoltage
+    let reach = (top - Self.least) / 1.1
+    guard reach >= Self.leastSpan else { return [] }
     var chosen: [Balance] = []
     for axis in 0..<2 {
       // The pair behind: the largest output by rows that the first layer's output, some units, may drive.
       var behind: (block: CellBlock, rows: [Int], value: Double)?
       for item in outputs where item.network == setup.network && item.layer == 1 {
         for sign in [1.0, -1.0] {
-          let rows = Self.pattern(
-            item.weights, axis: axis, sign: sign, highest: Self.highest / (Self.rest + 1.05 * highest))
+          let rows = Self.pattern(item.weights, axis: axis, sign: sign, highest: Self.highest / top)
           let value = abs(rows.reduce(0) { $0 + item.weights[axis][$1] })
           if value > behind?.value ?? 0 { behind = (item.block, rows, value) }
         }
@@ -436,22 +439,32 @@ public struct LoopGains: PlanStep {
       var count = 0
       for (place, item) in outputs.enumerated()
       where item.network == setup.network && item.layer == 0 && count < Self.balanced {
-        // A pattern within what the embedding reaches.
-        guard
-          let pattern = item.patterns.indices.filter({ (Self.leastSpan...highest).contains(output(place, axis, $0)) })
-            .max(by: { output(place, axis, $0) < output(place, axis, $1) })
-        else { continue }
+        guard let (rows, output) = Self.balancedRows(item.weights[axis], reach: reach) else { continue }
         count += 1
         chosen.append(
           Balance(
-            network: setup.network, pair: 2 * place + axis, axis: axis, output: output(place, axis, pattern),
+            network: setup.network, pair: 2 * place + axis, axis: axis, output: output,
             block: CellBlock(
               macro: item.block.macro, firstColumn: item.block.firstColumn + 2 * axis,
-              shape: MacroShape(rows: item.block.shape.rows, columns: 2)), rows: item.patterns[pattern],
+              shape: MacroShape(rows: item.block.shape.rows, columns: 2)), rows: rows,
             behind: behind.block, behindRows: behind.rows))
       }
     }
     return chosen
+  }
+
+  /// The rows whose weights add up to most within what the embedding reaches, and that sum, units; nil where they add up to too little.
+  static func balancedRows(_ weights: [Double], reach: Double) -> (rows: [Int], output: Double)? {
+    let rows = weights.indices.filter { abs(weights[$0]) > 0.02 }
+      .sorted { abs(weights[$0]) > abs(weights[$1]) }.prefix(candidates)
+    var best: (rows: [Int], output: Double)?
+    for mask in 1..<1 << rows.count {
+      let driven = rows.enumerated().filter { mask >> $0.offset & 1 == 1 }.map(\.element)
+      let output = driven.reduce(0) { $0 + weights[$1] }
+      guard (leastSpan...reach).contains(abs(output)), abs(output) > abs(best?.output ?? 0) else { continue }
+      best = (driven.sorted(), output)
+    }
+    return best
   }
 
   /// One balance; NaN where the embedding's converter does not reach.
@@ -465,7 +478,7 @@ public struct LoopGains: PlanStep {
       let (expected, nothing) = (try await pairOutput(balance.rows), try await pairOutput([]))
       var points: [(level: Double, x: Double)] = []
       for (driven, level) in [
-        (balance.rows, Self.rest), ([], Self.rest + 0.95 * expected), ([], Self.rest + 1.05 * expected),
+        (balance.rows, balance.rest), ([], balance.rest + 0.95 * expected), ([], balance.rest + 1.05 * expected),
       ] {
         guard let code = loop.embedding.code(nearest: line.inverse(level * loop.unitVoltage)) else {
           return .init(numbers: [.nan])
