@@ -51,7 +51,8 @@ public struct ReadCalibration: ChipCalibration, Hashable, Codable {
 
   public init(
     id: String, chip: String, board: String, descriptionSHA256: String? = nil, madeAt: Double, celsius: Double?,
-    reference: Reference, shape: MacroShape, gain: [[Double]], offsetSiemens: [[Double]], ranges: [RangeLine]? = nil
+    reference: Reference, shape: MacroShape, gain: [[Double]], offsetSiemens: [[Double]], isMeasured: [Bool]? = nil,
+    ranges: [RangeLine]? = nil
   ) {
     self.id = id
     self.chip = chip
@@ -63,6 +64,7 @@ public struct ReadCalibration: ChipCalibration, Hashable, Codable {
     self.shape = shape
     self.gain = gain
     self.offsetSiemens = offsetSiemens
+    self.isMeasured = isMeasured
     self.ranges = ranges
   }
 

@@ -15,7 +15,10 @@ import Testing
   ///   - scale: of the patterns.
   ///   - noise: of the products, units.
   ///   - balance: of a pass, a share.
-  private func drawn(pairs count: Int, passes: Int = 8, scale: Double = 1, noise: Double = 0, balance: Double = 0.0005)
+  private func drawn(
+    pairs count: Int, passes: Int = 8, scale: Double = 1, noise: Double = 0, balance: Double = 0.0005,
+    isBothAxes: Bool = true
+  )
     -> (
       measurement: RRAMCharacterization.Measurement, gains: [Double]
     )
@@ -41,12 +44,12 @@ import Testing
     measurement.add([passes], as: "passes")
     measurement.add(products, shape: [count, passes * patterns.count], as: "product_units")
     measurement.add(responses, shape: [count, passes * patterns.count], as: "loop_units")
-    measurement.add(Array(0..<16), as: "balancedPair")
+    measurement.add((0..<16).map { isBothAxes ? $0 : 2 * $0 }, as: "balancedPair")
     measurement.add([Double](repeating: 1.5, count: 16), as: "balancedOutput_units")
     measurement.add(
       (0..<16).flatMap { pair in
         (0..<passes).flatMap { _ in
-          [Double](repeating: gains[pair] * (1 + balance * stream.normal()), count: 3)
+          [Double](repeating: gains[isBothAxes ? pair : 2 * pair] * (1 + balance * stream.normal()), count: 3)
         }
       }, shape: [16, 3 * passes], as: "balancedGain")
     return (measurement, gains)
@@ -97,8 +100,23 @@ import Testing
     #expect(best.rows == [2, 4] && abs(best.output - 2.1) < 1e-12)
     let negative = try #require(LoopGains.balancedRows([0.3, -1, -1], reach: 2.2))
     #expect(negative.rows == [1, 2] && negative.output == -2)
+    // The ten largest are those within reach.
+    let many = try #require(LoopGains.balancedRows([Double](repeating: 2.5, count: 12) + [1, 0.5, 0.5], reach: 2.2))
+    #expect(many.rows == [12, 13, 14] && many.output == 2)
     #expect(LoopGains.balancedRows([0.05, -0.1], reach: 2.2) == nil)
     #expect(LoopGains.balancedRows([5], reach: 2.2) == nil && LoopGains.balancedRows([], reach: 2.2) == nil)
+  }
+
+  /// What could not be balanced has the path behind the last layer in it.
+  @Test func anAxisThatWasNotBalancedIsNotKept() throws {
+    let measurement = drawn(pairs: 64, isBothAxes: false).measurement
+    let (pairs, common) = try LoopGains.analyse(measurement)
+    #expect(common[0] != nil && common[1] == nil)
+    #expect(pairs.enumerated().allSatisfy { $1.isKept == ($0 % 2 == 0) })
+    #expect(
+      try LoopGains.findings(from: measurement).remarks.contains {
+        $0.contains("y could not be balanced against the embedding")
+      })
   }
 
   @Test func theDemandIsJudged() throws {

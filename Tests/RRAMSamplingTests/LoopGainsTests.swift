@@ -227,9 +227,8 @@ import Testing
         gain: none.map { $0.map { _ in 1 } }, offsetSiemens: none, isMeasured: [true, false, false, false])
       bench.read = ReadCalibration(
         id: "r", chip: "EMU-ideal-2", board: "EMU-2", madeAt: 0, celsius: nil, reference: .resistors(tolerance: 0),
-        shape: MacroShape(rows: 64, columns: 64), gain: line.gain, offsetSiemens: none,
+        shape: MacroShape(rows: 64, columns: 64), gain: line.gain, offsetSiemens: none, isMeasured: line.isMeasured,
         ranges: [line, line, line, line])
-      bench.read?.isMeasured = line.isMeasured
       let copy = bench
       try await bench.session { board in
         let plan = try MappingPlan(model.network, on: board.boardDescription, window: board.limits.conductance)

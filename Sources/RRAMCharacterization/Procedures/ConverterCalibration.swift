@@ -169,6 +169,8 @@ public struct ConverterCalibration: PlanStep {
       let numbers = resistors.count + (hasVoltage ? 1 : 0)
       values = answer.prefix(resistors.count).map { Ohms($0) }
       if hasVoltage { voltage = Volts(answer[resistors.count]) }
+      // A journal from before the check above may hold what it refuses.
+      try refuseImplausible(resistors: values, reference: voltage, at: site)
       tolerance = 0
       name = String(
         String.UnicodeScalarView(answer.dropFirst(numbers).compactMap { Unicode.Scalar(UInt32($0)) }))
@@ -234,6 +236,12 @@ public struct ConverterCalibration: PlanStep {
     }
   }
 
+  /// True if a new calibration takes over what an earlier one holds of other macros: it must be surely of this board as it describes itself,
+  /// and say what it measured.
+  public static func taken(from before: ReadCalibration, on board: Board) -> Bool {
+    before.isMeasured != nil && before.isOf(board.info, exactly: board.boardDescription)
+  }
+
   /// The calibration of the amplifiers that a finished step gives for its macro; other macros keep what is known of them. Nil if it had no known
   /// inputs.
   public static func calibration(
@@ -243,7 +251,7 @@ public struct ConverterCalibration: PlanStep {
     let macros = board.boardDescription.macros
     let lines = try lines(measurement)
     let instrument = try measurement.array("instrument").string ?? ""
-    let earlier = before.flatMap { $0.isOf(board.info, exactly: board.boardDescription) ? $0 : nil }
+    let earlier = before.flatMap { taken(from: $0, on: board) ? $0 : nil }
     let none = Array(repeating: Array(repeating: 0.0, count: macros.shape.columns), count: macros.count)
     var calibration = ReadCalibration(
       id: id, chip: board.info.chipID, board: board.info.serial,
@@ -252,8 +260,7 @@ public struct ConverterCalibration: PlanStep {
       reference: instrument.isEmpty
         ? .resistors(tolerance: try measurement.value("tolerance")) : .measured(instrument: instrument),
       shape: macros.shape, gain: earlier?.gain ?? none.map { $0.map { _ in 1 } },
-      offsetSiemens: earlier?.offsetSiemens ?? none)
-    calibration.isMeasured = earlier?.isMeasured ?? none.map { _ in false }
+      offsetSiemens: earlier?.offsetSiemens ?? none, isMeasured: earlier?.isMeasured ?? none.map { _ in false })
     calibration.isMeasured?[macro] = true
     calibration.gain[macro] = lines.map(\.gain)
     calibration.offsetSiemens[macro] = lines.map(\.offset)

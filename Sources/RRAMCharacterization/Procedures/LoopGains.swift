@@ -279,6 +279,12 @@ public struct LoopGains: PlanStep {
     guard let loop = site.board.boardDescription.closedLoop else { return Measurement() }
     let board = site.board
     let networks = Self.networks(loop)
+    // What is asked, and what products mean, depends on it: a step that was cut off does not go on under another.
+    let calibration = (board.calibration?.id ?? "").unicodeScalars.map { Double($0.value) }
+    guard try await site.ask("calibration", { .init(numbers: calibration) }).numbers == calibration else {
+      throw CharacterizationError(
+        .otherRun, "the step was begun under another calibration of the reads than is in force now: begin it anew")
+    }
     var setups: [Setup] = []
     var outputs: [Outputs] = []
     var leftOut: [Int] = []
@@ -296,7 +302,11 @@ public struct LoopGains: PlanStep {
     }
     guard !outputs.isEmpty else {
       throw CharacterizationError(
-        .place, "no pair of columns of macros \(networks.flatMap { $0 }) has cells that differ: program the chip first")
+        .place,
+        leftOut.isEmpty
+          ? "no pair of columns of macros \(networks.flatMap { $0 }) has cells that differ: program the chip first"
+          : "no pair of columns of macros \(networks[0]) has cells that differ, and the reads of macros \(leftOut) are not calibrated"
+      )
     }
 
     // By pair, then pass and pattern: output by the product, and by the loop.
@@ -453,9 +463,10 @@ public struct LoopGains: PlanStep {
     return chosen
   }
 
-  /// The rows whose weights add up to most within what the embedding reaches, and that sum, units; nil where they add up to too little.
+  /// Of the ten rows with the largest weights within what the embedding reaches, those that add up to most within it, and that sum, units;
+  /// nil where they add up to too little.
   static func balancedRows(_ weights: [Double], reach: Double) -> (rows: [Int], output: Double)? {
-    let rows = weights.indices.filter { abs(weights[$0]) > 0.02 }
+    let rows = weights.indices.filter { (0.02...reach).contains(abs(weights[$0])) }
       .sorted { abs(weights[$0]) > abs(weights[$1]) }.prefix(candidates)
     var best: (rows: [Int], output: Double)?
     for mask in 1..<1 << rows.count {
@@ -667,7 +678,7 @@ public struct LoopGains: PlanStep {
           + (largest.map {
             "From the next run on this one is: what it leaves is its standard error, at most \(text($0 * 100)) %, "
               + "\($0 <= demand ? "within" : "not within") \(text(demand * 100)) %."
-          } ?? "None was made either: no gain is known well enough.")
+          } ?? "None was made either.")
         : judge(
           "With the calibration that was in force",
           pairs.map { found in

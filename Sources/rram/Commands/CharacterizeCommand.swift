@@ -229,7 +229,14 @@ struct CharacterizeCommand: AsyncParsableCommand {
         let measured = try RRAMCharacterization.Measurement(file: file)
         let calibration = try ConverterCalibration.calibration(
           from: measured, macro: macro, board: board, id: id, at: now.timeIntervalSince1970, before: board.calibration)
-        if let calibration { try ledger.enter(calibration) }
+        if let calibration {
+          try ledger.enter(calibration)
+          if let before = board.calibration, !ConverterCalibration.taken(from: before, on: board) {
+            note(
+              "warning: calibration \(before.id) is not taken over: it does not say what it measured of this board as it is described, so macros other than "
+                + "\(macro) stand uncorrected until 'rram characterize converters --macro N' measures them")
+          }
+        }
         let lines = try LoopConverters.calibration(
           from: measured, board: board, id: id, at: now.timeIntervalSince1970)
         if let lines { try ledger.enter(lines) }
