@@ -64,6 +64,8 @@ CASES = [
     Case("hfox-analog, letters by SDE", "hfox-analog", "letters", "600s", [None, "software"], solver="sde", samples=12000),
     Case("hfox-analog, sparse and screened, letters by SDE", "hfox-analog", "letters", "600s", ["software"], solver="sde", samples=12000,
          mapping=SPARSE, screen=True),
+    Case("hfox-analog, sparse and screened, letters by SDE, tracked", "hfox-analog", "letters", "600s", ["software, tracked"], solver="sde",
+         samples=12000, mapping=SPARSE, screen=True),
     Case("hfox-analog, sparse and screened, 1 % of the cells stuck", "hfox-analog", "ring", "600s", ["software, tracked"], samples=8192,
          profile_edits=[("stuckLow", 0.005), ("stuckHigh", 0.005)], mapping=SPARSE, screen=True),
     Case("hfox-analog, sparse and screened, integrators off by σ = 0.05 unit", "hfox-analog", "ring", "600s", ["software, tracked"],
