@@ -691,7 +691,7 @@ public struct LoopGains: PlanStep {
             ?? "\(name) could not be balanced against the embedding, so its pairs have that path in them and are not kept"
         }.joined(separator: ", ") + ".",
     ]
-    for (name, text) in [
+    for (name, sentence) in [
       (
         "leftOutMacro",
         "The second network was left out, because its reads are not calibrated ('rram characterize converters --macro'): macros "
@@ -703,7 +703,7 @@ public struct LoopGains: PlanStep {
     ] {
       let macros = try measurement.optionalValues(name) ?? []
       if !macros.isEmpty {
-        findings.remarks.append(text + macros.map { "\(Int($0))" }.joined(separator: ", ") + ".")
+        findings.remarks.append(sentence + macros.map { "\(Int($0))" }.joined(separator: ", ") + ".")
       }
     }
     if unkept > 0 {
